@@ -1,0 +1,1 @@
+"""lmkd_py: a low-memory killer for Android devices and ARM Linux boards, and the host tool around it."""

@@ -1,0 +1,1 @@
+"""Traces without a board: reading, replay, explanation."""

@@ -1,0 +1,1 @@
+"""lmkctl: the only room that speaks to people."""

@@ -1,0 +1,46 @@
+"""What comes out of the policy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .snapshot import Candidate
+from .state import PolicyState
+from .vocabulary import ABSENT
+
+
+class Verdict(NamedTuple):
+    """A rule's word: why somebody has to die, and the lowest oom_score_adj that may."""
+
+    reason: int  # KillReason
+    min_adj: int
+
+
+class Judgement(NamedTuple):
+    """The first half of a decision: all that can be known before candidates are looked at."""
+
+    action: int  # Action
+    reason: int  # KillReason; NONE unless action is KILL
+    min_adj: int  # ABSENT unless action is KILL
+    thrashing_pct: int
+    max_thrashing_pct: int
+    free_swap_kb: int  # estimated (AOSP's easy-to-reclaim formula)
+    swap_low_threshold_kb: int
+    swap_util_pct: int
+    breached: int  # Watermark
+    reclaim: int  # ReclaimState
+    file_lru_kb: int
+    direct_reclaim_ms: int
+    swap_is_low: int
+    poll_request: int  # polling.Request: what the event loop is asked to do if nobody is struck
+    state: PolicyState  # next state
+
+
+class Decision(NamedTuple):
+    """The whole decision: the judgement and the victims, the one to strike first in front."""
+
+    judgement: Judgement
+    victims: tuple[Candidate, ...]
+
+
+NO_VERDICT = Verdict(ABSENT, ABSENT)

@@ -1,0 +1,96 @@
+"""What one wakeup saw: raw counters, the last strike's outcome and the candidates. Never a percentage we derived."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .vocabulary import ABSENT
+
+
+class Candidate(NamedTuple):
+    """One process that may be struck, as the killer knows it. `adj` is oom_score_adj."""
+
+    pid: int
+    uid: int
+    adj: int
+    rss_pages: int  # statm field 2; ABSENT where it was not read, 0 for a zombie
+    start_ticks: int  # field 22 of /proc/pid/stat, clock ticks since boot
+    age: int  # registration stamp, larger is newer; AOSP takes the oldest of a slot first
+
+
+class Outcome(NamedTuple):
+    """What became of a decision; part of the next Snapshot. Times in monotonic ms."""
+
+    pid: int  # struck process; 0: nobody was struck
+    adj: int
+    rss_pages: int  # its size when it was struck; ABSENT if unknown
+    at_ms: int  # when it was struck
+    error: int  # 0, or the negative errno of the last failed strike
+    attempts: int  # strikes tried, failed ones included
+
+
+NO_OUTCOME = Outcome(0, 0, ABSENT, 0, 0, 0)
+
+
+class Snapshot(NamedTuple):
+    """Raw counters of one domain at one wakeup. ABSENT (-1) is 'this kernel has no such counter', never 0.
+
+    Fewer than 60 fields: a larger tuple leaves CPython's small-object pools for malloc.
+    Sources: /proc/meminfo (kB), vmstat (pages or events), zoneinfo (pages), PSI (hundredths of a percent, us).
+    """
+
+    now_ms: int  # CLOCK_MONOTONIC
+    kind: int  # WakeupKind
+    level: int  # Level of the trigger, or of the handler that polls; ABSENT for VENDOR
+    page_kb: int
+    # previous decision
+    outcome: Outcome  # of the last evaluation that struck; NO_OUTCOME if the last evaluation struck nobody
+    victim_alive: int  # 1: the awaited victim has not died yet; 0: nobody is awaited or it died
+    # meminfo
+    mem_total_kb: int
+    mem_free_kb: int
+    buffers_kb: int
+    cached_kb: int
+    swap_cached_kb: int
+    active_anon_kb: int
+    inactive_anon_kb: int
+    active_file_kb: int
+    inactive_file_kb: int
+    unevictable_kb: int
+    swap_total_kb: int
+    swap_free_kb: int
+    shmem_kb: int
+    sreclaimable_kb: int
+    sunreclaim_kb: int
+    kernel_stack_kb: int
+    page_tables_kb: int
+    cma_free_kb: int
+    # vmstat
+    nr_inactive_file_pages: int
+    nr_active_file_pages: int
+    workingset_refault_pages: int  # file refaults; the one counter of kernels before 5.9
+    pgscan_kswapd_pages: int
+    pgscan_direct_pages: int  # memcg domain: its limit failures; only movement is looked at
+    pgrefill_pages: int
+    # zoneinfo: sums over populated zones of watermark + max(protection); ABSENT: not read this time, the cached stay
+    watermark_min_pages: int
+    watermark_low_pages: int
+    watermark_high_pages: int
+    # PSI
+    psi_mem_some_avg10_centi_pct: int
+    psi_mem_full_avg10_centi_pct: int
+    psi_io_some_avg10_centi_pct: int
+    psi_io_full_avg10_centi_pct: int
+    psi_cpu_some_avg10_centi_pct: int
+    psi_mem_some_total_us: int
+    psi_mem_full_total_us: int
+    # memevents (AOSP's BPF source); where it is missing memevents = 0 and pgscan/pgrefill serve
+    memevents: int  # 1: reclaim timestamps come from memevents
+    direct_reclaim_since_ms: int  # 0: no direct reclaim running
+    kswapd_since_ms: int  # 0: kswapd sleeps
+    zoneinfo_changed: int  # 1: memevent UPDATE_ZONEINFO came since the last evaluation
+    # vendor request (kind VENDOR)
+    vendor_reason: int
+    vendor_min_adj: int
+    # who may be struck, the most expendable first; empty until a verdict asks for them
+    candidates: tuple[Candidate, ...]

@@ -1,0 +1,1 @@
+"""The daemon: a steward that may block and a killer that never does (design: two processes)."""

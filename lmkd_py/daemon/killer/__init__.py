@@ -1,0 +1,1 @@
+"""The kill path: armed once, then nothing here opens, forks, logs, sends, maps or grows."""

@@ -1,0 +1,1 @@
+"""Protobuf code generated from proto/ by `make proto`; never edited by hand."""

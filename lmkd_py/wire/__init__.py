@@ -1,0 +1,1 @@
+"""Bytes as proto/ says, with the standard library only: ring records, trace frames, config files."""
