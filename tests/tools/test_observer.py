@@ -1,0 +1,149 @@
+"""The outside observer against real kills, deaths and wake-ups."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tools.observer import KILL, OOM_VICTIM, WAKING, Observer
+from tools.observer.tracefs import tracefs
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="perf_event_open on every CPU needs root")
+
+
+def start_sleeper() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "60"])
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def test_a_kill_is_seen_with_its_sender_its_victim_and_a_monotonic_time() -> None:
+    with Observer() as observer:
+        victim = start_sleeper()
+        before = time.monotonic_ns()
+        os.kill(victim.pid, signal.SIGKILL)
+        after = time.monotonic_ns()
+        victim.wait()
+    [kill] = [kill for kill in observer.kills() if kill.victim_pid == victim.pid]
+    assert before <= kill.time_ns <= after
+    assert (kill.sender_pid, kill.victim_comm, kill.code, kill.result) == (os.getpid(), "sleep", 0, 0)
+    with open("/proc/self/comm") as stream:
+        assert kill.sender_comm == stream.read().rstrip("\n")
+    assert observer.lost == 0
+
+
+def test_the_victims_death_follows_its_kill() -> None:
+    with Observer() as observer:
+        victim = start_sleeper()
+        end(victim)
+    [kill] = [kill for kill in observer.kills() if kill.victim_pid == victim.pid]
+    [death] = [death for death in observer.exits() if death.pid == victim.pid]
+    assert death.last
+    assert death.time_ns > kill.time_ns
+
+
+def test_a_signal_that_is_no_sigkill_is_not_a_kill() -> None:
+    with Observer() as observer:
+        victim = start_sleeper()
+        os.kill(victim.pid, signal.SIGTERM)
+        victim.wait()
+    assert victim.pid not in {kill.victim_pid for kill in observer.kills()}
+    assert victim.pid in {death.pid for death in observer.exits()}
+
+
+def test_a_sender_that_is_gone_at_once_still_has_a_name() -> None:
+    with Observer() as observer:
+        victim = start_sleeper()
+        sender = subprocess.run(["/bin/kill", "-9", str(victim.pid)], check=True)
+        victim.wait()
+    assert sender.returncode == 0
+    [kill] = [kill for kill in observer.kills() if kill.victim_pid == victim.pid]
+    assert kill.sender_comm == "kill"
+
+
+def test_wakings_are_those_of_the_watched_thread_only() -> None:
+    sleeper = subprocess.Popen(["sh", "-c", "read line; read line"], stdin=subprocess.PIPE)
+    other = subprocess.Popen(["sh", "-c", "read line; read line"], stdin=subprocess.PIPE)
+    assert sleeper.stdin
+    assert other.stdin
+    time.sleep(0.3)  # until both wait for their line
+    with Observer([WAKING], [sleeper.pid]) as observer:
+        for process in (sleeper, other):
+            assert process.stdin
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+        time.sleep(0.1)
+    for process in (sleeper, other):
+        process.communicate()
+    assert {waking.tid for waking in observer.wakings()} == {sleeper.pid}
+    assert os.getpid() in {waking.waker_pid for waking in observer.wakings()}
+
+
+def test_a_full_buffer_is_reported_and_never_silent() -> None:
+    # SIGURG does nothing to a process that did not ask for it.
+    with Observer([KILL], filters={KILL: f"sig=={int(signal.SIGURG)}"}, kib=4) as observer:
+        for _ in range(1000):
+            os.kill(os.getpid(), signal.SIGURG)
+        seen = len([event for event in observer.events() if event.pid == os.getpid()])
+        assert observer.lost > 0
+        assert seen + observer.lost >= 1000
+    assert observer.lost > 0
+
+
+def test_many_kills_on_all_cpus_come_in_order_and_complete() -> None:
+    victims = [start_sleeper() for _ in range(200)]
+    with Observer() as observer:
+        for victim in victims:
+            os.kill(victim.pid, signal.SIGKILL)
+        seen = observer.wait_for_kills(len(victims), 10)
+    for victim in victims:
+        victim.wait()
+    wanted = [victim.pid for victim in victims]
+    assert [kill.victim_pid for kill in seen if kill.victim_pid in set(wanted)] == wanted
+    assert observer.lost == 0
+
+
+def switched_on_in_tracefs() -> tuple[str, list[str]]:
+    place = tracefs()
+    with open(os.path.join(place, "set_event")) as stream:
+        return stream.read(), sorted(os.listdir(os.path.join(place, "instances")))
+
+
+def test_nothing_is_left_in_the_kernel_when_the_observing_process_is_killed() -> None:
+    before = switched_on_in_tracefs()
+    program = subprocess.Popen([sys.executable, "-m", "tools.observer"], stdout=subprocess.DEVNULL)
+    time.sleep(0.5)
+    end(program)
+    assert switched_on_in_tracefs() == before
+
+
+def test_the_program_prints_a_kill_and_counts_no_loss() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tools.observer", "--seconds", "2"], stdout=subprocess.PIPE, text=True
+    )
+    time.sleep(0.8)
+    victim = start_sleeper()
+    end(victim)
+    said, _ = program.communicate(timeout=20)
+    assert [line for line in said.splitlines() if "signal_generate" in line and f" pid={victim.pid} " in line]
+    assert said.splitlines()[-1] == "lost\t0"
+    assert program.returncode == 0
+
+
+def test_an_unknown_tracepoint_is_an_error_that_names_it() -> None:
+    with pytest.raises(OSError, match="no_such_event"):
+        Observer(["signal:no_such_event"])
+
+
+def test_no_oom_victim_without_the_kernels_oom_killer() -> None:
+    with Observer([OOM_VICTIM]) as observer:
+        end(start_sleeper())
+    assert observer.oom_victims() == []

@@ -1,0 +1,1 @@
+"""Programs for the developers of lmkd_py; none of them goes to a device."""
