@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from .snapshot import Candidate
 from .state import PolicyState
-from .vocabulary import ABSENT
 
 
 class Verdict(NamedTuple):
@@ -17,22 +16,25 @@ class Verdict(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The first half of a decision: all that can be known before candidates are looked at."""
+    """The first half of a decision: all that can be known before candidates are looked at.
+
+    Where an evaluation ended early (IGNORED, PENDING, UNREADABLE, a LOW event) the measured fields are ABSENT.
+    """
 
     action: int  # Action
     reason: int  # KillReason; NONE unless action is KILL
     min_adj: int  # ABSENT unless action is KILL
     thrashing_pct: int
-    max_thrashing_pct: int
-    free_swap_kb: int  # estimated (AOSP's easy-to-reclaim formula)
+    max_thrashing_pct: int  # since the last kill, this evaluation included
+    free_swap_kb: int  # estimated (AOSP's easy-to-reclaim formula); ABSENT where the domain has no swap counters
     swap_low_threshold_kb: int
     swap_util_pct: int
-    breached: int  # Watermark
+    breached: int  # Watermark the verdict rests on
     reclaim: int  # ReclaimState
     file_lru_kb: int
     direct_reclaim_ms: int
     swap_is_low: int
-    poll_request: int  # polling.Request: what the event loop is asked to do if nobody is struck
+    poll_request: int  # polling.Request: what the event loop is asked to do if nobody is awaited
     state: PolicyState  # next state
 
 
@@ -41,6 +43,3 @@ class Decision(NamedTuple):
 
     judgement: Judgement
     victims: tuple[Candidate, ...]
-
-
-NO_VERDICT = Verdict(ABSENT, ABSENT)

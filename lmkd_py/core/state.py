@@ -8,15 +8,17 @@ from .vocabulary import ABSENT
 
 
 class PolicyState(NamedTuple):
-    """Memory of decide(). Every field is an int; docs/trace.proto mirrors the names."""
+    """Memory of decide(). Every field is an int; the trace schema mirrors the names.
 
-    started: int = 0  # 1: a first evaluation has set the baselines
-    awaiting: int = 0  # 1: a struck victim is awaited
-    struck_ms: int = 0  # when it was struck
-    killed_last: int = 0  # 1: the last full evaluation struck somebody (AOSP's `killing`)
-    cycle_after_kill: int = 0
-    last_reason: int = ABSENT  # reason of the last verdict; settles the thrashing limit once the outcome is known
-    level_filter: int = 0  # Level of the last real event until the first poll resets it
+    A state is settled lazily: what a strike changes is applied at the start of the next judge(), from
+    snapshot.outcome. Times are CLOCK_MONOTONIC milliseconds.
+    """
+
+    started: int = 0  # 1: improved has set the thrashing baselines
+    killed_last: int = 0  # 1: the last evaluation freed memory by a strike (AOSP's `killing`)
+    struck_ms: int = 0  # when the victim that may still be awaited was struck
+    cut_limit_pct: int = ABSENT  # the thrashing limit to go on with if the decided strike succeeds; ABSENT: no change
+    level_filter: int = 0  # Level of the last real event, until the first poll resets it
     thrashing_limit_pct: int = ABSENT  # current (decayed) limit; ABSENT: take the configured one
     prev_growth_pct: int = 0
     base_file_lru_pages: int = 0
@@ -31,9 +33,9 @@ class PolicyState(NamedTuple):
     watermark_min_pages: int = ABSENT
     watermark_low_pages: int = ABSENT
     watermark_high_pages: int = ABSENT
-    watermarks_ms: int = 0  # when they were read
+    watermarks_ms: int = ABSENT  # when they were taken; ABSENT: take them anew
     first_kill_done: int = 0
-    direct_since_ms: int = 0  # improved: first of the consecutive evaluations that saw direct reclaim
+    direct_since_ms: int = ABSENT  # improved: first of the consecutive evaluations that saw direct reclaim
 
 
 INITIAL = PolicyState()

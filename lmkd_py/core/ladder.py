@@ -1,0 +1,33 @@
+"""The order of the rules is the policy: the first that matches decides."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional
+
+from . import rules
+from .config import PolicyConfig
+from .decision import Verdict
+from .signals import Signals
+
+LADDER: tuple[Callable[[Signals, PolicyConfig], Optional[Verdict]], ...] = (
+    rules.vendor_kill,
+    rules.pressure_after_kill,
+    rules.not_responding,
+    rules.low_swap_and_thrashing,
+    rules.low_mem_and_swap,
+    rules.low_mem_and_swap_util,
+    rules.low_mem_and_thrashing,
+    rules.direct_recl_and_thrashing,
+    rules.direct_recl_stuck,
+    rules.low_filecache_after_thrashing,
+    rules.low_mem,
+)
+
+
+def climb(signals: Signals, config: PolicyConfig) -> Optional[Verdict]:
+    """The verdict of the first rule that matches, or None."""
+    for rule in LADDER:
+        verdict = rule(signals, config)
+        if verdict is not None:
+            return verdict
+    return None

@@ -1,0 +1,159 @@
+"""When to look again: AOSP's polling and the wait for a victim's death, as a state machine without a clock.
+
+The killer's loop and the oracle check both drive it; it decides how long to wait and whether a poll is due, and
+refuses to know what a file descriptor is. One turn of the loop:
+
+    ms = wait_ms(poll, now, config)              # 0: do not wait nor look at fds at all; -1: for ever
+    ready = () if ms == 0 else wait(ms)
+    if poll_due(poll, now):     evaluate a POLL with level poll.handler (or polled_memevents()), then after()
+    elif not ready and hold_expired(poll, now, config):  poll = hold_over(poll, now)
+    for each ready fd:          victim_gone(), or evaluate and after(), or touched() for anything else
+
+Idle means handler NOBODY and no hold: wait_ms is -1, so nothing wakes up.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .config import PolicyConfig
+from .decision import Judgement
+from .vocabulary import Action, Compat, Level, WakeupKind
+
+POLL_SHORT_MS = 10  # while swap is low and after a kill
+POLL_LONG_MS = 100
+POLL_TAIL_MS = 1000  # the length of a PSI window: the kernel reports at most once in it
+
+NOBODY = -1  # no handler polls
+MEMEVENTS = 3  # the reclaim-event source; polled only by AOSP's vendor defect, and then nothing is evaluated
+
+
+class Request:
+    """Judgement.poll_request: bits, so that one int says both whether to start and how fast."""
+
+    KEEP = 0  # leave polling as it is
+    START = 1  # begin, or begin the second anew; alone: 100 ms unless polling is already faster
+    SLOW = 2  # set the interval to 100 ms
+    FAST = 4  # set the interval to 10 ms
+
+
+class PollState(NamedTuple):
+    """Everything the event loop remembers about waiting. A handler is a Level, MEMEVENTS or NOBODY."""
+
+    handler: int = NOBODY  # who polls
+    paused: int = NOBODY  # who polls again once the victim is gone
+    start_ms: int = 0
+    last_ms: int = 0
+    interval_ms: int = POLL_LONG_MS
+    resumed: int = 0  # 1: poll at once, without waiting
+    holding: int = 0  # 1: a victim's death is awaited (Snapshot.victim_alive)
+    struck_ms: int = 0  # when that victim was struck
+
+
+IDLE = PollState()
+
+_IGNORED = int(Action.IGNORED)
+_PENDING = int(Action.PENDING)
+_MEDIUM = int(Level.MEDIUM)
+_VENDOR = int(WakeupKind.VENDOR)
+_AOSP = int(Compat.AOSP)
+
+
+def wait_ms(poll: PollState, now_ms: int, config: PolicyConfig) -> int:
+    """How long the loop may sleep: -1 for ever, 0 not at all (act before looking at any fd)."""
+    if poll.handler >= 0:
+        if poll.resumed:
+            return 0
+        elapsed = now_ms - poll.last_ms
+        return poll.interval_ms - elapsed if 0 <= elapsed < poll.interval_ms else poll.interval_ms
+    if poll.holding and config.kill_timeout_ms > 0:
+        return max(0, config.kill_timeout_ms - (now_ms - poll.struck_ms))
+    return -1
+
+
+def poll_due(poll: PollState, now_ms: int) -> bool:
+    """A poll runs before anything that became ready at the same instant."""
+    return poll.handler >= 0 and (poll.resumed != 0 or now_ms - poll.last_ms >= poll.interval_ms)
+
+
+def hold_expired(poll: PollState, now_ms: int, config: PolicyConfig) -> bool:
+    """The kill timeout is over and the victim still there; only asked after a wait that found nothing ready."""
+    return (
+        poll.holding != 0
+        and poll.handler < 0
+        and config.kill_timeout_ms > 0
+        and now_ms - poll.struck_ms >= config.kill_timeout_ms
+    )
+
+
+def hold_over(poll: PollState, now_ms: int) -> PollState:
+    """Stop waiting for the victim; whoever was paused polls at once."""
+    if poll.paused < 0:
+        return poll._replace(holding=0)
+    return victim_gone(poll, now_ms)
+
+
+def victim_gone(poll: PollState, now_ms: int) -> PollState:
+    """The awaited victim died (or its signal turned out to have failed): poll at once, every 10 ms for a second."""
+    return PollState(
+        handler=poll.paused,
+        paused=NOBODY,
+        start_ms=now_ms,
+        last_ms=poll.last_ms,
+        interval_ms=POLL_SHORT_MS,
+        resumed=1,
+        holding=0,
+        struck_ms=poll.struck_ms,
+    )
+
+
+def handler_of(poll: PollState, kind: int, level: int, config: PolicyConfig) -> int:
+    """Who is to poll after an evaluation: the trigger's level; for a vendor request whoever evaluates memory.
+
+    AOSP lets the reclaim-event source poll after a vendor kill, which evaluates nothing (defect vendor_poll_handler).
+    """
+    if kind != _VENDOR:
+        return level
+    if config.compat == _AOSP:
+        return MEMEVENTS
+    if 0 <= poll.handler < MEMEVENTS:
+        return poll.handler
+    return poll.paused if 0 <= poll.paused < MEMEVENTS else _MEDIUM
+
+
+def after(poll: PollState, judgement: Judgement, struck: int, now_ms: int, handler: int) -> PollState:
+    """The poll state after an evaluation. `struck`: 1 if a victim was signalled and its death is awaited."""
+    action = judgement.action
+    holding = poll.holding
+    struck_ms = poll.struck_ms
+    if struck:
+        holding = 1
+        struck_ms = now_ms
+    elif action not in (_PENDING, _IGNORED):
+        holding = 0  # nobody is awaited, or too long
+    if holding and action != _IGNORED:
+        return PollState(NOBODY, handler, poll.start_ms, poll.last_ms, poll.interval_ms, 0, 1, struck_ms)
+    request = judgement.poll_request
+    interval_ms = poll.interval_ms
+    if request & Request.FAST:
+        interval_ms = POLL_SHORT_MS
+    elif request & Request.SLOW or poll.handler < 0:
+        interval_ms = POLL_LONG_MS
+    if request & Request.START:
+        return PollState(handler, poll.paused, now_ms, now_ms, interval_ms, 0, holding, struck_ms)
+    last_ms = now_ms if poll.handler == handler else poll.last_ms
+    polls = poll.handler if now_ms - poll.start_ms <= POLL_TAIL_MS else NOBODY
+    return PollState(polls, poll.paused, poll.start_ms, last_ms, interval_ms, 0, holding, struck_ms)
+
+
+def touched(poll: PollState, now_ms: int) -> PollState:
+    """Something else was handled (a registration, a command): polling may have lasted its second."""
+    if poll.handler < 0:
+        return poll
+    polls = poll.handler if now_ms - poll.start_ms <= POLL_TAIL_MS else NOBODY
+    return poll._replace(handler=polls, resumed=0)
+
+
+def polled_memevents(poll: PollState, now_ms: int) -> PollState:
+    """A poll of MEMEVENTS: nothing is evaluated, time passes."""
+    return touched(poll._replace(last_ms=now_ms), now_ms)
