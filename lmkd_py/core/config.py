@@ -1,10 +1,13 @@
-"""Everything a person can tune. One value, built once, checked once; raises ConfigError and nothing else."""
+"""Everything a person can tune. One value, built once, checked once; raises ConfigError and nothing else.
+
+Ranges are AOSP's clamps and the kernel's limits.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from .vocabulary import Compat
+from .vocabulary import ADJ_MAX, PERCEPTIBLE_APP_ADJ, Compat
 
 
 class ConfigError(ValueError):
@@ -74,3 +77,109 @@ class Config(NamedTuple):
 
 
 DEFAULTS = Config()
+
+_INT32_MAX = 2**31 - 1  # AOSP's properties are C ints
+# The kernel takes PSI windows from 500 ms to 10 s (kernel/sched/psi.c).
+_PSI_WINDOW_MIN_MS = 500
+_PSI_WINDOW_MAX_MS = 10_000
+
+# name: (lowest, highest)
+_POLICY_RANGES = {
+    "compat": (int(Compat.IMPROVED), int(Compat.AOSP)),
+    "kill_heaviest_task": (0, 1),
+    "kill_timeout_ms": (0, _INT32_MAX),
+    "swap_free_low_pct": (0, 100),
+    "swap_util_max_pct": (0, 100),
+    "swap_compression_ratio": (0, _INT32_MAX),
+    "thrashing_limit_pct": (0, _INT32_MAX),
+    "thrashing_limit_decay_pct": (0, 100),
+    "thrashing_limit_critical_pct": (0, _INT32_MAX),
+    "filecache_min_kb": (0, _INT32_MAX),
+    "stall_limit_critical_pct": (0, 100),
+    "pressure_after_kill_min_adj": (0, ADJ_MAX),
+    "direct_reclaim_threshold_ms": (0, _INT32_MAX),
+    # Below 201 perceptible apps would die of plain low memory; 1001 kills nobody.
+    "lowmem_min_adj": (PERCEPTIBLE_APP_ADJ + 1, ADJ_MAX + 1),
+}
+_MONITOR_RANGES = {
+    "domain_kind": (DomainKind.SYSTEM, DomainKind.CGROUP_V2),
+    "psi_some_stall_ms": (0, _PSI_WINDOW_MAX_MS),
+    "psi_full_stall_ms": (0, _PSI_WINDOW_MAX_MS),
+    "psi_window_ms": (_PSI_WINDOW_MIN_MS, _PSI_WINDOW_MAX_MS),
+    "vmpressure": (0, 1),
+    "memcg_watermark_min_pct": (0, 100),
+    "memcg_watermark_low_pct": (0, 100),
+    "memcg_watermark_high_pct": (0, 100),
+    "scan": (0, 1),
+    "scan_min_adj": (0, ADJ_MAX),
+    "observe": (0, 1),
+    "rt_priority": (0, 99),
+    "lock_memory": (0, 1),
+    "sized_candidates": (0, 100_000),
+    "ring_slots": (8, 65_536),
+}
+
+
+def make_policy(low_ram: bool = False, **tunables: int) -> PolicyConfig:
+    """A checked PolicyConfig: AOSP's defaults (those of ro.config.low_ram if asked), changed by `tunables`.
+
+    thrashing_limit_critical_pct follows thrashing_limit_pct (three times) unless it is given.
+    """
+    values = {"thrashing_limit_pct": 30, "thrashing_limit_decay_pct": 50} if low_ram else {}
+    for name in tunables:
+        if name not in _POLICY_RANGES:
+            raise ConfigError(name, tunables[name], "one of " + ", ".join(PolicyConfig._fields))
+    values.update(tunables)
+    policy = PolicyConfig(**values)
+    if "thrashing_limit_critical_pct" not in values:
+        _check("policy.thrashing_limit_pct", policy.thrashing_limit_pct, 0, _INT32_MAX // 3)
+        policy = policy._replace(thrashing_limit_critical_pct=3 * policy.thrashing_limit_pct)
+    _check_policy(policy)
+    return policy
+
+
+def low_ram_monitor(monitor: MonitorConfig) -> MonitorConfig:
+    """The monitor with AOSP's low-RAM trigger: small devices stall early and often."""
+    return monitor._replace(psi_some_stall_ms=200)
+
+
+def validate(config: Config) -> Config:
+    """The config itself if every value can be used; raises ConfigError for the first that cannot."""
+    _check_policy(config.policy)
+    monitor = config.monitor
+    for name, (lowest, highest) in _MONITOR_RANGES.items():
+        _check("monitor." + name, getattr(monitor, name), lowest, highest)
+    for name in ("psi_some_stall_ms", "psi_full_stall_ms"):
+        stall_ms = getattr(monitor, name)
+        if stall_ms > monitor.psi_window_ms:
+            raise ConfigError("monitor." + name, stall_ms, f"at most its window of {monitor.psi_window_ms} ms")
+    if not monitor.memcg_watermark_min_pct <= monitor.memcg_watermark_low_pct <= monitor.memcg_watermark_high_pct:
+        found = (monitor.memcg_watermark_min_pct, monitor.memcg_watermark_low_pct, monitor.memcg_watermark_high_pct)
+        raise ConfigError("monitor.memcg_watermark_{min,low,high}_pct", found, "min <= low <= high")
+    _check_paths(monitor)
+    return config
+
+
+def _check_policy(policy: PolicyConfig) -> None:
+    for name, (lowest, highest) in _POLICY_RANGES.items():
+        _check("policy." + name, getattr(policy, name), lowest, highest)
+
+
+def _check(name: str, found: object, lowest: int, highest: int) -> None:
+    if not isinstance(found, int) or isinstance(found, bool) or not lowest <= found <= highest:
+        raise ConfigError(name, found, f"an integer from {lowest} to {highest}")
+
+
+def _check_paths(monitor: MonitorConfig) -> None:
+    for name in ("domain_path", "domain_psi_path"):
+        path = getattr(monitor, name)
+        if not isinstance(path, str) or "\0" in path:
+            raise ConfigError("monitor." + name, path, "a path")
+        if path and not path.startswith("/"):
+            raise ConfigError("monitor." + name, path, "an absolute path")
+    if monitor.domain_kind == DomainKind.SYSTEM and monitor.domain_path:
+        raise ConfigError("monitor.domain_path", monitor.domain_path, "nothing, as the domain is the whole system")
+    if monitor.domain_kind != DomainKind.SYSTEM and not monitor.domain_path:
+        raise ConfigError("monitor.domain_path", monitor.domain_path, "the directory of the cgroup to guard")
+    if monitor.domain_psi_path and monitor.domain_kind != DomainKind.MEMCG_V1:
+        raise ConfigError("monitor.domain_psi_path", monitor.domain_psi_path, "nothing: only a v1 memcg has a twin")
