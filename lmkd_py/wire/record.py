@@ -57,6 +57,7 @@ class Record(NamedTuple):
     outcome: Outcome  # of this decision
     aftermath: Aftermath
     timings: Timings
+    killer_pid: int  # who wrote it: a trace may hold the last records of an orphaned killer and its successor's
 
 
 class RecordError(ValueError):
@@ -96,8 +97,8 @@ def pack_record_into(buffer: Any, offset: int, record: Record) -> None:
 
     Not reentrant: the killer's one deciding thread calls it. Raises struct.error for a number beyond 64 bits.
     """
-    snapshot = record.snapshot
-    judgement = record.judgement
+    snapshot: Any = record.snapshot  # Any: mypy cannot tell the slices of a mixed tuple apart
+    judgement: Any = record.judgement
     head: Any = record[_RECORD_HEAD]
     rows: list[int] = []
     candidates = snapshot.candidates
@@ -123,6 +124,7 @@ def pack_record_into(buffer: Any, offset: int, record: Record) -> None:
         *record.outcome,
         *record.aftermath,
         *record.timings,
+        record.killer_pid,
     ]
     _STRUCT.pack_into(*arguments)
     arguments[0] = None  # or the ring's mmap could never be closed
