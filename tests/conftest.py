@@ -45,5 +45,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     elif not SUITE_ALL:
         todo = "the longest ones run with: make test SUITE=all"
     else:
-        todo = "each line above says what was missing"
-    terminalreporter.write_line(f"{skipped} tests were skipped, listed above: {todo}", yellow=True)
+        todo = "each line below says what was missing"
+    terminalreporter.write_line(f"{skipped} tests were skipped, listed below: {todo}", yellow=True)

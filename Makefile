@@ -1,0 +1,40 @@
+# Every target does its own set-up; `make` alone lists them. tools/setup.py names all that is fetched.
+PYTHON ?= python3
+SUITE ?=
+BIN = .venv/bin
+export SUITE
+# In the recipes' environment and not on their command lines: make test SUITE=all and SUITE=all make test are one.
+SETUP = @$(PYTHON) -m tools.setup
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test bench proto lint clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo:  ## processes with Android priorities under real memory pressure, and who dies of it (about 1 minute)
+	$(SETUP) demo
+	@$(BIN)/lmkctl demo
+
+test:  ## all tests that need no large download (SUITE=all make test: everything, as CI runs it)
+	$(SETUP) test
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; writes the table into README.md
+	$(SETUP) bench
+	@$(BIN)/python -m tools.bench.kill_latency $(BENCH_ARGS)
+
+venv:  ## only the set-up of `make test`
+	$(SETUP) test
+
+proto:  ## lmkd_py/pb from proto/*.proto
+	$(SETUP) test
+	@$(BIN)/python -m tools.gen_pb
+
+lint:  ## style, types and import floors alone
+	$(SETUP) test
+	@$(BIN)/python -m pytest -q tests/test_style.py tests/test_floors.py tests/test_layout.py
+
+clean:  ## remove .venv and all caches of this checkout
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	@find lmkd_py tools tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,120 @@
+"""Debian packages without installing them: fetched from the machine's own mirror and unpacked under the user's cache.
+
+A bench that installed earlyoom would leave a second killer running on the machine, and a test of another suite's
+Python must not touch the system's. So apt works here with lists, status and archives of its own; the system's
+sources are only asked for the mirror, and its signing keys and proxy settings stay in force. Needs no root.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+KEYRINGS = ("/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg")
+DONE = ".unpacked"
+
+
+class PackageError(RuntimeError):
+    """A package that could not be had: what was tried, what was said, what to do."""
+
+
+def cache_dir() -> Path:
+    """Where unpacked packages are kept between runs: lmkd_py in $XDG_CACHE_HOME, else in ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "lmkd_py"
+
+
+def own_suite() -> str:
+    """Codename of the Debian this machine runs, from os-release. Raises PackageError elsewhere."""
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        try:
+            lines = Path(path).read_text().splitlines()
+        except OSError:
+            continue
+        facts = dict(line.split("=", 1) for line in lines if "=" in line)
+        if facts.get("ID", "").strip('"') == "debian" and "VERSION_CODENAME" in facts:
+            return facts["VERSION_CODENAME"].strip('"')
+    raise PackageError("this machine does not run Debian (os-release): its mirror cannot be derived")
+
+
+def mirror() -> str:
+    """URI of the Debian archive in the machine's own apt sources. Raises PackageError if there is none."""
+    suite = own_suite()
+    listing = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages")
+    for line in listing.splitlines():
+        uri, release, component = line.rsplit(" ", 2)
+        # Third parties also have a component main; none of them calls its release by Debian's bare codename
+        # and its path by Debian's name.
+        if release in (suite, "stable") and component == "main" and uri.rstrip("/").endswith("debian"):
+            return uri
+    raise PackageError(f"apt's sources name no Debian mirror with {suite} main")
+
+
+def unpack(name: str, packages: Sequence[str], suite: str, with_dependencies: bool = False) -> Path:
+    """Root directory with `packages` of `suite` unpacked, `name` in the cache; fetched only if it is not there yet.
+
+    Downloads the suite's package list (about 10 MB) and the packages; with_dependencies adds all they depend on,
+    down to libc. Raises PackageError.
+    """
+    root = cache_dir() / f"{name}-{suite}"
+    wanted = " ".join(packages)
+    if (root / DONE).is_file() and (root / DONE).read_text() == wanted:
+        return root
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=cache_dir()) as scratch:
+        fetch(Path(scratch), packages, suite, with_dependencies)
+        fresh = Path(scratch) / "root"
+        for deb in sorted(Path(scratch).rglob("*.deb")):
+            run("dpkg-deb", "-x", str(deb), str(fresh))
+        (fresh / DONE).write_text(wanted)
+        shutil.rmtree(root, ignore_errors=True)
+        fresh.rename(root)
+    return root
+
+
+def fetch(scratch: Path, packages: Sequence[str], suite: str, with_dependencies: bool) -> None:
+    """Download the .debs somewhere below `scratch` with a private apt tree. Raises PackageError."""
+    keyring = next((path for path in KEYRINGS if os.path.exists(path)), None)
+    if keyring is None:
+        raise PackageError("no Debian signing keys here: apt-get install debian-archive-keyring")
+    for part in ("etc", "state/lists/partial", "cache/archives/partial", "root"):
+        (scratch / part).mkdir(parents=True)
+    (scratch / "state/status").touch()
+    source = f"Types: deb\nURIs: {mirror()}\nSuites: {suite}\nComponents: main\nSigned-By: {keyring}\n"
+    (scratch / "etc/debian.sources").write_text(source)
+    # -c is read after the system's files, so that #clear can take the system's hooks away: they belong to its
+    # own state, not to ours. The architecture is the machine's; foreign ones would only cost downloads.
+    architecture = run("dpkg", "--print-architecture").strip()
+    (scratch / "apt.conf").write_text(
+        "#clear APT::Update; #clear DPkg; #clear APT::Architectures; #clear Acquire::IndexTargets::deb::DEP-11;\n"
+        f'Dir::Etc::sourcelist "/dev/null"; Dir::Etc::sourceparts "{scratch}/etc";\n'
+        'Dir::Etc::preferences "/dev/null"; Dir::Etc::preferencesparts "/dev/null";\n'
+        f'Dir::State "{scratch}/state"; Dir::State::status "{scratch}/state/status"; Dir::Cache "{scratch}/cache";\n'
+        f'APT::Architecture "{architecture}"; APT::Architectures {{ "{architecture}"; }};\n'
+        'Acquire::Languages "none"; Acquire::Retries "3"; APT::Sandbox::User "";\n'
+    )
+    apt = ("apt-get", "-q", "-y", "-c", str(scratch / "apt.conf"))
+    run(*apt, "--error-on=any", "update")
+    if with_dependencies:
+        run(*apt, "--no-install-recommends", "--download-only", "install", *packages)
+    else:
+        run(*apt, "download", *packages, cwd=scratch)
+
+
+def run(*command: str, cwd: Path | None = None) -> str:
+    """Standard output of a command. Raises PackageError with the command and the end of what it said."""
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise PackageError(f"{command[0]}: {error.strerror} (Debian's packages are needed here)") from error
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().splitlines()[-5:]
+        raise PackageError("\n".join((f"{' '.join(command)}: exit {done.returncode}", *said)))
+    return done.stdout
