@@ -1,0 +1,101 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Compat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    IMPROVED: _ClassVar[Compat]
+    AOSP: _ClassVar[Compat]
+
+class DomainKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SYSTEM: _ClassVar[DomainKind]
+    MEMCG_V1: _ClassVar[DomainKind]
+    CGROUP_V2: _ClassVar[DomainKind]
+IMPROVED: Compat
+AOSP: Compat
+SYSTEM: DomainKind
+MEMCG_V1: DomainKind
+CGROUP_V2: DomainKind
+
+class Config(_message.Message):
+    __slots__ = ("policy", "monitor")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    MONITOR_FIELD_NUMBER: _ClassVar[int]
+    policy: PolicyConfig
+    monitor: MonitorConfig
+    def __init__(self, policy: _Optional[_Union[PolicyConfig, _Mapping]] = ..., monitor: _Optional[_Union[MonitorConfig, _Mapping]] = ...) -> None: ...
+
+class PolicyConfig(_message.Message):
+    __slots__ = ("compat", "kill_heaviest_task", "kill_timeout_ms", "swap_free_low_pct", "swap_util_max_pct", "swap_compression_ratio", "thrashing_limit_pct", "thrashing_limit_decay_pct", "thrashing_limit_critical_pct", "filecache_min_kb", "stall_limit_critical_pct", "pressure_after_kill_min_adj", "direct_reclaim_threshold_ms", "lowmem_min_adj")
+    COMPAT_FIELD_NUMBER: _ClassVar[int]
+    KILL_HEAVIEST_TASK_FIELD_NUMBER: _ClassVar[int]
+    KILL_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    SWAP_FREE_LOW_PCT_FIELD_NUMBER: _ClassVar[int]
+    SWAP_UTIL_MAX_PCT_FIELD_NUMBER: _ClassVar[int]
+    SWAP_COMPRESSION_RATIO_FIELD_NUMBER: _ClassVar[int]
+    THRASHING_LIMIT_PCT_FIELD_NUMBER: _ClassVar[int]
+    THRASHING_LIMIT_DECAY_PCT_FIELD_NUMBER: _ClassVar[int]
+    THRASHING_LIMIT_CRITICAL_PCT_FIELD_NUMBER: _ClassVar[int]
+    FILECACHE_MIN_KB_FIELD_NUMBER: _ClassVar[int]
+    STALL_LIMIT_CRITICAL_PCT_FIELD_NUMBER: _ClassVar[int]
+    PRESSURE_AFTER_KILL_MIN_ADJ_FIELD_NUMBER: _ClassVar[int]
+    DIRECT_RECLAIM_THRESHOLD_MS_FIELD_NUMBER: _ClassVar[int]
+    LOWMEM_MIN_ADJ_FIELD_NUMBER: _ClassVar[int]
+    compat: Compat
+    kill_heaviest_task: int
+    kill_timeout_ms: int
+    swap_free_low_pct: int
+    swap_util_max_pct: int
+    swap_compression_ratio: int
+    thrashing_limit_pct: int
+    thrashing_limit_decay_pct: int
+    thrashing_limit_critical_pct: int
+    filecache_min_kb: int
+    stall_limit_critical_pct: int
+    pressure_after_kill_min_adj: int
+    direct_reclaim_threshold_ms: int
+    lowmem_min_adj: int
+    def __init__(self, compat: _Optional[_Union[Compat, str]] = ..., kill_heaviest_task: _Optional[int] = ..., kill_timeout_ms: _Optional[int] = ..., swap_free_low_pct: _Optional[int] = ..., swap_util_max_pct: _Optional[int] = ..., swap_compression_ratio: _Optional[int] = ..., thrashing_limit_pct: _Optional[int] = ..., thrashing_limit_decay_pct: _Optional[int] = ..., thrashing_limit_critical_pct: _Optional[int] = ..., filecache_min_kb: _Optional[int] = ..., stall_limit_critical_pct: _Optional[int] = ..., pressure_after_kill_min_adj: _Optional[int] = ..., direct_reclaim_threshold_ms: _Optional[int] = ..., lowmem_min_adj: _Optional[int] = ...) -> None: ...
+
+class MonitorConfig(_message.Message):
+    __slots__ = ("domain_kind", "domain_path", "domain_psi_path", "psi_some_stall_ms", "psi_full_stall_ms", "psi_window_ms", "vmpressure", "memcg_watermark_min_pct", "memcg_watermark_low_pct", "memcg_watermark_high_pct", "scan", "scan_min_adj", "observe", "rt_priority", "lock_memory", "sized_candidates", "ring_slots")
+    DOMAIN_KIND_FIELD_NUMBER: _ClassVar[int]
+    DOMAIN_PATH_FIELD_NUMBER: _ClassVar[int]
+    DOMAIN_PSI_PATH_FIELD_NUMBER: _ClassVar[int]
+    PSI_SOME_STALL_MS_FIELD_NUMBER: _ClassVar[int]
+    PSI_FULL_STALL_MS_FIELD_NUMBER: _ClassVar[int]
+    PSI_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
+    VMPRESSURE_FIELD_NUMBER: _ClassVar[int]
+    MEMCG_WATERMARK_MIN_PCT_FIELD_NUMBER: _ClassVar[int]
+    MEMCG_WATERMARK_LOW_PCT_FIELD_NUMBER: _ClassVar[int]
+    MEMCG_WATERMARK_HIGH_PCT_FIELD_NUMBER: _ClassVar[int]
+    SCAN_FIELD_NUMBER: _ClassVar[int]
+    SCAN_MIN_ADJ_FIELD_NUMBER: _ClassVar[int]
+    OBSERVE_FIELD_NUMBER: _ClassVar[int]
+    RT_PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    LOCK_MEMORY_FIELD_NUMBER: _ClassVar[int]
+    SIZED_CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    RING_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    domain_kind: DomainKind
+    domain_path: str
+    domain_psi_path: str
+    psi_some_stall_ms: int
+    psi_full_stall_ms: int
+    psi_window_ms: int
+    vmpressure: int
+    memcg_watermark_min_pct: int
+    memcg_watermark_low_pct: int
+    memcg_watermark_high_pct: int
+    scan: int
+    scan_min_adj: int
+    observe: int
+    rt_priority: int
+    lock_memory: int
+    sized_candidates: int
+    ring_slots: int
+    def __init__(self, domain_kind: _Optional[_Union[DomainKind, str]] = ..., domain_path: _Optional[str] = ..., domain_psi_path: _Optional[str] = ..., psi_some_stall_ms: _Optional[int] = ..., psi_full_stall_ms: _Optional[int] = ..., psi_window_ms: _Optional[int] = ..., vmpressure: _Optional[int] = ..., memcg_watermark_min_pct: _Optional[int] = ..., memcg_watermark_low_pct: _Optional[int] = ..., memcg_watermark_high_pct: _Optional[int] = ..., scan: _Optional[int] = ..., scan_min_adj: _Optional[int] = ..., observe: _Optional[int] = ..., rt_priority: _Optional[int] = ..., lock_memory: _Optional[int] = ..., sized_candidates: _Optional[int] = ..., ring_slots: _Optional[int] = ...) -> None: ...
