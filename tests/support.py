@@ -18,7 +18,7 @@ STRICT = IS_ROOT and (SUITE_ALL or os.environ.get("CI", "") == "true")
 
 
 def require(condition: object, why: str) -> None:
-    """Go on only if `condition` holds. For a user the test is skipped with `why`; in CI, or as root with SUITE=all, it fails.
+    """Go on only if `condition` holds: a user's test is skipped with `why`, one of CI (or SUITE=all, as root) fails.
 
     `why` says what is missing and what to do: "earlyoom is not here: make bench fetches it".
     """
