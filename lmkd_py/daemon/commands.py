@@ -1,0 +1,85 @@
+"""The words after `lmkd-py`: parsed by hand, since an argument parser costs a megabyte of resident memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .inherited import EXIT_BAD_CONFIG, EXIT_NO_PERMISSION
+
+USAGE = """usage: lmkd-py COMMAND [--root DIR] [options]
+
+  run     [--observe]  guard memory until SIGTERM; --observe decides and records but never signals
+  check                say what this machine and this configuration would give, change nothing
+  status               ask the running daemon
+
+  --root DIR  state root (config.bin, procs, traces/, ctl); default /data/adb/lmkd_py on Android, else /var/lib/lmkd_py
+
+exit codes: 0 clean stop, 2 bad usage or configuration, 3 no permission, 4 the kernel lacks something,
+            5 the guarded domain is gone, 6 another daemon runs on this root"""
+
+
+def default_root() -> str:
+    """The state root where none is given."""
+    return "/data/adb/lmkd_py" if os.path.isdir("/data/adb") else "/var/lib/lmkd_py"
+
+
+def main(words: list[str]) -> None:
+    """Carry out one command line; exits with its code."""
+    sys.exit(_main(words))
+
+
+def _main(words: list[str]) -> int:
+    root, flags, command = default_root(), [], ""
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word in ("-h", "--help"):
+            print(USAGE)
+            return 0
+        if word == "--root":
+            if not rest:
+                return _usage("--root: found nothing, wanted a directory")
+            root = rest.pop(0)
+        elif word.startswith("--root="):
+            root = word[7:]
+        elif word.startswith("-"):
+            flags.append(word)
+        elif command:
+            return _usage(f"found {word!r} after {command!r}, wanted options")
+        else:
+            command = word
+    root = os.path.abspath(root)
+    if command == "run":
+        if [flag for flag in flags if flag != "--observe"]:
+            return _usage(f"run: found {flags[0]!r}, wanted --observe or --root DIR")
+        return _run(root, "--observe" in flags)
+    if command in ("check", "status") and flags:
+        return _usage(f"{command}: found {flags[0]!r}, wanted --root DIR")
+    if command == "check":
+        from .check import check
+
+        return check(root)
+    if command == "status":
+        from .check import status
+
+        return status(root)
+    return _usage(f"found {command!r}, wanted run, check or status" if command else "wanted a command")
+
+
+def _usage(text: str) -> int:
+    print(f"lmkd-py: {text}\n{USAGE}", file=sys.stderr)
+    return EXIT_BAD_CONFIG
+
+
+def _run(root: str, observe: bool) -> int:
+    from .start import StartFailed, start
+
+    try:
+        return start(root, observe)
+    except StartFailed as failure:
+        print(f"lmkd-py: {failure}", file=sys.stderr)
+        return failure.code
+    except PermissionError as error:
+        print(f"lmkd-py: no permission: {error}; run as root", file=sys.stderr)
+        return EXIT_NO_PERMISSION

@@ -1,0 +1,186 @@
+"""From fork to armed: shed what was inherited, open what is needed, rehearse, lock, then run the loop.
+
+Runs in the forked child only and ends by os._exit. A failure leaves its words in the control page and its exit code
+in the control words; the steward speaks for it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+from typing import Callable
+
+from ...core.config import Config
+from ...kernel import memory, syscalls
+from ...kernel.domain import open_domain
+from ...kernel.resident import make_resident
+from ...kernel.triggers import StallMeter, Trigger, open_triggers
+from .. import shared as layout
+from ..inherited import (
+    EXIT_DOMAIN_GONE,
+    EXIT_KERNEL_LACKS,
+    EXIT_NO_PERMISSION,
+    FIRST_FREE_FD,
+    KICK_FD,
+    NOTIFY_FD,
+    SHARED_FD,
+    SOCKET_FD,
+    Inherited,
+)
+from ..shared import Shared
+from .evaluate import Evaluator
+from .inbox import Inbox
+from .loop import Loop
+from .reaper import Reapers
+from .rehearse import rehearse
+from .ring import Ring
+from .roster import Roster
+from .strike import Striker
+from .victim import Awaited
+
+HEAP_RESERVE_BYTES = 512 << 10  # blocks above 512 bytes (ancillary data, long lists) churn in here
+LAYER_KILL_PATH, LAYER_RESIDENT = 1, 2
+
+
+def killer_main(inherited: Inherited) -> None:
+    """The child's whole life; never returns."""
+    code = EXIT_KERNEL_LACKS
+    shared = None
+    try:
+        _shed(inherited.fds)
+        shared = Shared(SHARED_FD)
+        code = _arm_and_run(shared, inherited)
+    except PermissionError as error:
+        code = EXIT_NO_PERMISSION
+        _say(shared, f"no permission: {error.filename or error.strerror}: {error}")
+    except FileNotFoundError as error:
+        code = EXIT_DOMAIN_GONE
+        _say(shared, str(error))
+    except OSError as error:
+        _say(shared, str(error))
+    finally:
+        if shared is not None:
+            shared.words[layout.EXIT_CODE] = code
+            if code:
+                shared.words[layout.STATE] = layout.FAILED
+            os.write(NOTIFY_FD, b"\1\0\0\0\0\0\0\0")
+        os._exit(code)
+
+
+def _say(shared: Shared | None, text: str) -> None:
+    if shared is not None:
+        shared.write_text(text)
+
+
+def _shed(fds: tuple[int, ...]) -> None:
+    """Handlers, session and descriptors of the steward are not ours (its sockets must die with it)."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setsid()
+    high = [os.dup2(fd, 100 + index, inheritable=False) for index, fd in enumerate(fds)]
+    for target, fd in enumerate(high, SHARED_FD):
+        os.dup2(fd, target, inheritable=False)
+    os.closerange(FIRST_FREE_FD, os.sysconf("SC_OPEN_MAX"))
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
+    config, words = inherited.config, shared.words
+    _keep_heap()
+    holder = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    holder.bind(inherited.name)  # how the next steward finds this killer, should its own steward die
+    holder.listen(8)
+    domain = open_domain(config.monitor)
+    triggers, missing = open_triggers(config.monitor, domain)
+    if not triggers:
+        shared.write_text("no trigger can be set up: " + "; ".join(missing))
+        return EXIT_KERNEL_LACKS
+    roster = Roster(inherited.rows)
+    inbox = Inbox(shared, socket.socket(fileno=SOCKET_FD), roster, config.policy, inherited.generation)
+    reapers = Reapers()
+    awaited = Awaited(shared, reapers)
+    never = (*inherited.never, os.getpid())
+    striker = Striker(roster, never, bool(config.monitor.observe))
+    meter = _meter(config, triggers)
+    evaluator = Evaluator(domain, inbox, striker, awaited, Ring(shared, NOTIFY_FD), meter)
+    evaluator.killer_pid = os.getpid()
+    loop = Loop(shared, evaluator, triggers, KICK_FD)
+    notes: list[str] = []
+
+    def prepare() -> None:
+        if config.monitor.rt_priority:
+            syscalls.sched_setscheduler(os.SCHED_FIFO, config.monitor.rt_priority)
+
+    _presize_fd_table(inherited.rows)
+    layers = LAYER_KILL_PATH | _first_in_line(config, notes, prepare)
+    reapers.start(prepare if layers & LAYER_RESIDENT else lambda: None)
+    evaluator.layers = layers
+    rehearse(evaluator)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    memory.populate(shared.map)
+    if config.monitor.lock_memory:
+        layers = _lock(layers, notes)
+    evaluator.layers = words[layout.LAYERS] = layers
+    lines = [f"trigger {trigger.name}: {trigger.effective}" for trigger in triggers]
+    lines += [f"missing {reason}" for reason in missing]
+    lines += [f"note {note}" for note in notes]
+    shared.write_text("\n".join([f"domain {domain.describe()}", *lines]))
+    words[layout.STATE] = layout.ARMED
+    os.write(NOTIFY_FD, b"\1\0\0\0\0\0\0\0")
+    return loop.run()
+
+
+def _keep_heap() -> None:
+    # What Python frees stays ours: no trimming, no mmap for large blocks, one arena for all threads.
+    memory.mallopt(memory.M_TRIM_THRESHOLD, -1)
+    memory.mallopt(memory.M_MMAP_MAX, 0)
+    memory.mallopt(memory.M_ARENA_MAX, 1)
+    memory.pregrow_heap(HEAP_RESERVE_BYTES)
+
+
+def _meter(config: Config, triggers: list[Trigger]) -> StallMeter | None:
+    if not any(trigger.stretched for trigger in triggers):
+        return None
+    monitor = config.monitor
+    return StallMeter(monitor.psi_window_ms, monitor.psi_some_stall_ms, monitor.psi_full_stall_ms)
+
+
+def _presize_fd_table(rows: int) -> None:
+    # The table grows by doubling when a descriptor is received; let it grow now.
+    try:
+        top = os.dup2(0, min(os.sysconf("SC_OPEN_MAX") - 1, rows + 1024), inheritable=False)
+    except OSError:
+        return
+    os.close(top)
+
+
+def _first_in_line(config: Config, notes: list[str], prepare: Callable[[], None]) -> int:
+    try:
+        prepare()
+    except OSError as error:
+        notes.append(f"SCHED_FIFO {config.monitor.rt_priority} refused: {error.strerror}")
+        return 0
+    try:
+        with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+            file.write(b"-1000")
+    except OSError as error:
+        notes.append(f"oom_score_adj -1000 refused: {error.strerror}")
+    return LAYER_RESIDENT
+
+
+def _lock(layers: int, notes: list[str]) -> int:
+    try:
+        make_resident()
+    except OSError as error:
+        notes.append(f"mlockall refused: {error.strerror}")
+        return layers & ~LAYER_RESIDENT
+    return layers

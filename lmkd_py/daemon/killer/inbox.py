@@ -1,0 +1,91 @@
+"""What the steward tells the killer: records out of shared memory, file descriptors out of a socket.
+
+Receiving and closing descriptors allocates nothing in the receiver. The sender passes the descriptors of a record
+before it publishes the record, so they are there when the record is seen.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NamedTuple
+
+from ...core.config import PolicyConfig
+from .. import shared as layout
+from ..shared import INBOX_BYTES, INBOX_HEAD, INBOX_RECORD, INBOX_SLOTS, INBOX_TAIL, PAGE, WORD_MASK, Shared
+from .roster import Roster
+
+ANCILLARY_BYTES = socket.CMSG_SPACE(253 * 4)  # SCM_MAX_FD descriptors
+
+
+class Adopted(NamedTuple):
+    """A victim that a former killer struck and whose death nobody has seen yet."""
+
+    pid: int
+    start_ticks: int
+    struck_ms: int
+    pidfd: int
+
+
+class Inbox:
+    """The killer's end. `policy` is the configuration in force, replaced as a whole when a generation is complete."""
+
+    def __init__(
+        self, shared: Shared, sock: socket.socket, roster: Roster, policy: PolicyConfig, generation: int
+    ) -> None:
+        self.shared = shared
+        self.sock = sock
+        self.roster = roster
+        self.policy = policy
+        self.generation = generation
+        self.adopted: Adopted | None = None
+        self._coming = list(policy)
+        self._fds: list[int] = []
+
+    def drain(self) -> int:
+        """Carry out all that is wholly visible; returns how many records that was."""
+        words = self.shared.words
+        tail = words[INBOX_TAIL]
+        done = 0
+        while tail != words[INBOX_HEAD]:
+            fields = INBOX_RECORD.unpack_from(self.shared.map, PAGE + (tail % INBOX_SLOTS) * INBOX_BYTES)
+            if fields[0] != tail or fields[10] != layout.inbox_check(*fields[:10]):
+                break  # its head word is here already, the rest is not: next time
+            op = fields[1]
+            wanted = layout.FDS_OF.get(op, 0)
+            while len(self._fds) < wanted:
+                self._receive()
+            self._carry_out(op, fields)
+            tail = (tail + 1) & WORD_MASK
+            words[INBOX_TAIL] = tail
+            done += 1
+        if done:
+            words[layout.FDS_HELD] = self.roster.fds_held + len(self._fds)
+        return done
+
+    def _receive(self) -> None:
+        _, ancillary, _, _ = self.sock.recvmsg(1, ANCILLARY_BYTES, socket.MSG_DONTWAIT)
+        for _, _, data in ancillary:
+            self._fds.extend(memoryview(data).cast("i"))
+
+    def _carry_out(self, op: int, fields: tuple[int, ...]) -> None:
+        row, roster = fields[2], self.roster
+        if op == layout.ADD:
+            roster.add(row, fields[3:9], self._fds.pop(0))  # type: ignore[arg-type]
+        elif op == layout.MOVE:
+            roster.move(row, fields[5], fields[8])
+        elif op == layout.DROP:
+            roster.drop(row)
+        elif op == layout.SIZED:
+            roster.size(row, self._fds.pop(0), self._fds.pop(0))
+        elif op == layout.UNSIZED:
+            roster.unsize(row)
+        elif op == layout.POLICY:
+            self._coming[row] = fields[9]
+        elif op == layout.GENERATION:
+            self.policy = PolicyConfig(*self._coming)
+            self.generation = fields[9]
+        elif op == layout.ADOPT:
+            if self.adopted is not None:
+                os.close(self.adopted.pidfd)
+            self.adopted = Adopted(fields[3], fields[7], fields[9], self._fds.pop(0))

@@ -1,0 +1,143 @@
+"""The armed loop: wait, drain the inbox, see who died, evaluate. The order within one wakeup is AOSP's.
+
+What is asked of it: 0 wake-ups when idle, one evaluation an event, nothing that opens, forks, logs, sends or maps.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic_ns
+
+from ...core import polling
+from ...core.vocabulary import ABSENT, Level, WakeupKind
+from ...core.snapshot import Outcome
+from ...kernel.poll import POLLERR, POLLIN, POLLNVAL, PollSet
+from ...kernel.triggers import Trigger, fired
+from .. import shared as layout
+from ..inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
+from ..shared import Shared
+from .evaluate import Evaluator
+from .ring import NOTIFY_AT
+
+KICK_SLOT, VICTIM_SLOT, TRIGGER_SLOT = 0, 1, 2
+EVENT, POLL, LOW, MEDIUM = int(WakeupKind.EVENT), int(WakeupKind.POLL), int(Level.LOW), int(Level.MEDIUM)
+BROKEN = POLLERR | POLLNVAL
+METER_MS = 1000  # how long after vmpressure low the PSI totals are metered (without CAP_SYS_RESOURCE)
+
+
+class Loop:
+    """One killer from arming to its end; `run` returns its exit code."""
+
+    def __init__(self, shared: Shared, evaluator: Evaluator, triggers: list[Trigger], kick_fd: int) -> None:
+        self.shared = shared
+        self.words = shared.words
+        self.evaluator = evaluator
+        self.awaited = evaluator.awaited
+        self.inbox = evaluator.inbox
+        self.triggers = triggers
+        self.kick_fd = kick_fd
+        self.poll = polling.IDLE
+        self.live = False
+        self.meter_until_ms = 0
+        self._missed = ABSENT  # level of a trigger that fired while another killer was live
+        self._eight = bytearray(8)
+        self._into = [self._eight]
+        self.polls = PollSet(TRIGGER_SLOT + len(triggers))
+        self.polls.set(KICK_SLOT, kick_fd, POLLIN)
+        for slot, trigger in enumerate(triggers, TRIGGER_SLOT):
+            self.polls.set(slot, trigger.fd, trigger.poll_events)
+
+    def run(self) -> int:
+        """Until the steward says stop or the domain is gone."""
+        words, polls, inbox = self.words, self.polls, self.inbox
+        while words[layout.MODE] != layout.STOP:
+            timeout = polling.wait_ms(self.poll, monotonic_ns() // 1_000_000, inbox.policy)
+            if timeout < 0:
+                self._before_sleep()
+            ready = polls.wait(timeout) if timeout else 0
+            woke_ns = monotonic_ns()
+            if ready > 0 and polls.revents(KICK_SLOT):
+                os.readv(self.kick_fd, self._into)
+            if words[layout.INBOX_HEAD] != words[layout.INBOX_TAIL]:
+                inbox.drain()
+            if not self.live:
+                if words[layout.MODE] != layout.LIVE:
+                    self._stand_by(ready)
+                    continue
+                self._go_live(woke_ns)
+            self._handle(ready, woke_ns)
+            if self.evaluator.domain.gone:
+                self.shared.write_text("the guarded domain is gone")
+                return EXIT_DOMAIN_GONE
+        return EXIT_STOPPED
+
+    def _handle(self, ready: int, woke_ns: int) -> None:
+        polls, now_ms = self.polls, woke_ns // 1_000_000
+        if polling.poll_due(self.poll, now_ms):
+            self._evaluate(woke_ns, POLL, self.poll.handler, ABSENT)
+        elif ready <= 0 and polling.hold_expired(self.poll, now_ms, self.inbox.policy):
+            polls.clear(VICTIM_SLOT)
+            self.poll = polling.hold_over(self.poll, now_ms)
+        if ready > 0:
+            if polls.revents(VICTIM_SLOT):
+                polls.clear(VICTIM_SLOT)
+                self.awaited.died(woke_ns)
+                self.poll = polling.victim_gone(self.poll, now_ms)
+            level, trigger = self._fired()
+            if level != ABSENT:
+                self._on_event(woke_ns, level, trigger)
+
+    def _on_event(self, woke_ns: int, level: int, trigger: int) -> None:
+        if level == LOW and self.evaluator.meter is not None:
+            self.meter_until_ms = woke_ns // 1_000_000 + METER_MS
+        self._evaluate(woke_ns, EVENT, level, trigger)
+
+    def _evaluate(self, woke_ns: int, kind: int, level: int, trigger: int) -> None:
+        metered = woke_ns // 1_000_000 <= self.meter_until_ms
+        judgement, struck = self.evaluator.evaluate(woke_ns, kind, level, trigger, metered)
+        self.poll = polling.after(self.poll, judgement, struck, monotonic_ns() // 1_000_000, level)
+        if struck:
+            self.polls.set(VICTIM_SLOT, self.awaited.pidfd, POLLIN)
+            self.words[layout.KILLS] = self.evaluator.kills
+            self.evaluator.ring.notify()
+        elif self.evaluator.ring.backlog() >= NOTIFY_AT:
+            self.evaluator.ring.notify()
+
+    def _before_sleep(self) -> None:
+        # Nothing will wake us soon: let the steward file what it has not seen, close what reapers have finished with.
+        self.evaluator.awaited.reapers.tidy()
+        if self.evaluator.ring.backlog():
+            self.evaluator.ring.notify()
+
+    def _fired(self) -> tuple[int, int]:
+        """The highest level among the triggers that fired, and which trigger it was."""
+        level, which = ABSENT, ABSENT
+        for slot, trigger in enumerate(self.triggers, TRIGGER_SLOT):
+            revents = self.polls.revents(slot)
+            if not revents:
+                continue
+            if revents & BROKEN:
+                self.polls.clear(slot)  # its cgroup is gone; the next sample tells whether the domain is, too
+                level, which = (LOW, slot - TRIGGER_SLOT) if level == ABSENT else (level, which)
+                continue
+            raised = fired(trigger)
+            if raised > level:
+                level, which = raised, slot - TRIGGER_SLOT
+        return level, which
+
+    def _stand_by(self, ready: int) -> None:
+        if ready > 0:
+            level, _ = self._fired()
+            self._missed = max(self._missed, level)
+
+    def _go_live(self, woke_ns: int) -> None:
+        self.live = True
+        adopted = self.inbox.adopted
+        if adopted is not None:
+            # The former killer has struck already: no second victim for the same event.
+            self.awaited.begin(adopted.pid, adopted.start_ticks, adopted.pidfd, True, adopted.struck_ms * 1_000_000)
+            self.evaluator.outcome = Outcome(adopted.pid, 0, ABSENT, adopted.struck_ms, 0, 1)
+            self.poll = polling.IDLE._replace(paused=MEDIUM, holding=1, struck_ms=adopted.struck_ms)
+            self.polls.set(VICTIM_SLOT, adopted.pidfd, POLLIN)
+        elif self._missed > LOW:
+            self._on_event(woke_ns, self._missed, ABSENT)

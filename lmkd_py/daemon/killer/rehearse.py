@@ -1,0 +1,111 @@
+"""The dry run: every rule, every victim branch and every syscall of the kill path once, before memory is locked.
+
+What has run once has its code, its objects and its kernel buffers in place. Signals are 0, the target is the killer
+itself, records are filled but not published, and the evaluator starts afresh afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic_ns
+
+from ...core.config import PolicyConfig
+from ...core.decide import conclude, judge
+from ...core.snapshot import NO_OUTCOME, Candidate, Outcome, Snapshot
+from ...core.state import INITIAL, PolicyState
+from ...core.vocabulary import ABSENT, Level, WakeupKind
+from ...kernel.process import read_adj, read_rss_pages
+from ...kernel.syscalls import pidfd_open, pidfd_send_signal, process_mrelease
+from ...wire.record import NO_AFTERMATH, Record, Timings
+from .evaluate import Evaluator
+
+ROUNDS = 50  # enough for CPython's inline caches and for every buffer to reach its size
+
+
+def rehearse(evaluator: Evaluator) -> None:
+    """Run everything ROUNDS times; the evaluator's state is as new afterwards."""
+    pidfd = pidfd_open(os.getpid())
+    fds = [os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("statm", "oom_score_adj")]
+    scratch = bytearray(64)
+    try:
+        for _ in range(ROUNDS):
+            snapshot = _sample(evaluator)
+            for bent in _shortages(snapshot):
+                _decide(evaluator, bent)
+            _strike_self(evaluator, pidfd, fds, scratch)
+    finally:
+        for fd in (pidfd, *fds):
+            os.close(fd)
+    evaluator.state = INITIAL
+    evaluator.outcome = NO_OUTCOME
+
+
+def _sample(evaluator: Evaluator) -> Snapshot:
+    now_ms = monotonic_ns() // 1_000_000
+    return evaluator.domain.sample(now_ms, WakeupKind.EVENT, Level.MEDIUM, NO_OUTCOME, 0, 1)
+
+
+def _shortages(base: Snapshot) -> list[Snapshot]:
+    """Snapshots that reach each row of the ladder, from a real one."""
+    later = base._replace(
+        now_ms=base.now_ms + 500,
+        workingset_refault_pages=base.workingset_refault_pages + 10_000_000,
+        pgscan_direct_pages=base.pgscan_direct_pages + 100,
+    )
+    low = {"mem_free_kb": 1, "watermark_min_pages": 1000, "watermark_low_pages": 2000, "watermark_high_pages": 3000}
+    swap = {"swap_total_kb": 1_000_000, "swap_free_kb": 1}
+    struck = Outcome(os.getpid(), 900, 100, base.now_ms, 0, 1)
+    return [
+        base,
+        base._replace(level=int(Level.LOW)),
+        base._replace(kind=int(WakeupKind.VENDOR), vendor_reason=1, vendor_min_adj=900),
+        later._replace(**low, outcome=struck),
+        later._replace(level=int(Level.CRITICAL)),
+        later._replace(**swap),
+        later._replace(**low, **swap),
+        later._replace(**low),
+        later,
+        later._replace(memevents=1, direct_reclaim_since_ms=1),
+        base._replace(**low, now_ms=base.now_ms + 2500, kind=int(WakeupKind.POLL)),
+        base._replace(outcome=struck, victim_alive=1),
+    ]
+
+
+def _decide(evaluator: Evaluator, snapshot: Snapshot) -> None:
+    state: PolicyState = INITIAL._replace(started=1, killed_last=1)
+    every = (Candidate(2, 0, 900, ABSENT, 1, 1), Candidate(3, 0, 100, 5, 1, 2), Candidate(4, 0, 100, 6, 1, 3))
+    for config in (evaluator.inbox.policy, PolicyConfig(filecache_min_kb=1 << 40, direct_reclaim_threshold_ms=1)):
+        judgement = judge(snapshot, state, config)
+        decision = conclude(judgement, every, config)
+        evaluator.ring.rehearse(
+            Record(
+                seq=0,
+                trigger=ABSENT,
+                observe=1,
+                layers=0,
+                config_generation=0,
+                candidates_considered=len(every),
+                snapshot=snapshot._replace(candidates=decision.victims),
+                state=state,
+                judgement=judgement,
+                outcome=NO_OUTCOME,
+                aftermath=NO_AFTERMATH,
+                timings=Timings(0, 0, 0, 0, 0, 0),
+                killer_pid=0,
+            )
+        )
+
+
+def _strike_self(evaluator: Evaluator, pidfd: int, fds: list[int], scratch: bytearray) -> None:
+    roster = evaluator.roster
+    roster.add(0, (os.getpid(), 0, 900, ABSENT, 1, 1), os.dup(pidfd))
+    roster.size(0, os.dup(fds[0]), os.dup(fds[1]))
+    roster.move(0, 100, 2)
+    roster.collect(0, 1000, 0)
+    evaluator.striker.strike(0, 0)  # refuses: never itself
+    roster.drop(0)
+    roster.looked_at = 0
+    read_rss_pages(fds[0], scratch)
+    read_adj(fds[1], scratch)
+    pidfd_send_signal(pidfd, 0)
+    process_mrelease(-1)

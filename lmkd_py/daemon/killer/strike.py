@@ -1,0 +1,57 @@
+"""One strike: the last guards, the signal by pidfd, a negative errno if nothing was struck.
+
+The pidfd is the identity: it was taken when the process was registered and its start time checked, so a recycled
+pid cannot be hit. Everything is checked again here, because the steward may have been stuck for a while.
+"""
+
+from __future__ import annotations
+
+from errno import EPERM, ESRCH
+from signal import SIGKILL
+
+from ...core.vocabulary import ABSENT
+from ...kernel.process import READ_FAILED, read_adj, read_rss_pages
+from ...kernel.poll import POLLIN, PollSet
+from ...kernel.syscalls import pidfd_send_signal
+from .roster import NOBODY, Roster
+
+NOT_EXPENDABLE = -EPERM  # its oom_score_adj is below the floor by now, or it may never be struck
+GONE = -ESRCH
+
+
+class Striker:
+    """Strikes rows of a roster. `never` are pids that no verdict reaches; `signal` is 0 in observe mode."""
+
+    def __init__(self, roster: Roster, never: tuple[int, ...], observe: bool) -> None:
+        self.roster = roster
+        self.never = never
+        self.signal = 0 if observe else SIGKILL
+        self.rss_pages = ABSENT  # size of the last struck
+        self.seen_adj = 0  # oom_score_adj of the last NOT_EXPENDABLE as it is now; below 0: out of reach for good
+        self._dead = PollSet(1)
+        self._scratch = bytearray(64)
+
+    def strike(self, row: int, min_adj: int) -> int:
+        """0, or why not: GONE, NOT_EXPENDABLE, or the signal's own negative errno."""
+        roster = self.roster
+        pid = roster.pid[row]
+        if pid <= 1 or pid in self.never or roster.adj[row] < 0:
+            self.seen_adj = ABSENT
+            return NOT_EXPENDABLE
+        pidfd = roster.pidfd[row]
+        # A zombie takes signals without complaint; its pidfd is readable once the whole group has ended.
+        self._dead.set(0, pidfd, POLLIN)
+        if self._dead.wait(0) > 0:
+            return GONE
+        if roster.adj_fd[row] != NOBODY:
+            # The process may have been raised in priority while the steward could not tell us.
+            adj = read_adj(roster.adj_fd[row], self._scratch)
+            if adj <= READ_FAILED:
+                return GONE
+            if adj < 0 or adj < min_adj:
+                self.seen_adj = adj
+                return NOT_EXPENDABLE
+            self.rss_pages = max(0, read_rss_pages(roster.statm_fd[row], self._scratch))
+        else:
+            self.rss_pages = roster.rss[row]
+        return pidfd_send_signal(pidfd, self.signal)

@@ -1,0 +1,68 @@
+"""The struck process whose death is awaited, and what became of it."""
+
+from __future__ import annotations
+
+from ...kernel.poll import POLLIN, PollSet
+from ...wire.record import NO_AFTERMATH, Aftermath
+from ..shared import AWAITED_PID, AWAITED_SINCE_MS, AWAITED_START, WORD_MASK, Shared
+from .reaper import Job, Reapers
+
+
+class Awaited:
+    """At most one victim. `owned` is False in observe mode, where the roster keeps the pidfd."""
+
+    def __init__(self, shared: Shared, reapers: Reapers) -> None:
+        self.shared = shared
+        self.reapers = reapers
+        self.pid = 0
+        self.pidfd = -1
+        self.owned = False
+        self.struck_ns = 0
+        self.job: Job | None = None
+        self._look = PollSet(1)
+        self._after: Aftermath = NO_AFTERMATH
+
+    def begin(self, pid: int, start_ticks: int, pidfd: int, owned: bool, struck_ns: int) -> None:
+        """Await a freshly struck victim; a former one that has not died is given up."""
+        if self.pid:
+            self._settle(0)
+        self.pid = pid
+        self.pidfd = pidfd
+        self.owned = owned
+        self.struck_ns = struck_ns
+        self.job = self.reapers.reap(pidfd) if owned else None
+        words = self.shared.words
+        words[AWAITED_SINCE_MS] = (struck_ns // 1_000_000) & WORD_MASK
+        words[AWAITED_START] = start_ticks & WORD_MASK
+        words[AWAITED_PID] = pid
+
+    def is_alive(self, now_ns: int) -> bool:
+        """True while a victim is awaited and lives; notes its death otherwise."""
+        if not self.pid:
+            return False
+        self._look.set(0, self.pidfd, POLLIN)
+        if self._look.wait(0) <= 0:
+            return True
+        self.died(now_ns)
+        return False
+
+    def died(self, now_ns: int) -> None:
+        """Its pidfd said so."""
+        self._settle(now_ns)
+
+    def aftermath(self) -> Aftermath:
+        """Of the last victim that is no longer awaited; told once."""
+        after, self._after = self._after, NO_AFTERMATH
+        return after
+
+    def _settle(self, died_ns: int) -> None:
+        job, reap_ns, result = self.job, 0, 0
+        if job is not None and job.pidfd == self.pidfd and not job.busy:
+            reap_ns, result = job.reap_ns, job.result
+        self._after = Aftermath(self.pid, self.struck_ns, died_ns, reap_ns, result)
+        if self.owned:
+            self.reapers.close(self.pidfd, job)
+        self.pid = 0
+        self.pidfd = -1
+        self.job = None
+        self.shared.words[AWAITED_PID] = 0

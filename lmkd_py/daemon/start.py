@@ -1,0 +1,93 @@
+"""From the command line to a running pair: lock the state root, read the config, fork the killer while we are small."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+
+from ..core.config import Config, ConfigError
+from ..kernel.syscalls import eventfd, getrlimit_nofile, pidfd_open, setrlimit_nofile
+from .config_file import load_config
+from .inherited import EXIT_ALREADY_RUNNING, EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION
+from .steward.keeper import KillerFailed, find_orphan, fork_killer
+
+MAX_ROWS = 8192  # candidates at most; 42 bytes each in the killer's tables
+FDS_OF_OUR_OWN = 256
+
+
+class StartFailed(Exception):
+    """Why the daemon cannot start, in one line, and its exit code."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def start(root: str, observe: bool) -> int:
+    """Run the daemon on this root until it is told to stop; its exit code. Raises StartFailed."""
+    lock = _lock(root)
+    try:
+        config = load_config(root, observe)
+    except ConfigError as error:
+        raise StartFailed(EXIT_BAD_CONFIG, f"{root}/config.bin: {error}") from None
+    _need_pidfd()
+    rows = _rows(config)
+    notify_fd = eventfd()
+    orphan = find_orphan(root)
+    never = (os.getpid(), os.getppid())
+    try:
+        killer = fork_killer(root, config, 1, rows, never, notify_fd, 1 - orphan.slot if orphan else 0)
+    except KillerFailed as failure:
+        raise StartFailed(failure.code, str(failure)) from None
+    # The steward's own code is loaded only now: the killer was forked without it.
+    from .steward.service import Service
+    from .steward.signals import signal_pipe
+
+    signal_fd = signal_pipe()
+    service = Service(root, config, observe, rows, killer, notify_fd)
+    service.begin(orphan)
+    for line in service.killer.text():
+        print(line)
+    print(
+        f"armed: killer {service.killer.pid}, {len(service.registry.processes)} candidates, trace {service.journal.trace.path}"
+    )
+    sys.stdout.flush()
+    code = service.run(signal_fd)
+    if service.complaint:
+        raise StartFailed(code, service.complaint)
+    os.close(lock)
+    return code
+
+
+def _lock(root: str) -> int:
+    try:
+        os.makedirs(root, mode=0o700, exist_ok=True)
+        lock = os.open(os.path.join(root, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        code = EXIT_NO_PERMISSION if isinstance(error, PermissionError) else EXIT_BAD_CONFIG
+        raise StartFailed(code, f"state root {root}: {error.strerror}; choose another with --root DIR") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise StartFailed(
+            EXIT_ALREADY_RUNNING, f"another lmkd-py runs on {root}; `lmkd-py status --root {root}`"
+        ) from None
+    return lock
+
+
+def _need_pidfd() -> None:
+    try:
+        os.close(pidfd_open(os.getpid()))
+    except OSError as error:
+        raise StartFailed(
+            EXIT_KERNEL_LACKS, f"kernel without pidfd ({error.strerror}); Linux 5.3 or newer is needed"
+        ) from None
+
+
+def _rows(config: Config) -> int:
+    """Candidates there is room for: a pidfd each in both processes, two more for the sized ones."""
+    soft, hard = getrlimit_nofile()
+    if soft < hard:
+        setrlimit_nofile(hard, hard)
+    return max(16, min(MAX_ROWS, hard - FDS_OF_OUR_OWN - 2 * config.monitor.sized_candidates))

@@ -1,0 +1,130 @@
+"""Where candidates come from: the registration file and a scan of the domain's members by oom_score_adj.
+
+A scan costs one read a member, so it runs at start, when pressure begins and when asked, never by a timer: an idle
+board is left alone. Deaths are seen by pidfd, in an epoll set of the steward's own.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from ...kernel.domain import Domain
+from ...kernel.syscalls import (
+    IN_CLOSE_WRITE,
+    IN_CREATE,
+    IN_MOVED_TO,
+    inotify_add_watch,
+    inotify_init1,
+)
+from .procs_file import parse_procs
+from .registry import Process, Refused, Registry
+
+PROCS = "procs"
+
+
+class Discovery:
+    """Keeps the registry in step with the file and the domain. `fd` is readable when the file may have changed."""
+
+    def __init__(self, root: str, registry: Registry, domain: Domain, scan: bool, scan_min_adj: int) -> None:
+        self.path = os.path.join(root, PROCS)
+        self.registry = registry
+        self.domain = domain
+        self.scanning = scan
+        self.scan_min_adj = scan_min_adj
+        self.deaths = select.epoll()
+        self.fd = inotify_init1()
+        inotify_add_watch(self.fd, root, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE)
+        self.complaints: list[str] = []
+        self._pid_of: dict[int, int] = {}
+
+    def close(self) -> None:
+        """Close what is watched."""
+        self.deaths.close()
+        os.close(self.fd)
+
+    def file_changed(self) -> bool:
+        """Read what inotify has; True when it was about the registration file."""
+        try:
+            data = os.read(self.fd, 8192)
+        except BlockingIOError:
+            return False
+        return PROCS.encode() in data
+
+    def read_file(self) -> None:
+        """Make the registered set what the file says; lines that are none become complaints."""
+        try:
+            with open(self.path, "rb") as file:
+                data = file.read()
+        except FileNotFoundError:
+            return
+        lines, refused = parse_procs(data)
+        self.complaints += refused
+        named = {line.pid for line in lines}
+        for pid in [pid for pid, each in self.registry.processes.items() if each.registered and pid not in named]:
+            self.remove(pid)
+        for line in lines:
+            known = self.registry.processes.get(line.pid)
+            # Only a new or changed line is a registration: rereading the file must not make everybody the newest.
+            process = self.register(line.pid, line.uid, line.adj, refresh=known is None)
+            if process is not None:
+                process.registered = True
+
+    def scan(self) -> None:
+        """Look at every member of the domain once."""
+        if not self.scanning:
+            return
+        members = self.domain.members()
+        for pid in members:
+            adj = _oom_score_adj(pid)
+            if adj is None or pid in self.registry.never:
+                continue
+            known = self.registry.processes.get(pid)
+            if known is not None and known.registered:
+                continue  # whoever registered it keeps it up to date
+            if adj < max(0, self.scan_min_adj):
+                if known is not None:
+                    self.remove(pid)
+                continue
+            if known is None or known.adj != adj:
+                self.register(pid, _uid(pid), adj, refresh=False)
+
+    def register(self, pid: int, uid: int, adj: int, refresh: bool = True) -> Process | None:
+        """Register and watch; a refusal becomes a complaint."""
+        new = pid not in self.registry.processes
+        try:
+            process = self.registry.register(pid, uid, adj, refresh=refresh)
+        except Refused as refusal:
+            if not str(refusal).endswith(("has ended", "No such process", "is a kernel thread")):
+                self.complaints.append(str(refusal))
+            return None
+        if process is not None and new:
+            self._pid_of[process.pidfd] = pid
+            self.deaths.register(process.pidfd, select.EPOLLIN | select.EPOLLONESHOT)
+        return process
+
+    def remove(self, pid: int) -> None:
+        """Forget a process; closing its pidfd takes it out of the epoll set."""
+        self.registry.remove(pid)
+
+    def bury(self) -> int:
+        """Forget all whose pidfd says that they have died; how many that were."""
+        dead = [self._pid_of[fd] for fd, _ in self.deaths.poll(0)]
+        for pid in dead:
+            self.remove(pid)
+        return len(dead)
+
+
+def _oom_score_adj(pid: int) -> int | None:
+    try:
+        with open(f"/proc/{pid}/oom_score_adj", "rb", buffering=0) as file:
+            return int(file.read(16))
+    except (OSError, ValueError):
+        return None
+
+
+def _uid(pid: int) -> int:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return 0

@@ -1,0 +1,182 @@
+"""Who is registered: identity checked once by pidfd and start time, then handed to the killer.
+
+Guards here and in the killer are not configurable: pid 1, kernel threads, ourselves, our parent and anything with
+a negative oom_score_adj are never candidates.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ...core.vocabulary import ABSENT, ADJ_MAX, ADJ_MIN
+from ...kernel.process import PF_KTHREAD, read_stat
+from ...kernel.syscalls import pidfd_open, pidfd_send_signal
+from .. import shared as layout
+from .outbox import Outbox
+
+
+class Refused(Exception):
+    """A process that cannot be a candidate, and why."""
+
+
+class Process:
+    """One registered process; `row` is its number in the killer."""
+
+    __slots__ = ("adj", "age", "name", "pid", "pidfd", "registered", "row", "sized", "start_ticks", "uid")
+
+    def __init__(self, pid: int, uid: int, adj: int, pidfd: int, start_ticks: int, name: str) -> None:
+        self.pid = pid
+        self.uid = uid
+        self.adj = adj
+        self.pidfd = pidfd
+        self.start_ticks = start_ticks
+        self.name = name
+        self.age = 0
+        self.row = -1
+        self.sized = False
+        self.registered = False  # named by the registration file or a client, not found by a scan
+
+    def values(self, value: int = 0) -> tuple[int, int, int, int, int, int, int]:
+        """The fields of an inbox record."""
+        return (self.pid, self.uid, self.adj, ABSENT, self.start_ticks, self.age, value)
+
+
+class Registry:
+    """All candidates by pid. Every change goes to `outbox`, when there is a killer to take it."""
+
+    def __init__(self, rows: int, sized_limit: int) -> None:
+        self.processes: dict[int, Process] = {}
+        self.outbox: Outbox | None = None
+        self.sized_limit = sized_limit
+        self.never: set[int] = {0, 1, os.getpid(), os.getppid()}
+        self.rows = rows
+        self._free_rows = list(range(rows - 1, -1, -1))
+        self._age = 0
+        self._sizes_stale = False
+
+    def register(self, pid: int, uid: int, adj: int, start_ticks: int = ABSENT, refresh: bool = True) -> Process | None:
+        """Add a process or change its adj; None when its adj puts it out of reach. Raises Refused.
+
+        start_ticks, where known, must be the process's own (a recycled pid is refused). refresh=False keeps the
+        place in the slot when the adj has not changed (scans; a registration makes it its slot's newest, as AOSP).
+        """
+        if not ADJ_MIN <= adj <= ADJ_MAX:
+            raise Refused(f"pid {pid}: oom_score_adj {adj} is outside {ADJ_MIN}..{ADJ_MAX}")
+        known = self.processes.get(pid)
+        if adj < 0:
+            if known is not None:
+                self.remove(pid)
+            return None
+        if known is not None and self._same(known, start_ticks):
+            if known.adj != adj or refresh:
+                known.adj = adj
+                self._stamp(known)
+                self._tell(layout.MOVE, known)
+            return known
+        if known is not None:
+            self.remove(pid)
+        process = self._identify(pid, uid, adj, start_ticks)
+        process.row = self._free_rows.pop()
+        self._stamp(process)
+        self.processes[pid] = process
+        self._tell(layout.ADD, process, (os.dup(process.pidfd),))
+        return process
+
+    def remove(self, pid: int) -> bool:
+        """Forget a process, dead or alive; False when it was not known."""
+        process = self.processes.pop(pid, None)
+        if process is None:
+            return False
+        self._tell(layout.DROP, process)
+        os.close(process.pidfd)
+        self._free_rows.append(process.row)
+        self._sizes_stale = True
+        return True
+
+    def hand_over(self, outbox: Outbox) -> None:
+        """Give everything to a fresh killer, each slot in its own order."""
+        self.outbox = outbox
+        for process in sorted(self.processes.values(), key=lambda each: each.age):
+            process.sized = False
+            self._tell(layout.ADD, process, (os.dup(process.pidfd),))
+        self.assign_sizes()
+
+    def assign_sizes(self) -> None:
+        """Pin statm and oom_score_adj of the most expendable; each is read once here, so that no later read allocates."""
+        if not self._sizes_stale or self.outbox is None:
+            return
+        self._sizes_stale = False
+        chosen = list(self.processes.values())
+        if len(chosen) > self.sized_limit:
+            chosen.sort(key=lambda each: (-each.adj, each.age))
+            for process in chosen[self.sized_limit :]:
+                if process.sized:
+                    process.sized = False
+                    self._tell(layout.UNSIZED, process)
+            del chosen[self.sized_limit :]
+        for process in chosen:
+            if not process.sized:
+                fds = _pin(process)
+                if fds is not None:
+                    process.sized = True
+                    self.outbox.put(layout.SIZED, process.row, process.values(), fds)
+
+    def _same(self, known: Process, start_ticks: int) -> bool:
+        if start_ticks != ABSENT:
+            return start_ticks == known.start_ticks
+        return pidfd_send_signal(known.pidfd, 0) == 0
+
+    def _identify(self, pid: int, uid: int, adj: int, start_ticks: int) -> Process:
+        if pid in self.never or pid < 0:
+            raise Refused(f"pid {pid} is never a candidate")
+        if not self._free_rows:
+            raise Refused(f"pid {pid}: all {self.rows} places are taken (RLIMIT_NOFILE bounds them)")
+        try:
+            pidfd = pidfd_open(pid)
+        except OSError as error:
+            raise Refused(f"pid {pid}: {error.strerror}") from None
+        try:
+            stat = read_stat(pid)
+            if stat.flags & PF_KTHREAD:
+                raise Refused(f"pid {pid} is a kernel thread")
+            if start_ticks not in (ABSENT, stat.start_ticks):
+                raise Refused(f"pid {pid} was recycled: started at tick {stat.start_ticks}, not {start_ticks}")
+            # The pidfd is older than the read: alive now means that the read was of the same process.
+            if stat.state in (b"Z", b"X") or pidfd_send_signal(pidfd, 0) < 0:
+                raise Refused(f"pid {pid} has ended")
+        except (OSError, ValueError):
+            os.close(pidfd)
+            raise Refused(f"pid {pid} has ended") from None
+        except Refused:
+            os.close(pidfd)
+            raise
+        return Process(pid, uid, adj, pidfd, stat.start_ticks, stat.comm.decode("utf-8", "replace"))
+
+    def _stamp(self, process: Process) -> None:
+        self._age += 1
+        process.age = self._age
+        self._sizes_stale = True
+
+    def _tell(self, op: int, process: Process, fds: tuple[int, ...] = ()) -> None:
+        if self.outbox is not None:
+            self.outbox.put(op, process.row, process.values(), fds)
+        else:
+            for fd in fds:
+                os.close(fd)
+
+
+def _pin(process: Process) -> tuple[int, int] | None:
+    # Opened here, read once here (a seq_file allocates its buffer at the first read), never read here again.
+    fds = []
+    try:
+        for name in ("statm", "oom_score_adj"):
+            fds.append(os.open(f"/proc/{process.pid}/{name}", os.O_RDONLY | os.O_CLOEXEC))
+            os.pread(fds[-1], 64, 0)
+        # Opened by number: only if the registered process still has that number are these its files.
+        if pidfd_send_signal(process.pidfd, 0) == 0:
+            return fds[0], fds[1]
+    except OSError:
+        pass
+    for fd in fds:
+        os.close(fd)
+    return None

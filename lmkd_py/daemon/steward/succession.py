@@ -1,0 +1,71 @@
+"""From one killer to the next: everything handed over, the former one ended, its last victim awaited by the new one.
+
+There is never a moment with two live killers, and the moment with none is the time the kernel needs to end one.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from time import monotonic, sleep
+
+from ...kernel.process import read_stat
+from ...kernel.syscalls import pidfd_open
+from .. import shared as layout
+from ..shared import WORD_MASK
+from .keeper import Killer
+from .registry import Registry
+
+HAND_OVER_TIMEOUT_S = 10.0
+
+
+def hand_over(registry: Registry, killer: Killer) -> None:
+    """Give a killer in stand-by every candidate and wait until it has taken them in (or is dead)."""
+    outbox = killer.outbox
+    assert outbox is not None
+    registry.hand_over(outbox)
+    deadline = monotonic() + HAND_OVER_TIMEOUT_S
+    while monotonic() < deadline:
+        try:
+            if outbox.flush() and outbox.consumed():
+                return
+            outbox.kick()
+        except OSError:
+            return  # it died; its pidfd says so to whoever waits for it
+        sleep(0.0005)
+
+
+def go_live(killer: Killer, former: Killer | None) -> None:
+    """End the former killer, if there is one, see it dead, and let the new one strike from here on."""
+    outbox = killer.outbox
+    assert outbox is not None
+    if former is not None:
+        former.end()
+        _adopt(killer, former)  # only now is it certain whom it struck last
+    killer.shared.words[layout.MODE] = layout.LIVE
+    outbox.kick()
+
+
+def _adopt(killer: Killer, former: Killer) -> None:
+    words = former.shared.words
+    pid, start = words[layout.AWAITED_PID], words[layout.AWAITED_START]
+    if not pid:
+        return
+    try:
+        pidfd = pidfd_open(pid)
+    except OSError:
+        return  # dead and gone: nothing to wait for
+    try:
+        stat = read_stat(pid)
+    except (OSError, ValueError):
+        os.close(pidfd)
+        return
+    if stat.start_ticks & WORD_MASK != start or select.select([pidfd], [], [], 0)[0]:
+        os.close(pidfd)  # another process by now, or just dead
+        return
+    since_ms = int(monotonic() * 1000)
+    since_ms -= (since_ms - words[layout.AWAITED_SINCE_MS]) & WORD_MASK
+    outbox = killer.outbox
+    assert outbox is not None
+    outbox.put(layout.ADOPT, 0, (pid, 0, 0, 0, stat.start_ticks, 0, since_ms), (pidfd,))
+    outbox.flush()

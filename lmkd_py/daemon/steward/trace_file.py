@@ -1,0 +1,81 @@
+"""The trace: frames appended under <root>/traces/<boot id>/NNNN.lmkt, one file a steward, rotated when large."""
+
+from __future__ import annotations
+
+import os
+
+from ...wire.frames import HEADER, NOTE, PROCESS, RECORD, frame_bytes
+
+ROTATE_BYTES = 32 << 20
+KEEP_FILES = 16
+
+
+class TraceFile:
+    """Whole frames in single writes; a torn tail after a power cut reads as 'never happened'."""
+
+    def __init__(self, root: str, boot_id: str) -> None:
+        self.directory = os.path.join(root, "traces", boot_id)
+        os.makedirs(self.directory, exist_ok=True)
+        self.path = ""
+        self.fd = -1
+        self.bytes = 0
+        self.records = 0
+        self._header = b""
+        self._named: set[tuple[int, int]] = set()
+
+    def begin(self, header: bytes) -> None:
+        """Start the next file, or repeat the header in this one (a reload); later files begin with the same header."""
+        self._header = header
+        if self.fd < 0:
+            self._next_file()
+        else:
+            self._write(frame_bytes(HEADER, header))
+
+    def record(self, data: bytes) -> None:
+        """Append the bytes of one ring record."""
+        if self.bytes > ROTATE_BYTES:
+            self._next_file()
+        self._write(frame_bytes(RECORD, data))
+        self.records += 1
+
+    def process(self, pid: int, start_ticks: int, message: bytes) -> None:
+        """Say who a pid is, once a file."""
+        if (pid, start_ticks) not in self._named:
+            self._named.add((pid, start_ticks))
+            self._write(frame_bytes(PROCESS, message))
+
+    def note(self, message: bytes) -> None:
+        """Append something that happened to the daemon itself."""
+        self._write(frame_bytes(NOTE, message))
+
+    def close(self) -> None:
+        """Everything on disk."""
+        if self.fd >= 0:
+            os.fsync(self.fd)
+            os.close(self.fd)
+            self.fd = -1
+
+    def _next_file(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+        numbers = sorted(
+            int(name[:-5]) for name in os.listdir(self.directory) if name[:-5].isdigit() and name.endswith(".lmkt")
+        )
+        number = numbers[-1] + 1 if numbers else 1
+        for old in numbers[: max(0, len(numbers) - KEEP_FILES + 1)]:
+            os.unlink(os.path.join(self.directory, f"{old:04d}.lmkt"))
+        self.path = os.path.join(self.directory, f"{number:04d}.lmkt")
+        self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self.bytes = 0
+        self._named.clear()
+        self._write(frame_bytes(HEADER, self._header))
+
+    def _write(self, data: bytes) -> None:
+        # A full disk must not stop the steward: what cannot be written is dropped, whole frames at a time.
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self.fd, view) :]
+            except OSError:
+                return
+        self.bytes += len(data)

@@ -1,0 +1,136 @@
+"""Steward to killer: records through shared memory, descriptors through a socket, in order, none lost, none leaked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from lmkd_py.core.config import PolicyConfig
+from lmkd_py.core.vocabulary import ABSENT
+from lmkd_py.daemon import shared as layout
+from lmkd_py.daemon.killer.inbox import Inbox
+from lmkd_py.daemon.killer.roster import NOBODY, Roster
+from lmkd_py.daemon.shared import INBOX_SLOTS, PAGE, Shared, shared_bytes
+from lmkd_py.daemon.steward.outbox import Outbox
+from lmkd_py.kernel.syscalls import eventfd, memfd_create
+
+
+class Pair:
+    """Both ends in one process."""
+
+    def __init__(self) -> None:
+        memory = memfd_create("test")
+        os.ftruncate(memory, shared_bytes(8))
+        self.shared = Shared(memory)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.kick = eventfd()
+        self.outbox = Outbox(self.shared, ours, self.kick)
+        self.roster = Roster(4096)
+        self.inbox = Inbox(self.shared, theirs, self.roster, PolicyConfig(), 1)
+
+    def add(self, row: int, adj: int = 900, path: str = "/dev/null") -> None:
+        self.outbox.put(layout.ADD, row, (1000 + row, 0, adj, ABSENT, 7, row, 0), (os.open(path, os.O_RDONLY),))
+
+    def carry(self) -> None:
+        while not (self.outbox.flush() and self.outbox.consumed()):
+            self.inbox.drain()
+
+    def close(self) -> None:
+        for row in range(self.roster.rows):
+            self.roster.drop(row)
+        self.outbox.discard()
+        for end in (self.outbox.sock, self.inbox.sock):
+            end.close()
+        os.close(self.kick)
+        self.shared.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    made = Pair()
+    yield made
+    made.close()
+
+
+def test_a_candidate_arrives_with_its_own_descriptor(pair: Pair, tmp_path: object) -> None:
+    for row in range(3):
+        with open(f"{tmp_path}/{row}", "w") as file:
+            file.write(str(row))
+        pair.add(row, path=f"{tmp_path}/{row}")
+    pair.carry()
+    for row in range(3):
+        assert pair.roster.pid[row] == 1000 + row
+        assert os.pread(pair.roster.pidfd[row], 8, 0) == str(row).encode()
+
+
+def test_more_records_than_slots_all_arrive_in_order(pair: Pair) -> None:
+    rows = 3 * INBOX_SLOTS + 17
+    for row in range(rows):
+        pair.add(row)
+    pair.carry()
+    assert [pair.roster.pid[row] for row in range(rows)] == list(range(1000, 1000 + rows))
+    assert pair.roster.fds_held == pair.shared.words[layout.FDS_HELD] == rows
+
+
+def test_nothing_leaks_when_the_killer_never_drains(pair: Pair) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for row in range(2 * INBOX_SLOTS):
+        pair.add(row)
+    while not pair.outbox.backlog or pair.outbox.flush():
+        pass
+    pair.outbox.discard()
+    pair.inbox.drain()
+    for row in range(pair.roster.rows):
+        pair.roster.drop(row)
+    assert len(os.listdir("/proc/self/fd")) <= before + len(pair.inbox._fds)
+
+
+def test_a_policy_comes_into_force_as_a_whole(pair: Pair) -> None:
+    wanted = PolicyConfig(thrashing_limit_pct=7, lowmem_min_adj=900)
+    for index, value in enumerate(wanted):
+        pair.outbox.put(layout.POLICY, index, (0, 0, 0, 0, 0, 0, value))
+    pair.carry()
+    assert pair.inbox.policy == PolicyConfig()
+    pair.outbox.put(layout.GENERATION, 0, (0, 0, 0, 0, 0, 0, 2))
+    pair.carry()
+    assert pair.inbox.policy == wanted
+    assert pair.inbox.generation == 2
+
+
+def test_a_record_that_is_not_wholly_visible_waits(pair: Pair) -> None:
+    pair.add(0)
+    pair.outbox.flush()
+    at = PAGE + 20  # somewhere in the record: as if another CPU had not seen that store yet
+    true = pair.shared.map[at]
+    pair.shared.map[at] = true ^ 0xFF
+    assert pair.inbox.drain() == 0
+    assert pair.roster.pidfd[0] == NOBODY
+    pair.shared.map[at] = true
+    assert pair.inbox.drain() == 1
+
+
+def test_only_new_descriptors_wake_the_killer(pair: Pair) -> None:
+    pair.add(0)
+    pair.carry()
+    os.read(pair.kick, 8)
+    pair.outbox.put(layout.MOVE, 0, (0, 0, 100, 0, 0, 9, 0))
+    pair.outbox.flush()
+    with pytest.raises(BlockingIOError):
+        os.read(pair.kick, 8)
+    pair.carry()
+    assert pair.roster.adj[0] == 100
+
+
+def test_the_killers_copy_outlives_the_stewards(pair: Pair) -> None:
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    pidfd = os.pidfd_open(child)
+    pair.outbox.put(layout.ADD, 0, (child, 0, 900, ABSENT, 7, 0, 0), (pidfd,))
+    pair.carry()
+    signal.pidfd_send_signal(pair.roster.pidfd[0], signal.SIGKILL)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
