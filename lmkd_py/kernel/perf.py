@@ -1,15 +1,103 @@
-"""Counts what the calling thread makes the kernel allocate, by perf counters on its tracepoints.
+"""Counts what the calling thread makes the kernel do, by perf counters on its own tracepoints.
 
-For tests, bench and selftest; nothing in the armed daemon imports it. Needs tracefs and perf_event_open.
+For tests, bench and the selftest; nothing in the armed daemon imports it. Counting allocates nothing, reading neither.
+Needs tracefs (mounted by us when it is not, as root) and leave to use perf_event_open.
 """
 
 from __future__ import annotations
 
+import os
+import struct
 from typing import NamedTuple
+
+from .syscalls import mount, perf_event_open
+
+_TRACEFS_PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+_PERF_TYPE_SOFTWARE, _PERF_TYPE_TRACEPOINT = 1, 2
+_PERF_COUNT_SW_PAGE_FAULTS = 2
+_ATTR_SIZE = 112  # PERF_ATTR_SIZE_VER5 (Linux 4.1)
+
+PAGE_FAULT = "exceptions:page_fault_user"
+ALLOCATION_EVENTS = ("kmem:kmalloc", "kmem:kmem_cache_alloc", "kmem:mm_page_alloc", PAGE_FAULT)
+
+
+def tracefs() -> str:
+    """Directory of tracefs; mounts it where it is not (root) and leaves it mounted. OSError if it cannot be had."""
+    for place in _TRACEFS_PLACES:
+        if os.path.isdir(os.path.join(place, "events")):
+            return place
+    mount("tracefs", _TRACEFS_PLACES[0], "tracefs")
+    return _TRACEFS_PLACES[0]
+
+
+def tracepoint_id(event: str) -> int:
+    """Number of "group:name" on this kernel; OSError naming the file if it has no such tracepoint."""
+    group, _, name = event.partition(":")
+    with open(os.path.join(tracefs(), "events", group, name, "id"), encoding="ascii") as file:
+        return int(file.read())
+
+
+def _open_counter(event: str) -> int:
+    # struct perf_event_attr up to sample_type..flags; all counters start at once, for this thread on any CPU.
+    try:
+        kind, config = _PERF_TYPE_TRACEPOINT, tracepoint_id(event)
+    except FileNotFoundError:
+        if event != PAGE_FAULT:
+            raise
+        # Only x86 has that tracepoint; the software event counts user and kernel faults of the thread everywhere.
+        kind, config = _PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_PAGE_FAULTS
+    attr = struct.pack("=IIQ", kind, _ATTR_SIZE, config).ljust(_ATTR_SIZE, b"\0")
+    return perf_event_open(attr, 0, -1)
+
+
+class EventCounter:
+    """Counts named tracepoints on the calling thread between entering and leaving; use it on one thread only.
+
+    `counts` holds the result in the order of `events`; read() gives the counts so far. OSError where perf or a
+    tracepoint is missing.
+    """
+
+    def __init__(self, events: tuple[str, ...]) -> None:
+        self.events = events
+        self.counts: tuple[int, ...] = (0,) * len(events)
+        self._fds: list[int] = []
+        self._base: tuple[int, ...] = self.counts
+        self._buffer = bytearray(8)
+
+    def _read_all(self) -> tuple[int, ...]:
+        values = []
+        for fd in self._fds:
+            os.readv(fd, (self._buffer,))
+            values.append(int.from_bytes(self._buffer, "little"))
+        return tuple(values)
+
+    def read(self) -> tuple[int, ...]:
+        """Counts since the context was entered."""
+        return tuple(now - then for now, then in zip(self._read_all(), self._base))
+
+    def __enter__(self) -> EventCounter:
+        try:
+            for event in self.events:
+                self._fds.append(_open_counter(event))
+        except OSError:
+            self._close()
+            raise
+        for _ in range(3):  # the counter's own code is warm before it counts
+            self.read()
+        self._base = self._read_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.counts = self.read()
+        self._close()
+
+    def _close(self) -> None:
+        while self._fds:
+            os.close(self._fds.pop())
 
 
 class Allocations(NamedTuple):
-    """Counts of the calling thread between start and stop."""
+    """Counts of the calling thread."""
 
     kmalloc: int
     kmem_cache_alloc: int
@@ -17,17 +105,12 @@ class Allocations(NamedTuple):
     page_fault_user: int
 
 
-class AllocationCounter:
-    """Context manager: `with AllocationCounter() as counter: ...; counter.counts`. OSError where perf is not allowed."""
+class AllocationCounter(EventCounter):
+    """The four ways a thread can end up waiting for memory: `with AllocationCounter() as c: ...; c.total()`."""
 
-    counts: Allocations
+    def __init__(self) -> None:
+        super().__init__(ALLOCATION_EVENTS)
 
-    def __enter__(self) -> AllocationCounter:
-        raise NotImplementedError
-
-    def __exit__(self, *exc: object) -> None:
-        raise NotImplementedError
-
-    def read(self) -> Allocations:
-        """Counts so far, without stopping."""
-        raise NotImplementedError
+    def total(self) -> Allocations:
+        """The result by name; valid after leaving the context."""
+        return Allocations(*self.counts)

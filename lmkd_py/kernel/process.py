@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import NamedTuple
+
+from .syscalls import pidfd_open, pidfd_send_signal
 
 # read_rss_pages and read_adj answer READ_FAILED - errno when the read fails: below every size and every adj.
 READ_FAILED = -10000
@@ -32,29 +36,104 @@ class PinnedProcess(NamedTuple):
 
 
 def read_rss_pages(fd: int, buf: bytearray) -> int:
-    """Killer: resident pages from a pinned statm (0 for a zombie), or READ_FAILED - errno. `buf` >= 64 bytes."""
-    raise NotImplementedError
+    """Killer: resident pages from a pinned statm (0 for a zombie), or READ_FAILED - errno. `buf` >= 64 bytes.
+
+    -ESRCH as errno says the process is gone; EIO that the text was no statm.
+    """
+    try:
+        got = os.preadv(fd, (buf,), 0)
+    except OSError as failure:
+        return READ_FAILED - (failure.errno or errno.EIO)
+    start = buf.find(b" ", 0, got)
+    stop = buf.find(b" ", start + 1, got)
+    text = buf[start + 1 : stop]
+    if start < 0 or stop < 0 or not text.isdigit():
+        return READ_FAILED - errno.EIO
+    return int(text)
 
 
 def read_adj(fd: int, buf: bytearray) -> int:
     """Killer: oom_score_adj (-1000..1000) from a pinned file, or READ_FAILED - errno. `buf` >= 16 bytes."""
-    raise NotImplementedError
+    try:
+        got = os.preadv(fd, (buf,), 0)
+    except OSError as failure:
+        return READ_FAILED - (failure.errno or errno.EIO)
+    try:
+        adj = int(buf[:got])
+    except ValueError:
+        return READ_FAILED - errno.EIO
+    return adj if -1000 <= adj <= 1000 else READ_FAILED - errno.EIO
+
+
+def _slurp(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 16384)
+    finally:
+        os.close(fd)
+
+
+def parse_stat(text: bytes, path: str) -> ProcessStat:
+    """The comm may hold spaces, newlines and parentheses; behind the *last* ')' there are only numbers."""
+    opening, closing = text.find(b"("), text.rfind(b")")
+    fields = text[closing + 1 :].split()
+    if opening < 0 or closing < opening:
+        raise ValueError(f"{path}: line 1: no command name in parentheses")
+    if len(fields) < 20:
+        raise ValueError(f"{path}: line 1: {len(fields)} fields behind the command name, wanted at least 20")
+    try:
+        ppid, flags, start = int(fields[1]), int(fields[6]), int(fields[19])
+    except ValueError:
+        raise ValueError(f"{path}: line 1: ppid, flags or starttime is no number") from None
+    return ProcessStat(text[opening + 1 : closing], fields[0], ppid, flags, start)
+
+
+def parse_tgid(text: bytes, path: str) -> int:
+    """Thread group id of a status file. A newline in a command name is escaped by the kernel, so lines are lines."""
+    at = text.find(b"\nTgid:")
+    number = text[at + 6 : text.find(b"\n", at + 6)].strip()
+    if at < 0 or not number.isdigit():
+        raise ValueError(f"{path}: no line Tgid with a number")
+    return int(number)
 
 
 def read_stat(pid: int, root: str = "/") -> ProcessStat:
     """Steward: /proc/PID/stat; OSError if the process is gone, ValueError naming file and item if it cannot be read."""
-    raise NotImplementedError
+    path = os.path.join(root, "proc", str(pid), "stat")
+    return parse_stat(_slurp(path), path)
 
 
 def read_tgid(pid: int, root: str = "/") -> int:
     """Steward: thread group id from /proc/PID/status; equal to `pid` for a process, another for a mere thread."""
-    raise NotImplementedError
+    path = os.path.join(root, "proc", str(pid), "status")
+    return parse_tgid(_slurp(path), path)
 
 
 def pin(pid: int, sized: int = 1) -> PinnedProcess:
     """Steward: open pidfd and, if `sized`, statm and oom_score_adj of one process, and read each of them once.
 
-    The pidfd is asked after the files were opened, so all of them belong to it even if pids are being recycled.
-    OSError (ESRCH, ENOENT: gone; EMFILE: no descriptors left), nothing stays open then.
+    The first read of a statm makes the kernel allocate its buffer, so it happens here and not in the killer. The pidfd
+    is asked last: if the process still lives then, all descriptors opened after the pidfd belong to it, even while
+    pids are being recycled. OSError (ESRCH, ENOENT: gone; EMFILE: no descriptors left); nothing stays open then.
     """
-    raise NotImplementedError
+    opened = [pidfd_open(pid)]
+    try:
+        directory = f"/proc/{pid}"
+        uid = os.stat(directory).st_uid
+        start_ticks = read_stat(pid).start_ticks
+        opened.append(os.open(f"{directory}/oom_score_adj", os.O_RDONLY | os.O_CLOEXEC))
+        scratch = bytearray(64)
+        adj = read_adj(opened[1], scratch)
+        if sized:
+            opened.append(os.open(f"{directory}/statm", os.O_RDONLY | os.O_CLOEXEC))
+            read_rss_pages(opened[2], scratch)
+        else:
+            os.close(opened.pop())
+        alive = pidfd_send_signal(opened[0], 0)
+        if alive < 0 or adj <= READ_FAILED:
+            raise OSError(errno.ESRCH, f"pin pid {pid}: {os.strerror(errno.ESRCH)}")
+    except (OSError, ValueError):
+        for fd in opened:
+            os.close(fd)
+        raise
+    return PinnedProcess(pid, uid, adj, start_ticks, opened[0], opened[2] if sized else -1, opened[1] if sized else -1)

@@ -92,7 +92,7 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
 
 
 def sched_setscheduler(policy: int, priority: int) -> None:
-    """Scheduling of the calling thread only. Raw call with pid 0: libc's cached thread ids may be stale after a fork."""
+    """Scheduling of the calling thread only. Raw, with pid 0: libc's cached thread ids may be stale after a fork."""
     param = ctypes.c_int(priority)
     if _sched_setscheduler(NR.sched_setscheduler, 0, policy, ctypes.byref(param)) < 0:
         raise oserror("sched_setscheduler", f"policy {policy} priority {priority}")

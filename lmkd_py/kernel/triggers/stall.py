@@ -13,7 +13,7 @@ class StallMeter:
         raise NotImplementedError
 
     def update(self, now_ms: int, some_total_us: int, full_total_us: int) -> int:
-        """Level.CRITICAL (full), Level.MEDIUM (some) or ABSENT. Totals may be ABSENT; the first call only sets the base."""
+        """Level.CRITICAL (full), Level.MEDIUM (some) or ABSENT. Totals may be ABSENT; the first call sets the base."""
         raise NotImplementedError
 
     def reset(self) -> None:

@@ -1,0 +1,75 @@
+"""/proc/vmstat and the per-node files under /sys/devices/system/node that carry part of it without allocating."""
+
+from __future__ import annotations
+
+import os
+
+from ...core.vocabulary import ABSENT
+from .counters import Counters
+
+# Linux 5.9 split workingset_refault into _anon and _file; older kernels have the one counter.
+_LRU_KEYS = (b"nr_inactive_file", b"nr_active_file", b"workingset_refault", b"workingset_refault_file")
+_RECLAIM_KEYS = (b"pgscan_kswapd", b"pgscan_direct", b"pgrefill")
+
+
+def file_refault(refault: int, refault_file: int) -> int:
+    """The counter lmkd takes: the undivided one if it is there and not 0, else the file one."""
+    return refault if refault > 0 else refault_file if refault_file != ABSENT else refault
+
+
+class Vmstat:
+    """/proc/vmstat. Each read costs one kmalloc in the kernel (it copies all counters), 0 for every other file here.
+
+    `values`: nr_inactive_file_pages, nr_active_file_pages, workingset_refault_pages, pgscan_kswapd_pages,
+    pgscan_direct_pages, pgrefill_pages, in Snapshot's order.
+    """
+
+    __slots__ = ("counters", "values")
+
+    def __init__(self, path: str) -> None:
+        required = (b"nr_inactive_file", b"nr_active_file")
+        self.counters = Counters(path, _LRU_KEYS + _RECLAIM_KEYS, required)
+        self.values: list[int] = []
+        self._order()
+
+    def _order(self) -> None:
+        inactive, active, refault, refault_file, kswapd, direct, refill = self.counters.values
+        self.values = [inactive, active, file_refault(refault, refault_file), kswapd, direct, refill]
+
+    def read(self) -> int:
+        """Fresh `values`; bytes read or a negative errno."""
+        got = self.counters.read()
+        self._order()
+        return got
+
+
+class NodeVmstat:
+    """Refaults summed over all memory nodes; has no pgscan and no pgrefill, but allocates nothing."""
+
+    __slots__ = ("nodes",)
+
+    def __init__(self, paths: list[str]) -> None:
+        self.nodes = [Counters(path, (b"workingset_refault", b"workingset_refault_file")) for path in paths]
+
+    def refault_pages(self) -> int:
+        """File refaults of the whole host now; ABSENT where the kernel does not count them or a node went away."""
+        total = 0
+        for node in self.nodes:
+            if node.read() < 0:
+                return ABSENT
+            pages = file_refault(node.values[0], node.values[1])
+            if pages < 0:
+                return ABSENT
+            total += pages
+        return total
+
+
+def node_vmstat_paths(root: str) -> list[str]:
+    """The vmstat files of all nodes, node 0 first; empty on kernels without NUMA support."""
+    base = os.path.join(root, "sys/devices/system/node")
+    try:
+        names = [name for name in os.listdir(base) if name.startswith("node") and name[4:].isdigit()]
+    except FileNotFoundError:
+        return []
+    paths = [os.path.join(base, name, "vmstat") for name in sorted(names, key=lambda name: int(name[4:]))]
+    return [path for path in paths if os.path.exists(path)]
