@@ -1,0 +1,98 @@
+"""What a trace says beside its records: on what it was made, who the pids are, what happened to the daemon."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .message import Message
+
+FORMAT = 1
+
+
+class Layer(NamedTuple):
+    """One layer of the memory guarantee."""
+
+    number: int = 0
+    active: int = 0
+    reason: str = ""  # why not, or how
+
+
+class Header(NamedTuple):
+    """First in every file and again when something of it changes: another killer, a reload."""
+
+    format: int = FORMAT
+    board: str = ""
+    kernel: str = ""
+    machine: str = ""
+    page_size_bytes: int = 0
+    ram_kb: int = 0
+    boot_id: str = ""
+    start_monotonic_ns: int = 0  # one instant on two clocks
+    start_realtime_ns: int = 0
+    clk_tck: int = 0
+    daemon_version: str = ""
+    python_version: str = ""
+    steward_pid: int = 0
+    killer_pid: int = 0
+    config: bytes = b""  # wire.config.encode_config
+    config_hash: str = ""  # wire.config.config_hash
+    config_generation: int = 0
+    layers: tuple[Layer, ...] = ()
+    triggers: tuple[str, ...] = ()  # in effect; Record.trigger is an index into them
+    domain: str = ""
+
+
+class Process(NamedTuple):
+    """Who a pid is; stands before the first record that names it."""
+
+    pid: int = 0
+    start_ticks: int = 0
+    uid: int = 0
+    name: str = ""
+
+
+class Note(NamedTuple):
+    """Something that happened to the daemon itself."""
+
+    monotonic_ns: int = 0
+    kind: str = ""  # one word
+    text: str = ""
+    number: int = 0  # what the kind counts
+
+
+_HEADER = Message(Header, layers=Layer)
+_PROCESS = Message(Process)
+_NOTE = Message(Note)
+
+
+def encode_header(header: Header) -> bytes:
+    """Payload of a HEADER frame."""
+    return _HEADER.encode(header)
+
+
+def decode_header(data: bytes) -> Header:
+    """MessageError for anything else; fields of a newer format are skipped."""
+    header: Header = _HEADER.decode(data)
+    return header
+
+
+def encode_process(process: Process) -> bytes:
+    """Payload of a PROCESS frame."""
+    return _PROCESS.encode(process)
+
+
+def decode_process(data: bytes) -> Process:
+    """MessageError for anything else."""
+    process: Process = _PROCESS.decode(data)
+    return process
+
+
+def encode_note(note: Note) -> bytes:
+    """Payload of a NOTE frame."""
+    return _NOTE.encode(note)
+
+
+def decode_note(data: bytes) -> Note:
+    """MessageError for anything else."""
+    note: Note = _NOTE.decode(data)
+    return note
