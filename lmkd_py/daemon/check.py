@@ -9,7 +9,7 @@ from ..core.config import ConfigError
 from ..kernel.domain import open_domain
 from ..kernel.probe import probe
 from ..kernel.triggers import close_triggers, open_triggers
-from ..wire.control import STATUS, Request, decode_reply, encode_request
+from ..wire.control import Request, Verb, decode_reply, encode_request
 from .config_file import load_config
 from .inherited import EXIT_BAD_CONFIG, EXIT_DOMAIN_GONE, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION
 from .steward.control import ask
@@ -53,18 +53,14 @@ def check(root: str) -> int:
 def status(root: str) -> int:
     """Ask the daemon of this root."""
     try:
-        reply = decode_reply(ask(root, encode_request(Request(STATUS))))
+        reply = decode_reply(ask(root, encode_request(Request(Verb.STATUS))))
     except OSError as error:
         what = "not running" if not os.path.exists(os.path.join(root, "ctl")) else f"does not answer: {error.strerror}"
         print(f"lmkd-py: no daemon on {root} ({what}); start it with `lmkd-py run --root {root}`", file=sys.stderr)
         return 1
+    for line in (*reply.text.splitlines(), *(f"trigger: {trigger}" for trigger in reply.triggers)):
+        print(line)
     for name, value in zip(reply._fields, reply):
-        if name == "triggers":
-            for trigger in value:
-                print(f"trigger: {trigger}")
-        elif name == "text":
-            for line in value.splitlines():
-                print(line)
-        else:
+        if name not in ("text", "triggers"):
             print(f"{name}: {value}")
     return 0

@@ -49,9 +49,8 @@ def start(root: str, observe: bool) -> int:
     service.begin(orphan)
     for line in service.killer.text():
         print(line)
-    print(
-        f"armed: killer {service.killer.pid}, {len(service.registry.processes)} candidates, trace {service.journal.trace.path}"
-    )
+    candidates, trace = len(service.registry.processes), service.journal.trace.path
+    print(f"armed: killer {service.killer.pid}, {candidates} candidates, trace {trace}")
     sys.stdout.flush()
     code = service.run(signal_fd)
     if service.complaint:

@@ -9,8 +9,8 @@ import os
 from time import monotonic_ns
 
 from ...core import polling
-from ...core.vocabulary import ABSENT, Level, WakeupKind
 from ...core.snapshot import Outcome
+from ...core.vocabulary import ABSENT, Level, WakeupKind
 from ...kernel.poll import POLLERR, POLLIN, POLLNVAL, PollSet
 from ...kernel.triggers import Trigger, fired
 from .. import shared as layout

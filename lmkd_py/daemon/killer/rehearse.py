@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from time import monotonic_ns
+from typing import Any
 
 from ...core.config import PolicyConfig
 from ...core.decide import conclude, judge
@@ -52,8 +53,13 @@ def _shortages(base: Snapshot) -> list[Snapshot]:
         workingset_refault_pages=base.workingset_refault_pages + 10_000_000,
         pgscan_direct_pages=base.pgscan_direct_pages + 100,
     )
-    low = {"mem_free_kb": 1, "watermark_min_pages": 1000, "watermark_low_pages": 2000, "watermark_high_pages": 3000}
-    swap = {"swap_total_kb": 1_000_000, "swap_free_kb": 1}
+    low: dict[str, Any] = {
+        "mem_free_kb": 1,
+        "watermark_min_pages": 1000,
+        "watermark_low_pages": 2000,
+        "watermark_high_pages": 3000,
+    }
+    swap: dict[str, Any] = {"swap_total_kb": 1_000_000, "swap_free_kb": 1}
     struck = Outcome(os.getpid(), 900, 100, base.now_ms, 0, 1)
     return [
         base,

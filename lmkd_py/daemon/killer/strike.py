@@ -10,8 +10,8 @@ from errno import EPERM, ESRCH
 from signal import SIGKILL
 
 from ...core.vocabulary import ABSENT
-from ...kernel.process import READ_FAILED, read_adj, read_rss_pages
 from ...kernel.poll import POLLIN, PollSet
+from ...kernel.process import READ_FAILED, read_adj, read_rss_pages
 from ...kernel.syscalls import pidfd_send_signal
 from .roster import NOBODY, Roster
 

@@ -58,7 +58,7 @@ class ControlServer:
                 return False
             try:
                 reply = self.answer(decode_request(data))
-            except ValueError as error:
+            except ValueError as error:  # MessageError
                 reply = Reply(ok=0, text=f"bad request: {error}")
             client.send(encode_reply(reply))
         except BlockingIOError:

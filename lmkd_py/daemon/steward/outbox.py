@@ -15,7 +15,6 @@ from ..shared import INBOX_HEAD, INBOX_SLOTS, INBOX_TAIL, WORD_MASK, Shared
 BATCH = 64  # records a message; two descriptors each stay below SCM_MAX_FD (253)
 ONE = struct.pack("=Q", 1)
 
-Values = tuple  # (pid, uid, adj, rss_pages, start_ticks, age, value)
 NOTHING = (0, 0, 0, 0, 0, 0, 0)
 
 

@@ -102,7 +102,7 @@ class Registry:
         self.assign_sizes()
 
     def assign_sizes(self) -> None:
-        """Pin statm and oom_score_adj of the most expendable; each is read once here, so that no later read allocates."""
+        """Pin statm and oom_score_adj of the most expendable; each is read once here; later reads do not allocate."""
         if not self._sizes_stale or self.outbox is None:
             return
         self._sizes_stale = False

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ...wire.control import RELOAD, STATUS, STOP, Reply, Request
+from ...wire.control import Reply, Request, Verb
+from ...wire.record import RECORD_SIZE
 from .. import shared as layout
 from ..inherited import SHARED_FD
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 def answer(service: Service, request: Request) -> Reply:
     """Carry out one request; the reply always says how things stand."""
     text = ""
-    if request.verb == STOP:
+    if request.verb == Verb.STOP:
         service.stopping = True
-    elif request.verb == RELOAD:
+    elif request.verb == Verb.RELOAD:
         text = service.reload()
-    elif request.verb != STATUS:
+    elif request.verb != Verb.STATUS:
         text = f"found verb {request.verb}, wanted STATUS, RELOAD or STOP"
     return status_reply(service, text)
 
@@ -42,4 +43,10 @@ def status_reply(service: Service, text: str) -> Reply:
         records=service.journal.trace.records,
         lost=service.journal.lost,
         candidates=len(service.registry.processes),
+        ring_slots=service.killer.shared.ring_slots,
+        ring_offset=layout.RING_OFFSET,
+        record_bytes=RECORD_SIZE,
+        trace_path=service.journal.trace.path,
+        triggers=service.journal.triggers,
+        config_hash=service.journal.config_hash,
     )

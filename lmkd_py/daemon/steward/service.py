@@ -155,7 +155,7 @@ class Service:
         if self._young_deaths > MAX_REFORKS:
             self.complaint = f"{MAX_REFORKS} killers in a row died young"
             return EXIT_KERNEL_LACKS
-        self.journal.note("killer-died", f"killer {dead.pid} ended; forking another")
+        self.journal.note("killer-died", f"killer {dead.pid} ended; forking another", dead.pid)
         try:
             self._take_over(self._fork(1 - dead.slot), dead)
         except KillerFailed as failure:
@@ -167,14 +167,14 @@ class Service:
         """Everything to `killer`, then it is the one that is live; `former` may be ours, dead, or an orphan."""
         self.killer = killer
         hand_over(self.registry, killer)
-        self.journal.begin(self.config, self.generation, killer, self.domain)
+        self.journal.begin(self.config, self.generation, killer, self.domain.describe())
         if former is not None and former.child:
             self.epoll.unregister(former.pidfd)
         go_live(killer, former)
         self.epoll.register(killer.pidfd, select.EPOLLIN)
         if former is not None:
             self.kills += self.journal.file_records(former)
-            self.journal.note("handover", f"killer {former.pid} ended, killer {killer.pid} live")
+            self.journal.note("handover", f"killer {former.pid} ended, killer {killer.pid} live", killer.pid)
             self.registry.never.discard(former.pid)
             former.close()
 
@@ -205,7 +205,7 @@ class Service:
             for index, value in enumerate(config.policy):
                 outbox.put(layout.POLICY, index, (0, 0, 0, 0, 0, 0, value))
             outbox.put(layout.GENERATION, 0, (0, 0, 0, 0, 0, 0, self.generation))
-            self.journal.begin(self.config, self.generation, self.killer, self.domain)
+            self.journal.begin(self.config, self.generation, self.killer, self.domain.describe())
             return ""
         return self._replace_killer(former_config)
 
