@@ -88,13 +88,16 @@ def parse_stat(text: bytes, path: str) -> ProcessStat:
     return ProcessStat(text[opening + 1 : closing], fields[0], ppid, flags, start)
 
 
-def parse_tgid(text: bytes, path: str) -> int:
-    """Thread group id of a status file. A newline in a command name is escaped by the kernel, so lines are lines."""
-    at = text.find(b"\nTgid:")
-    number = text[at + 6 : text.find(b"\n", at + 6)].strip()
-    if at < 0 or not number.isdigit():
-        raise ValueError(f"{path}: no line Tgid with a number")
-    return int(number)
+def parse_status(text: bytes, path: str) -> tuple[int, int]:
+    """(thread group id, real uid). The kernel escapes a newline in a command name here, so lines are lines."""
+    numbers = []
+    for key in (b"\nTgid:", b"\nUid:"):
+        at = text.find(key)
+        words = text[at + len(key) : text.find(b"\n", at + 1)].split()
+        if at < 0 or not words or not words[0].isdigit():
+            raise ValueError(f"{path}: no line {key[1:].decode()!r} with a number")
+        numbers.append(int(words[0]))
+    return numbers[0], numbers[1]
 
 
 def read_stat(pid: int, root: str = "/") -> ProcessStat:
@@ -106,7 +109,13 @@ def read_stat(pid: int, root: str = "/") -> ProcessStat:
 def read_tgid(pid: int, root: str = "/") -> int:
     """Steward: thread group id from /proc/PID/status; equal to `pid` for a process, another for a mere thread."""
     path = os.path.join(root, "proc", str(pid), "status")
-    return parse_tgid(_slurp(path), path)
+    return parse_status(_slurp(path), path)[0]
+
+
+def read_uid(pid: int, root: str = "/") -> int:
+    """Steward: real uid from /proc/PID/status; the owner of the directory would be root for a non-dumpable process."""
+    path = os.path.join(root, "proc", str(pid), "status")
+    return parse_status(_slurp(path), path)[1]
 
 
 def pin(pid: int, sized: int = 1) -> PinnedProcess:
@@ -119,7 +128,7 @@ def pin(pid: int, sized: int = 1) -> PinnedProcess:
     opened = [pidfd_open(pid)]
     try:
         directory = f"/proc/{pid}"
-        uid = os.stat(directory).st_uid
+        uid = read_uid(pid)
         start_ticks = read_stat(pid).start_ticks
         opened.append(os.open(f"{directory}/oom_score_adj", os.O_RDONLY | os.O_CLOEXEC))
         scratch = bytearray(64)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from ...core.config import MonitorConfig
 from ..domain.base import Domain
+from . import oom_control, psi, vmpressure
 from .stall import StallMeter
 from .trigger import Trigger, close_triggers, fired
 
 __all__ = ["StallMeter", "Trigger", "close_triggers", "fired", "open_triggers"]
+
+TRIGGERS = (psi, vmpressure, oom_control)
 
 
 def open_triggers(monitor: MonitorConfig, domain: Domain) -> tuple[list[Trigger], list[str]]:
@@ -16,4 +19,10 @@ def open_triggers(monitor: MonitorConfig, domain: Domain) -> tuple[list[Trigger]
     Returns the triggers and one line for each that is missing, with the reason ("psi some: ..."). Never raises:
     a board without any still serves its registrations and says so.
     """
-    raise NotImplementedError
+    triggers: list[Trigger] = []
+    missing: list[str] = []
+    for source in TRIGGERS:
+        opened, absent = source.open_all(monitor, domain)
+        triggers += opened
+        missing += absent
+    return triggers, missing
