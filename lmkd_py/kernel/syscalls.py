@@ -10,25 +10,20 @@ import ctypes
 import errno
 import os
 
+# Names imported `as` themselves are for our callers: memory and poll calls have files of their own.
 from .libc import LIBC, function, oserror, raw_syscall
-from .memory import madvise, mallopt, mlockall, munlockall, populate
+from .memory import madvise as madvise
+from .memory import mallopt as mallopt
+from .memory import mlockall as mlockall
+from .memory import munlockall as munlockall
+from .memory import populate as populate
 from .numbers import NR
-from .poll import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLPRI, PollSet
-
-# One import for a caller: memory and poll calls have files of their own.
-__all__ = [
-    "POLLERR",
-    "POLLHUP",
-    "POLLIN",
-    "POLLNVAL",
-    "POLLPRI",
-    "PollSet",
-    "madvise",
-    "mallopt",
-    "mlockall",
-    "munlockall",
-    "populate",
-]
+from .poll import POLLERR as POLLERR
+from .poll import POLLHUP as POLLHUP
+from .poll import POLLIN as POLLIN
+from .poll import POLLNVAL as POLLNVAL
+from .poll import POLLPRI as POLLPRI
+from .poll import PollSet as PollSet
 
 _int, _uint, _ptr = ctypes.c_int, ctypes.c_uint, ctypes.c_void_p
 
