@@ -41,7 +41,7 @@ class Snapshot(NamedTuple):
 
     now_ms: int  # CLOCK_MONOTONIC
     kind: int  # WakeupKind
-    level: int  # Level of the trigger, or of the handler that polls; ABSENT for VENDOR
+    level: int  # Level of the trigger, or of the handler that polls; ABSENT for VENDOR and ZONEINFO
     page_kb: int
     # previous decision
     outcome: Outcome  # of the last evaluation that struck; NO_OUTCOME if the last evaluation struck nobody
@@ -88,7 +88,6 @@ class Snapshot(NamedTuple):
     memevents: int  # 1: reclaim timestamps come from memevents
     direct_reclaim_since_ms: int  # 0: no direct reclaim running
     kswapd_since_ms: int  # 0: kswapd sleeps
-    zoneinfo_changed: int  # 1: memevent UPDATE_ZONEINFO came since the last evaluation
     # vendor request (kind VENDOR)
     vendor_reason: int
     vendor_min_adj: int

@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 from typing import Callable
 
 from ...core.config import Config
@@ -19,6 +20,7 @@ from ...kernel.resident import make_resident
 from ...kernel.triggers import StallMeter, Trigger, open_triggers
 from .. import shared as layout
 from ..inherited import (
+    EXIT_BROKEN,
     EXIT_DOMAIN_GONE,
     EXIT_KERNEL_LACKS,
     EXIT_NO_PERMISSION,
@@ -60,6 +62,10 @@ def killer_main(inherited: Inherited) -> None:
         _say(shared, str(error))
     except OSError as error:
         _say(shared, str(error))
+    except BaseException as error:
+        code = EXIT_BROKEN
+        _say(shared, f"the killer broke: {type(error).__name__}: {error}")
+        sys.excepthook(type(error), error, error.__traceback__)
     finally:
         if shared is not None:
             shared.words[layout.EXIT_CODE] = code

@@ -12,7 +12,7 @@ from ..pinned import PinnedFile
 from ..procfs.psi import Pressure
 
 # Snapshot's last fields, which no domain fills: memevents 0 and its times, the vendor request, no candidates.
-NO_EVENTS = (0, 0, 0, 0, ABSENT, ABSENT, ())
+NO_EVENTS = (0, 0, 0, ABSENT, ABSENT, ())
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
