@@ -32,13 +32,13 @@ def module_of(path: Path) -> str:
 def imports(path: Path) -> Iterator[Import]:
     """All imports of one file, also those inside functions."""
     place = path.relative_to(REPO_ROOT)
-    for line, name in imported_names(path.read_text(), place.parts[:-1]):
+    for line, name in imported_names(path.read_text(), place.parts[:-1], str(place)):
         yield Import(f"{place}:{line}", name)
 
 
-def imported_names(source: str, package: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """(line, absolute name) of all imports in `source`, a module of `package`."""
-    for node in ast.walk(ast.parse(source)):
+def imported_names(source: str, package: Sequence[str], place: str = "") -> Iterator[tuple[int, str]]:
+    """(line, absolute name) of all imports in `source`, a module of `package`. Raises SyntaxError at `place`."""
+    for node in ast.walk(ast.parse(source, place)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name

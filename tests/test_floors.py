@@ -45,7 +45,11 @@ PAYLOAD_LIBRARY = {
     *("struct", "array", "mmap", "select", "fcntl", "resource", "binascii", "zlib", "_thread"),
     "ctypes",  # 0.7 MB: every system call the standard library lacks
     "socket",  # 0.4 MB: SCM_RIGHTS and the control socket
+    "collections",  # typing has loaded it
+    *("_sha2", "_sha256"),  # the hash behind hashlib, without OpenSSL; its name depends on the Python
 }
+# (file, module) that stand behind a cheap way that nearly every Python has.
+FALLBACKS = {("lmkd_py/wire/config.py", "hashlib")}
 # Cheap looking, dear in truth: 2 to 10 MB each, or pulling in one that is.
 PAYLOAD_NEVER = {
     *("dataclasses", "logging", "asyncio", "json", "argparse", "google", "inspect", "hashlib", "subprocess"),
@@ -89,7 +93,7 @@ def test_a_room_imports_only_from_the_floors_below(room: str) -> None:
 
 @pytest.mark.parametrize("room", FLOORS)
 def test_a_room_uses_only_its_own_third_party_packages(room: str) -> None:
-    allowed = PACKAGES.get(room, set()) | {"lmkd_py"} | sys.stdlib_module_names
+    allowed = PACKAGES.get(room, set()) | {"lmkd_py"} | sys.stdlib_module_names | PAYLOAD_LIBRARY
     for found in all_imports(room):
         assert found.name.split(".")[0] in allowed, f"{found.where} imports {found.name}"
 
@@ -102,6 +106,8 @@ def test_core_touches_no_clock_file_or_system() -> None:
 def test_the_payload_imports_only_cheap_modules_of_the_standard_library() -> None:
     for found in (found for path in running(*PAYLOAD) for found in imports(path)):
         top = found.name.split(".")[0]
+        if (found.where.split(":")[0], top) in FALLBACKS:
+            continue
         assert top in PAYLOAD_LIBRARY | {"lmkd_py"}, f"{found.where} imports {found.name}"
 
 

@@ -1,0 +1,53 @@
+"""What README.md shows works: its configuration example, its commands, its targets and files."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.core.config import validate
+from lmkd_py.wire.config import decode_config
+from tests.support import REPO_ROOT
+
+README = (REPO_ROOT / "README.md").read_text()
+
+
+def test_the_configuration_example_makes_a_config_the_daemon_takes(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT)}
+    subprocess.run([sys.executable, "-c", example], cwd=tmp_path, env=environment, check=True)
+    config = validate(decode_config((tmp_path / "config.bin").read_bytes()))
+    assert config.policy.lowmem_min_adj == 801
+
+
+def test_every_command_of_the_table_exists() -> None:
+    programs = {
+        "lmkd-py": [sys.executable, "-m", "lmkd_py.daemon", "--help"],
+        "lmkctl": [
+            sys.executable,
+            "-c",
+            "import sys; sys.argv[0] = 'lmkctl'; from lmkd_py.cli import main; main()",
+            "--help",
+        ],
+    }
+    help_of = {}
+    for program, command in programs.items():
+        done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, check=True)
+        help_of[program] = set(re.findall(r"[a-z]+", done.stdout))
+    for program, verb in re.findall(r"^\| `(lmkd-py|lmkctl) ([a-z]+)", README, re.MULTILINE):
+        assert verb in help_of[program], f"{program} {verb}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_a_document_names_only_targets_and_files_that_exist(document: str) -> None:
+    text = (REPO_ROOT / document).read_text()
+    targets = set(re.findall(r"^([a-z]+):", (REPO_ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name in re.findall(r"(?:`|^|\bsudo )make ([a-z]+)", text, re.MULTILINE):
+        assert name in targets, f"{document} names make {name}"
+    for name in re.findall(r"`((?:lmkd_py|tools|tests|proto|device|\.ci)/[\w./-]*)`", text):
+        assert (REPO_ROOT / name).exists(), f"{document} names {name}"
