@@ -66,7 +66,7 @@ class MonitorConfig(NamedTuple):
     rt_priority: int = 10  # SCHED_FIFO priority of the killer's threads; 0: leave SCHED_OTHER
     lock_memory: int = 1
     sized_candidates: int = 256  # how many of the most expendable get pinned statm and oom_score_adj
-    ring_slots: int = 512  # records the killer can hold while the steward is stuck
+    ring_slots: int = 256  # records the killer can hold while the steward is stuck
 
 
 class Config(NamedTuple):

@@ -14,11 +14,13 @@ from .snapshot import Candidate, Snapshot
 from .state import PolicyState
 from .victims import rank
 from .vocabulary import ABSENT, Action, Compat, KillReason, Level, ReclaimState, WakeupKind, Watermark
+from .watermarks import noted
 
 # Plain ints: comparing IntEnum members costs a call each.
 
 _EVENT = int(WakeupKind.EVENT)
 _POLL = int(WakeupKind.POLL)
+_ZONEINFO = int(WakeupKind.ZONEINFO)
 _LOW_LEVEL = int(Level.LOW)
 _NO_RECLAIM = int(ReclaimState.NONE)
 _UNBREACHED = int(Watermark.NONE)
@@ -47,6 +49,8 @@ def judge(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> Judge
     """The first half: settle the last strike, derive the signals, climb the ladder. Candidates are not looked at."""
     kind = snapshot.kind
     state = _settled(snapshot, state, config)
+    if kind == _ZONEINFO:
+        return _early(_NONE, Request.KEEP, noted(snapshot, state))
     if kind == _EVENT:
         if snapshot.level < state.level_filter:
             return _early(_IGNORED, Request.KEEP, state)
@@ -66,7 +70,7 @@ def judge(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> Judge
 
 
 def _settled(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> PolicyState:
-    """Apply what became of the last decision, and remember that the watermarks have changed."""
+    """Apply what became of the last decision."""
     outcome = snapshot.outcome
     if outcome.pid > 0:
         # To AOSP a victim without one whole page is no kill (defect tiny_rss_second_kill).
@@ -80,8 +84,6 @@ def _settled(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> Po
         state = state._replace(struck_ms=outcome.at_ms, cut_limit_pct=ABSENT)
     elif state.cut_limit_pct >= 0:
         state = state._replace(cut_limit_pct=ABSENT)
-    if snapshot.zoneinfo_changed > 0:
-        state = state._replace(watermarks_ms=ABSENT)
     return state
 
 

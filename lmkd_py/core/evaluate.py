@@ -36,13 +36,13 @@ def evaluate(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> Ju
     page_kb = snapshot.page_kb
     refault = snapshot.workingset_refault_pages
     file_lru = derive.file_lru_pages(snapshot)
-    window = _window(snapshot.now_ms, refault, file_lru, state, config)
 
     free_swap, swap_threshold, swap_util_pct = derive.swap(snapshot, config)
     swap_is_low = 1 if ABSENT < free_swap < swap_threshold else 0
     reclaim = derive.reclaim(snapshot, state, config)
     # Nothing reclaimed and nothing read back: whatever the free memory, nobody needs more. A vendor knows better.
     still = reclaim.state == _NO_RECLAIM and kind != _VENDOR and derive.refaults_stand_still(snapshot, state)
+    window = _window(snapshot, file_lru, still, state, config)
     marks = cached(state)
     max_thrashing_pct = state.max_thrashing_pct
     below = _UNBREACHED
@@ -51,7 +51,7 @@ def evaluate(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> Ju
             window = measure(snapshot.now_ms, refault, file_lru, window, config)
             if window.pct > max_thrashing_pct:
                 max_thrashing_pct = window.pct
-        if watermarks_due(state, snapshot.now_ms, snapshot.memevents, snapshot.zoneinfo_changed):
+        if watermarks_due(state, snapshot.now_ms, snapshot.memevents):
             marks = taken(snapshot, marks)
         below = breached(free_pages(snapshot), marks)
 
@@ -133,7 +133,7 @@ def _judgement(
         swap_is_low=signals.swap_is_low,
         poll_request=request,
         state=PolicyState(
-            started=1 if refault >= 0 and signals.file_lru_kb >= 0 else state.started,
+            started=1 if action != _BAIL and refault >= 0 and signals.file_lru_kb >= 0 else state.started,
             killed_last=0,
             struck_ms=state.struck_ms,
             cut_limit_pct=cut_limit_pct,
@@ -159,13 +159,14 @@ def _judgement(
     )
 
 
-def _window(now_ms: int, refault: int, file_lru: int, state: PolicyState, config: PolicyConfig) -> Window:
-    """The thrashing window before it is measured: begun anew after a kill, and when the improved daemon starts."""
+def _window(snapshot: Snapshot, file_lru: int, still: bool, state: PolicyState, config: PolicyConfig) -> Window:
+    """The thrashing window before it is measured: begun anew after a kill, and at improved's first measurement."""
+    refault = snapshot.workingset_refault_pages
     limit_pct = state.thrashing_limit_pct if state.thrashing_limit_pct >= 0 else config.thrashing_limit_pct
     # AOSP takes all refaults since boot for growth of the first second (defect first_eval_growth).
-    anew = state.killed_last or (state.started == 0 and config.compat != _AOSP)
+    anew = state.killed_last or not (still or state.started or config.compat == _AOSP)
     if anew and refault >= 0 and file_lru >= 0:
-        return Window(0, 0, file_lru, refault, now_ms, limit_pct)
+        return Window(0, 0, file_lru, refault, snapshot.now_ms, limit_pct)
     return Window(
         0,
         state.prev_growth_pct,

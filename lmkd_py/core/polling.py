@@ -107,7 +107,7 @@ def victim_gone(poll: PollState, now_ms: int) -> PollState:
     )
 
 
-def handler_of(poll: PollState, kind: int, level: int, config: PolicyConfig) -> int:
+def _handler(poll: PollState, kind: int, level: int, config: PolicyConfig) -> int:
     """Who is to poll after an evaluation: the trigger's level; for a vendor request whoever evaluates memory.
 
     AOSP lets the reclaim-event source poll after a vendor kill, which evaluates nothing (defect vendor_poll_handler).
@@ -121,8 +121,14 @@ def handler_of(poll: PollState, kind: int, level: int, config: PolicyConfig) -> 
     return poll.paused if 0 <= poll.paused < MEMEVENTS else _MEDIUM
 
 
-def after(poll: PollState, judgement: Judgement, struck: int, now_ms: int, handler: int) -> PollState:
-    """The poll state after an evaluation. `struck`: 1 if a victim was signalled and its death is awaited."""
+def after(
+    poll: PollState, judgement: Judgement, struck: int, now_ms: int, kind: int, level: int, config: PolicyConfig
+) -> PollState:
+    """The poll state after an evaluation of a wakeup of this kind and level.
+
+    struck: 1 if a victim was signalled and its death is awaited.
+    """
+    handler = _handler(poll, kind, level, config)
     action = judgement.action
     holding = poll.holding
     struck_ms = poll.struck_ms
@@ -141,7 +147,8 @@ def after(poll: PollState, judgement: Judgement, struck: int, now_ms: int, handl
         interval_ms = POLL_LONG_MS
     if request & Request.START:
         return PollState(handler, poll.paused, now_ms, now_ms, interval_ms, 0, holding, struck_ms)
-    last_ms = now_ms if poll.handler == handler else poll.last_ms
+    # A vendor request is no poll, whoever is to poll after it.
+    last_ms = now_ms if poll.handler == handler and (kind != _VENDOR or handler == MEMEVENTS) else poll.last_ms
     polls = poll.handler if now_ms - poll.start_ms <= POLL_TAIL_MS else NOBODY
     return PollState(polls, poll.paused, poll.start_ms, last_ms, interval_ms, 0, holding, struck_ms)
 

@@ -14,7 +14,7 @@ class PolicyState(NamedTuple):
     snapshot.outcome. Times are CLOCK_MONOTONIC milliseconds.
     """
 
-    started: int = 0  # 1: improved has set the thrashing baselines
+    started: int = 0  # 1: thrashing has been measured; until then improved has no baseline
     killed_last: int = 0  # 1: the last evaluation freed memory by a strike (AOSP's `killing`)
     struck_ms: int = 0  # when the victim that may still be awaited was struck
     cut_limit_pct: int = ABSENT  # the thrashing limit to go on with if the decided strike succeeds; ABSENT: no change
@@ -33,7 +33,7 @@ class PolicyState(NamedTuple):
     watermark_min_pages: int = ABSENT
     watermark_low_pages: int = ABSENT
     watermark_high_pages: int = ABSENT
-    watermarks_ms: int = ABSENT  # when they were taken; ABSENT: take them anew
+    watermarks_ms: int = 0  # when they were taken
     first_kill_done: int = 0
     direct_since_ms: int = ABSENT  # improved: first of the consecutive evaluations that saw direct reclaim
 

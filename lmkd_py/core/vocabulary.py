@@ -39,6 +39,7 @@ class WakeupKind(IntEnum):
     EVENT = 1  # a trigger fired
     POLL = 2  # the poll timer ran out after an event, a kill or a death
     VENDOR = 3  # a vendor kill request (AOSP memevent 5)
+    ZONEINFO = 4  # the kernel says its watermarks changed (AOSP memevent 6); notes them and judges nothing
 
 
 class Watermark(IntEnum):

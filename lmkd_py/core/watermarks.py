@@ -6,30 +6,31 @@ from typing import NamedTuple
 
 from .snapshot import Snapshot
 from .state import PolicyState
-from .vocabulary import ABSENT, Watermark
+from .vocabulary import WakeupKind, Watermark
 
 REFRESH_MS = 60_000  # an administrator may have changed the kernel's settings
 
+_ZONEINFO = int(WakeupKind.ZONEINFO)
 _MIN = int(Watermark.MIN)
 _LOW = int(Watermark.LOW)
 _HIGH = int(Watermark.HIGH)
 _NONE = int(Watermark.NONE)
 
 
-def watermarks_due(state: PolicyState, now_ms: int, memevents: int, zoneinfo_changed: int) -> bool:
-    """AOSP's rule: never taken, changed by word of the kernel, or old where the kernel sends no such word."""
-    if state.watermark_high_pages <= 0 or state.watermarks_ms == ABSENT or zoneinfo_changed > 0:
+def watermarks_due(state: PolicyState, now_ms: int, memevents: int) -> bool:
+    """AOSP's rule: never taken, or old where the kernel does not send word of changes (a ZONEINFO wakeup)."""
+    if state.watermark_high_pages <= 0:
         return True
     return memevents <= 0 and now_ms - state.watermarks_ms > REFRESH_MS
 
 
-def wants_watermarks(state: PolicyState, now_ms: int, memevents: int = 0, zoneinfo_changed: int = 0) -> bool:
+def wants_watermarks(state: PolicyState, now_ms: int, kind: int = 0, memevents: int = 0) -> bool:
     """Is the sampler to read zoneinfo for this wakeup? Else it may leave the watermarks ABSENT.
 
-    True where watermarks_due(), and always before the first kill: AOSP reads again right before it strikes for
-    the first time, and judge() cannot ask for a reading half-way.
+    True where watermarks_due(), at a ZONEINFO wakeup, and always before the first kill: AOSP reads again right
+    before it strikes for the first time, and judge() cannot ask for a reading half-way.
     """
-    return state.first_kill_done == 0 or watermarks_due(state, now_ms, memevents, zoneinfo_changed)
+    return state.first_kill_done == 0 or kind == _ZONEINFO or watermarks_due(state, now_ms, memevents)
 
 
 def free_pages(snapshot: Snapshot) -> int:
@@ -54,7 +55,7 @@ class Marks(NamedTuple):
     min_pages: int
     low_pages: int
     high_pages: int
-    taken_ms: int  # ABSENT: they are to be taken anew
+    taken_ms: int
 
 
 def cached(state: PolicyState) -> Marks:
@@ -68,4 +69,15 @@ def taken(snapshot: Snapshot, marks: Marks) -> Marks:
         return marks
     return Marks(
         snapshot.watermark_min_pages, snapshot.watermark_low_pages, snapshot.watermark_high_pages, snapshot.now_ms
+    )
+
+
+def noted(snapshot: Snapshot, state: PolicyState) -> PolicyState:
+    """The state with the snapshot's reading as the cached one."""
+    marks = taken(snapshot, cached(state))
+    return state._replace(
+        watermark_min_pages=marks.min_pages,
+        watermark_low_pages=marks.low_pages,
+        watermark_high_pages=marks.high_pages,
+        watermarks_ms=marks.taken_ms,
     )
