@@ -1,0 +1,66 @@
+"""Values for the tests of wire: any record, and the way from named tuples to google.protobuf and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from lmkd_py.core.snapshot import Candidate
+from lmkd_py.wire.record import CANDIDATE_ROWS, LAYOUT, SHAPE, Record
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+# Mostly what counters really are; every 64-bit number all the same.
+NUMBERS = st.one_of(st.integers(-1, 300), st.integers(0, 2**45), INT64)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
+
+
+def record_of(numbers: list[int]) -> Record:
+    """The record whose numbers, in the order of the layout, are these."""
+    record: Record = SHAPE.build(numbers)[0]
+    return record
+
+
+def counting_record() -> Record:
+    """Every number another: 1, 2, 3, ..."""
+    return record_of(list(range(1, len(LAYOUT.names) + 1)))
+
+
+RECORDS = st.lists(NUMBERS, min_size=len(LAYOUT.names), max_size=len(LAYOUT.names)).map(record_of)
+
+
+def to_google(value: Any, message: Any) -> Any:
+    """Fill a google.protobuf message from a named tuple by the names of the fields."""
+    for name in value._fields:
+        field = getattr(value, name)
+        if name == "candidates":  # a ring record always has all its rows
+            field = (*field, *[Candidate(0, 0, 0, 0, 0, 0)] * (CANDIDATE_ROWS - len(field)))
+        if hasattr(field, "_fields"):
+            to_google(field, getattr(message, name))
+            getattr(message, name).SetInParent()
+        elif isinstance(field, tuple):
+            for one in field:
+                if isinstance(one, str):
+                    getattr(message, name).append(one)
+                else:
+                    to_google(one, getattr(message, name).add())
+        else:
+            setattr(message, name, field)
+    return message
+
+
+def from_google(message: Any, like: Any) -> Any:
+    """The named tuple a google.protobuf message stands for; `like` is one of the same class, for its shape."""
+    fields = []
+    for name in like._fields:
+        field, example = getattr(message, name), getattr(like, name)
+        if hasattr(example, "_fields"):
+            field = from_google(field, example)
+        elif isinstance(example, tuple) and name in ("candidates", "layers"):
+            cls = Candidate if name == "candidates" else type(example[0])
+            rows = (cls(*(getattr(row, column) for column in cls._fields)) for row in field)
+            field = tuple(row for row in rows if name == "layers" or row[0])
+        elif isinstance(example, tuple):
+            field = tuple(field)
+        fields.append(field)
+    return type(like)(*fields)
