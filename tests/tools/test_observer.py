@@ -16,8 +16,16 @@ from tools.observer.tracefs import tracefs
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="perf_event_open on every CPU needs root")
 
 
+def comm_of(pid: int) -> str:
+    with open(f"/proc/{pid}/comm") as stream:
+        return stream.read().rstrip("\n")
+
+
 def start_sleeper() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["sleep", "60"])
+    process = subprocess.Popen(["sleep", "60"])
+    while comm_of(process.pid) != "sleep":  # Popen returns a moment before the program has its name
+        time.sleep(0.001)
+    return process
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -35,8 +43,7 @@ def test_a_kill_is_seen_with_its_sender_its_victim_and_a_monotonic_time() -> Non
     [kill] = [kill for kill in observer.kills() if kill.victim_pid == victim.pid]
     assert before <= kill.time_ns <= after
     assert (kill.sender_pid, kill.victim_comm, kill.code, kill.result) == (os.getpid(), "sleep", 0, 0)
-    with open("/proc/self/comm") as stream:
-        assert kill.sender_comm == stream.read().rstrip("\n")
+    assert kill.sender_comm == comm_of(os.getpid())
     assert observer.lost == 0
 
 
@@ -111,18 +118,36 @@ def test_many_kills_on_all_cpus_come_in_order_and_complete() -> None:
     assert observer.lost == 0
 
 
-def switched_on_in_tracefs() -> tuple[str, list[str]]:
-    place = tracefs()
-    with open(os.path.join(place, "set_event")) as stream:
-        return stream.read(), sorted(os.listdir(os.path.join(place, "instances")))
+def test_what_a_killed_observer_leaves_the_next_one_removes() -> None:
+    def instances() -> list[str]:
+        return [name for name in os.listdir(os.path.join(tracefs(), "instances")) if str(program.pid) in name]
 
-
-def test_nothing_is_left_in_the_kernel_when_the_observing_process_is_killed() -> None:
-    before = switched_on_in_tracefs()
     program = subprocess.Popen([sys.executable, "-m", "tools.observer"], stdout=subprocess.DEVNULL)
-    time.sleep(0.5)
+    while not instances() and program.poll() is None:
+        time.sleep(0.01)
     end(program)
-    assert switched_on_in_tracefs() == before
+    assert len(instances()) == 1
+    with Observer():
+        assert instances() == []
+
+
+def test_an_observer_that_ends_leaves_no_instance() -> None:
+    with Observer():
+        pass
+    mine = f"_{os.getpid()}_"
+    assert [name for name in os.listdir(os.path.join(tracefs(), "instances")) if mine in name] == []
+
+
+def test_wake_ups_by_an_idle_cpus_timer_are_all_there() -> None:
+    nap = "import time\nfor _ in range(100): time.sleep(0.005)"
+    sleeper = subprocess.Popen([sys.executable, "-c", nap])
+    nanosleep = "syscalls:sys_enter_clock_nanosleep"
+    with Observer([WAKING, nanosleep], [sleeper.pid], {nanosleep: f"common_pid=={sleeper.pid}"}) as observer:
+        sleeper.wait()
+    names = [event.name for event in observer.events()]
+    slept = [at for at, name in enumerate(names) if name == nanosleep]
+    assert len(slept) > 50
+    assert [at for at in slept[:-1] if names[at + 1] != WAKING] == []
 
 
 def test_the_program_prints_a_kill_and_counts_no_loss() -> None:

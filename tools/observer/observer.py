@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import select
 import time
 from collections.abc import Iterable
 from types import TracebackType
 from typing import NamedTuple
 
-from tools.observer.perf import Ring, online_cpus
+from tools.observer.instance import Instance
 from tools.observer.tracefs import Tracepoint, tracepoint
 
 KILL = "signal:signal_generate"
@@ -22,7 +20,10 @@ SI_KERNEL = 0x80
 
 
 class Event(NamedTuple):
-    """One hit of any watched tracepoint; pid and tid are those of the context it happened in."""
+    """One hit of any watched tracepoint, and the thread in whose context it happened (0: an idle CPU).
+
+    pid is that thread's process, or the thread itself where the process was gone before we could ask.
+    """
 
     name: str
     time_ns: int  # CLOCK_MONOTONIC
@@ -84,23 +85,24 @@ class Observer:
         if woken and WAKING not in names:
             names.append(WAKING)
         conditions = {KILL: "sig==9", WAKING: _any_pid(woken), **(filters or {})}
-        self._names = names
         self._points: dict[int, Tracepoint] = {point.number: point for point in map(tracepoint, names)}
         self._events: list[Event] = []
         self._comms: dict[int, str] = {}
-        self._rings: list[Ring] = []
+        self._pids: dict[int, int] = {}
         self._lost = 0
-        wanted = [(number, conditions.get(point.name, "")) for number, point in self._points.items()]
+        self._instance: Instance | None = Instance(kib)
         try:
-            for cpu in online_cpus():
-                self._rings.append(Ring(cpu, wanted, max(1, kib * 1024 // os.sysconf("SC_PAGESIZE"))))
+            for name in names:
+                if conditions.get(name):
+                    self._instance.restrict(name, conditions[name])
+                self._instance.enable(name)
         except BaseException:
             self.close()
             raise
 
     def __enter__(self) -> Observer:
-        for ring in self._rings:
-            ring.start()
+        assert self._instance is not None
+        self._instance.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -108,41 +110,53 @@ class Observer:
 
     def close(self) -> None:
         """Takes what is left and gives the buffers back; the results stay readable."""
-        if self._rings:
+        if self._instance is not None:
+            self._instance.stop()
             self.drain()
-            self._lost = sum(ring.lost() for ring in self._rings)
-        for ring in self._rings:
-            ring.close()
-        self._rings.clear()
+            self._lost = self.lost
+            self._instance.remove()
+            self._instance = None
 
     def watch(self, pids: Iterable[int]) -> None:
         """From now on records the wake-ups of these threads; `sched_waking` must be among the events."""
-        for ring in self._rings:
-            ring.restrict(self._names.index(WAKING), _any_pid(list(pids)))
+        assert self._instance is not None
+        self._instance.restrict(WAKING, _any_pid(list(pids)))
 
     @property
     def lost(self) -> int:
         """Hits that found a buffer full. Anything but 0 means that the lists are incomplete."""
-        return sum(ring.lost() for ring in self._rings) if self._rings else self._lost
+        return sum(ring.lost() for ring in self._instance.rings) if self._instance else self._lost
 
     def drain(self) -> None:
         """Empties the kernel's buffers. Called by every query; call it yourself in a run of many events."""
         fresh = []
-        for ring in self._rings:
-            for sample in ring.drain():
-                raw = memoryview(sample.raw)
-                point = self._points[int.from_bytes(raw[:2], "little")]  # common_type is first in every record
-                event = Event(point.name, sample.time_ns, sample.pid, sample.tid, sample.cpu, point.values(raw))
-                fresh.append(event)
+        for ring in self._instance.rings if self._instance else ():
+            for hit in ring.drain():
+                point = self._points.get(int.from_bytes(hit.raw[:2], "little"))  # common_type is first in every record
+                if point is None:
+                    continue  # a marker of the tracer's own
+                fields = point.values(hit.raw)
+                tid = int(fields["common_pid"])
+                fresh.append(event := Event(point.name, hit.time_ns, self._pid(tid), tid, hit.cpu, fields))
                 self._learn_comm(event)
         if fresh:
             self._events.extend(fresh)
             self._events.sort(key=lambda event: event.time_ns)
 
+    def _pid(self, tid: int) -> int:
+        # A record tells the thread only; who it belongs to is asked while it lives.
+        if tid not in self._pids:
+            pid = tid
+            with contextlib.suppress(OSError), open(f"/proc/{tid}/status", errors="replace") as stream:
+                pid = next((int(line.split()[1]) for line in stream if line.startswith("Tgid:")), tid)
+            self._pids[tid] = pid
+        return self._pids[tid]
+
     def _learn_comm(self, event: Event) -> None:
         # A tracepoint does not carry its context's name: ask while it lives, or read it off its own exit record.
         if event.name == EXIT:
             self._comms[event.tid] = str(event.fields["comm"])
+            self._pids.pop(event.tid, None)  # the number may come back as another's
         elif event.name == KILL and event.tid not in self._comms:
             with contextlib.suppress(OSError), open(f"/proc/{event.tid}/comm", errors="replace") as stream:
                 self._comms[event.tid] = stream.read().rstrip("\n")
@@ -189,8 +203,8 @@ class Observer:
     def wait_for_kills(self, count: int, timeout_s: float) -> list[Kill]:
         """Kills so far, once there are at least `count` or the time is over."""
         end = time.monotonic() + timeout_s
-        while len(found := self.kills()) < count and (left := end - time.monotonic()) > 0:
-            select.select(self._rings, [], [], min(left, 0.2))
+        while len(found := self.kills()) < count and time.monotonic() < end:
+            time.sleep(0.02)
         return found
 
 

@@ -1,7 +1,4 @@
-"""Where the kernel describes its tracepoints: finds or mounts tracefs, reads an event's number and field layout.
-
-Nothing is switched on in tracefs itself (no event, no instance, no filter), so a crash here leaves nothing behind.
-"""
+"""Where the kernel describes its tracepoints: finds or mounts tracefs, reads an event's number and field layout."""
 
 from __future__ import annotations
 
