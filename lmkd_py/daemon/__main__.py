@@ -10,7 +10,10 @@ import os
 import sys
 
 PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from lmkd_py.daemon.commands import main; main(sys.argv[1:])"
+START = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from lmkd_py.daemon import lean; lean.install(); "
+    "from lmkd_py.daemon.commands import main; main(sys.argv[1:])"
+)
 
 
 def main() -> None:

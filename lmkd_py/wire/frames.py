@@ -7,13 +7,13 @@ next marker behind the start of the bad frame, not behind its claimed end: bytes
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, Union
 
 from .crc32c import crc32c
 
 if TYPE_CHECKING:
     import mmap
+    from collections.abc import Iterator
 
 # The outer bytes occur in no UTF-8 text, so no process name can pretend to be a frame.
 MARKER = b"\xffLK\xfe"

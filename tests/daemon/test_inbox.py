@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _socket as socket
 import os
 import signal
-import socket
 from collections.abc import Iterator
 
 import pytest

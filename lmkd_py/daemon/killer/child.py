@@ -6,10 +6,10 @@ in the control words; the steward speaks for it.
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]
+import _socket as socket
 import gc
 import os
-import signal
-import socket
 import sys
 from typing import Callable
 

@@ -51,8 +51,8 @@ class Evaluator:
 
     def evaluate(
         self, woke_ns: int, kind: int, level: int, trigger: int, metered: bool = False
-    ) -> tuple[Judgement, bool]:
-        """Evaluate once; (judgement, whether somebody was struck)."""
+    ) -> tuple[Judgement, Outcome, Snapshot]:
+        """Evaluate once: the judgement, what came of it, and what it was made from (metering may raise its level)."""
         began_ns = monotonic_ns()
         now_ms = began_ns // 1_000_000
         config = self.inbox.policy
@@ -97,7 +97,7 @@ class Evaluator:
                 killer_pid=self.killer_pid,
             )
         )
-        return judgement, outcome.pid > 0
+        return judgement, outcome, snapshot
 
     def _metered(self, snapshot: Snapshot, meter: StallMeter) -> Snapshot:
         # Without CAP_SYS_RESOURCE a PSI trigger may be 2 s late: the stall read from `total=` raises the event here.

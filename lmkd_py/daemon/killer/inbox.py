@@ -6,8 +6,8 @@ before it publishes the record, so they are there when the record is seen.
 
 from __future__ import annotations
 
+import _socket as socket
 import os
-import socket
 from typing import NamedTuple
 
 from ...core.config import PolicyConfig

@@ -94,8 +94,11 @@ class Loop:
 
     def _evaluate(self, woke_ns: int, kind: int, level: int, trigger: int) -> None:
         metered = woke_ns // 1_000_000 <= self.meter_until_ms
-        judgement, struck = self.evaluator.evaluate(woke_ns, kind, level, trigger, metered)
-        self.poll = polling.after(self.poll, judgement, struck, monotonic_ns() // 1_000_000, level)
+        judgement, outcome, snapshot = self.evaluator.evaluate(woke_ns, kind, level, trigger, metered)
+        struck = 1 if outcome.pid else 0
+        self.poll = polling.after(
+            self.poll, judgement, struck, snapshot.now_ms, snapshot.kind, snapshot.level, self.inbox.policy
+        )
         if struck:
             self.polls.set(VICTIM_SLOT, self.awaited.pidfd, POLLIN)
             self.words[layout.KILLS] = self.evaluator.kills

@@ -7,7 +7,6 @@ pid cannot be hit. Everything is checked again here, because the steward may hav
 from __future__ import annotations
 
 from errno import EPERM, ESRCH
-from signal import SIGKILL
 
 from ...core.vocabulary import ABSENT
 from ...kernel.poll import POLLIN, PollSet
@@ -15,6 +14,7 @@ from ...kernel.process import READ_FAILED, read_adj, read_rss_pages
 from ...kernel.syscalls import pidfd_send_signal
 from .roster import NOBODY, Roster
 
+SIGKILL = 9
 NOT_EXPENDABLE = -EPERM  # its oom_score_adj is below the floor by now, or it may never be struck
 GONE = -ESRCH
 

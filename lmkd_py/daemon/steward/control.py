@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _socket as socket
 import os
-import socket
 from typing import Callable
 
 from ...wire.control import Reply, Request, decode_request, encode_reply
@@ -37,7 +37,7 @@ class ControlServer:
     def accept(self) -> int | None:
         """A new client's fd to watch; the oldest client is hung up on when there are too many."""
         try:
-            client, _ = self.listener.accept()
+            client = socket.socket(fileno=self.listener._accept()[0])  # type: ignore[attr-defined]
         except OSError:
             return None
         client.setblocking(False)
@@ -85,7 +85,8 @@ class ControlServer:
 
 def ask(root: str, request: bytes, timeout_s: float = 5.0) -> bytes:
     """One request from a client's side; OSError when nobody answers."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
         client.settimeout(timeout_s)
         directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -94,3 +95,5 @@ def ask(root: str, request: bytes, timeout_s: float = 5.0) -> bytes:
             os.close(directory)
         client.send(request)
         return client.recv(65536)
+    finally:
+        client.close()

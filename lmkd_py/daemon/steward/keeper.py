@@ -6,23 +6,24 @@ new killer can have its name while the old one still lives. SO_PEERCRED of a con
 
 from __future__ import annotations
 
+import _socket as socket
 import os
 import select
-import signal
-import socket
 import struct
+import sys
 from time import monotonic
 
 from ...core.config import Config
 from ...kernel.syscalls import eventfd, memfd_create, pidfd_open, pidfd_send_signal
 from .. import shared as layout
-from ..inherited import SHARED_FD, Inherited
+from ..inherited import EXIT_BROKEN, SHARED_FD, Inherited
 from ..shared import Shared, shared_bytes
 from .outbox import Outbox
 from .ring_reader import RingReader
 
 ARM_TIMEOUT_S = 20.0
 END_TIMEOUT_S = 5.0
+SIGKILL = 9
 
 
 class KillerFailed(Exception):
@@ -51,7 +52,7 @@ class Killer:
 
     def end(self) -> None:
         """Kill it and see it dead."""
-        pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        pidfd_send_signal(self.pidfd, SIGKILL)
         select.select([self.pidfd], [], [], END_TIMEOUT_S)
         self.reap()
 
@@ -82,13 +83,14 @@ def name_of(root: str, slot: int) -> bytes:
 def find_orphan(root: str) -> Killer | None:
     """The killer a dead steward left behind; None when there is none."""
     for slot in (0, 1):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as probe:
-            try:
-                probe.connect(name_of(root, slot))
-            except OSError:
-                continue
-            credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid = struct.unpack("=iii", credentials)[0]
+        probe = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        try:
+            probe.connect(name_of(root, slot))
+            pid = struct.unpack("=iii", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        except OSError:
+            continue
+        finally:
+            probe.close()
         try:
             pidfd = pidfd_open(pid)
             memory = os.open(f"/proc/{pid}/fd/{SHARED_FD}", os.O_RDWR | os.O_CLOEXEC)
@@ -113,10 +115,15 @@ def fork_killer(
     )
     pid = os.fork()
     if pid == 0:
-        # Imported by the child alone: the steward does not pay for the killer's code.
-        from ..killer.child import killer_main
+        try:
+            # Imported by the child alone: the steward does not pay for the killer's code.
+            from ..killer.child import killer_main
 
-        killer_main(inherited)
+            killer_main(inherited)
+        except BaseException as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+        finally:
+            os._exit(EXIT_BROKEN)
     theirs.close()
     killer = Killer(pid, pidfd_open(pid), shared, slot, Outbox(shared, ours, kick_fd), True)
     deadline = monotonic() + ARM_TIMEOUT_S

@@ -5,8 +5,8 @@ Never blocks: what does not fit stays in the backlog, and the caller tries again
 
 from __future__ import annotations
 
+import _socket as socket
 import os
-import socket
 import struct
 
 from .. import shared as layout
