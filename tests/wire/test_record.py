@@ -98,10 +98,10 @@ def test_a_flipped_byte_is_another_number_or_a_clear_error(at: int, flip: int) -
     damaged = bytearray(packed(counting_record()))
     damaged[at] ^= flip
     try:
-        assert unpack_record(damaged) != counting_record()
-    except RecordError as error:
-        assert "found" in str(error)
-        assert "wanted" in str(error)
+        found = unpack_record(damaged)
+    except RecordError:
+        return
+    assert found != counting_record()
 
 
 def test_the_error_names_the_place() -> None:

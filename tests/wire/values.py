@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from lmkd_py.core.snapshot import Candidate
+from lmkd_py.wire.header import Layer
 from lmkd_py.wire.record import CANDIDATE_ROWS, LAYOUT, SHAPE, Record
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -33,7 +34,7 @@ def to_google(value: Any, message: Any) -> Any:
     """Fill a google.protobuf message from a named tuple by the names of the fields."""
     for name in value._fields:
         field = getattr(value, name)
-        if name == "candidates":  # a ring record always has all its rows
+        if name == "candidates" and isinstance(field, tuple):  # a ring record always has all its rows
             field = (*field, *[Candidate(0, 0, 0, 0, 0, 0)] * (CANDIDATE_ROWS - len(field)))
         if hasattr(field, "_fields"):
             to_google(field, getattr(message, name))
@@ -57,7 +58,7 @@ def from_google(message: Any, like: Any) -> Any:
         if hasattr(example, "_fields"):
             field = from_google(field, example)
         elif isinstance(example, tuple) and name in ("candidates", "layers"):
-            cls = Candidate if name == "candidates" else type(example[0])
+            cls: Any = Candidate if name == "candidates" else Layer
             rows = (cls(*(getattr(row, column) for column in cls._fields)) for row in field)
             field = tuple(row for row in rows if name == "layers" or row[0])
         elif isinstance(example, tuple):

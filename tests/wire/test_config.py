@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmkd_py.core.config import DEFAULTS, Config, ConfigError, MonitorConfig, PolicyConfig, validate
+from lmkd_py.pb import config_pb2
+from lmkd_py.wire.config import config_hash, decode_config, encode_config
+from tests.wire.values import INT64, TEXTS, from_google, to_google
+
+ENUMS = {"compat": st.integers(0, 1), "domain_kind": st.integers(0, 2)}
+
+
+def strategy(cls: Any) -> st.SearchStrategy[Any]:
+    """Any value of a config class."""
+    by_kind = {int: INT64, str: TEXTS}
+    return st.builds(
+        cls,
+        **{
+            name: ENUMS[name] if name in ENUMS else next(by_kind[kind] for kind in by_kind if isinstance(default, kind))
+            for name, default in cls._field_defaults.items()
+        },
+    )
+
+
+CONFIGS = st.builds(Config, strategy(PolicyConfig), strategy(MonitorConfig))
+
+
+@given(CONFIGS)
+def test_what_was_encoded_is_decoded(config: Config) -> None:
+    assert decode_config(encode_config(config)) == config
+
+
+@given(CONFIGS)
+def test_google_protobuf_agrees_both_ways(config: Config) -> None:
+    ours = encode_config(config)
+    theirs = to_google(config, config_pb2.Config()).SerializeToString()
+    assert from_google(config_pb2.Config.FromString(ours), config) == config
+    assert decode_config(theirs) == config
+    assert ours == theirs
+
+
+@given(CONFIGS, st.sets(st.sampled_from([*PolicyConfig._fields, *MonitorConfig._fields])))
+def test_a_missing_field_has_its_default(config: Config, missing: set[str]) -> None:
+    message = to_google(config, config_pb2.Config())
+    for part in (message.policy, message.monitor):
+        for name in missing & {field.name for field in part.DESCRIPTOR.fields}:
+            part.ClearField(name)
+    found = decode_config(message.SerializeToString())
+    parts: Any = zip(found, config, DEFAULTS, strict=True)
+    for part, whole, default in parts:
+        for name in part._fields:
+            assert getattr(part, name) == getattr(default if name in missing else whole, name)
+
+
+def test_no_bytes_at_all_are_the_defaults() -> None:
+    assert decode_config(b"") == DEFAULTS
+    assert validate(decode_config(encode_config(DEFAULTS))) == DEFAULTS
+
+
+def test_the_last_word_counts_and_parts_are_merged() -> None:
+    first = config_pb2.Config(policy=config_pb2.PolicyConfig(kill_timeout_ms=5, lowmem_min_adj=800))
+    second = config_pb2.Config(policy=config_pb2.PolicyConfig(kill_timeout_ms=7))
+    data = first.SerializeToString() + second.SerializeToString()
+    assert decode_config(data).policy == PolicyConfig(kill_timeout_ms=7, lowmem_min_adj=800)
+    assert config_pb2.Config.FromString(data).policy.kill_timeout_ms == 7
+
+
+def test_a_tunable_nobody_would_heed_is_refused_by_its_number() -> None:
+    with pytest.raises(ConfigError, match="Config field 9"):
+        decode_config(encode_config(DEFAULTS) + b"\x48\x01")
+    with pytest.raises(ConfigError, match="PolicyConfig field 15"):
+        decode_config(b"\x0a\x02\x78\x01")
+    with pytest.raises(ConfigError, match="Config field 0"):
+        decode_config(b"\x00\x00")
+
+
+def test_wrong_types_are_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"PolicyConfig.kill_timeout_ms \(field 3\): found 'wire type 2'"):
+        decode_config(b"\x0a\x02\x1a\x00")
+    with pytest.raises(ConfigError, match=r"MonitorConfig.domain_path: .*wanted UTF-8"):
+        decode_config(b"\x12\x03\x12\x01\xff")
+
+
+def test_a_number_beyond_64_bits_cannot_be_encoded() -> None:
+    with pytest.raises(ConfigError, match=r"PolicyConfig\.filecache_min_kb"):
+        encode_config(Config(PolicyConfig(filecache_min_kb=2**63)))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_config_or_a_config_error(data: bytes) -> None:
+    try:
+        config = decode_config(data)
+    except ConfigError:
+        return
+    assert decode_config(encode_config(config)) == config
+
+
+@given(CONFIGS, st.integers(0), st.integers(0, 255))
+def test_a_damaged_config_is_a_config_or_a_config_error(config: Config, at: int, byte: int) -> None:
+    data = bytearray(encode_config(config))
+    data[at % len(data)] = byte
+    try:
+        decode_config(bytes(data))
+    except ConfigError:
+        pass
+
+
+@given(st.binary())
+def test_the_hash_is_sha256(data: bytes) -> None:
+    assert config_hash(data) == hashlib.sha256(data).hexdigest()
