@@ -1,0 +1,50 @@
+"""The payload on the Python that boards of today run: its own tests and recorded decisions, under Debian trixie's."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPO_ROOT, require
+from tools.debs import PackageError
+from tools.trixie_python import packages_for_tests, trixie_python
+
+pytestmark = pytest.mark.all_suite
+
+SCENARIOS = 100  # of the recorded ones; all of them run on the developer's Python
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    """Trixie's interpreter."""
+    try:
+        return trixie_python()
+    except PackageError as error:
+        require(False, f"trixie's Python could not be fetched: {error}")
+        raise
+
+
+@pytest.mark.parametrize("room", ["core", "wire", "kernel", "daemon"])
+def test_the_rooms_that_go_to_a_board_pass_their_tests(python: Path, room: str) -> None:
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow and not all_suite"]
+    environment = {**os.environ, "PYTHONPATH": str(packages_for_tests(python)), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [*command, f"tests/{room}"], cwd=REPO_ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+def test_recorded_decisions_of_lmkd_are_met(python: Path, shared_dir: Path, tmp_path: Path) -> None:
+    some = tmp_path / "cases.jsonl.gz"
+    with gzip.open(shared_dir / "oracle/cases-train.jsonl.gz", "rb") as all_of_them, gzip.open(some, "wb") as file:
+        file.writelines(itertools.islice(all_of_them, SCENARIOS))
+    command = [str(python), "tools/check_oracle.py", str(some), "--compat", "aosp"]
+    done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
