@@ -153,6 +153,14 @@ def after(
     return PollState(polls, poll.paused, poll.start_ms, last_ms, interval_ms, 0, holding, struck_ms)
 
 
+def prolonged(poll: PollState, now_ms: int) -> PollState:
+    """Pressure goes on (a LOW event while polling): poll for another second, in the same rhythm.
+
+    Not a START: that sets the interval anew, and reclaim reports LOW more often than a poll is due.
+    """
+    return poll._replace(start_ms=now_ms) if poll.handler >= 0 else poll
+
+
 def touched(poll: PollState, now_ms: int) -> PollState:
     """Something else was handled (a registration, a command): polling may have lasted its second."""
     if poll.handler < 0:

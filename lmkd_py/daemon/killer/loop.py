@@ -75,22 +75,31 @@ class Loop:
         polls, now_ms = self.polls, woke_ns // 1_000_000
         if polling.poll_due(self.poll, now_ms):
             self._evaluate(woke_ns, POLL, self.poll.handler, ABSENT)
-        elif ready <= 0 and polling.hold_expired(self.poll, now_ms, self.inbox.policy):
-            polls.clear(VICTIM_SLOT)
-            self.poll = polling.hold_over(self.poll, now_ms)
+        level = trigger = ABSENT
         if ready > 0:
             if polls.revents(VICTIM_SLOT):
                 polls.clear(VICTIM_SLOT)
                 self.awaited.died(woke_ns)
                 self.poll = polling.victim_gone(self.poll, now_ms)
             level, trigger = self._fired()
-            if level != ABSENT:
-                self._on_event(woke_ns, level, trigger)
+        if level > LOW:
+            self._evaluate(woke_ns, EVENT, level, trigger)
+            return
+        if level == LOW:
+            self._low(woke_ns, trigger)
+        if polling.hold_expired(self.poll, now_ms, self.inbox.policy):
+            polls.clear(VICTIM_SLOT)
+            self.poll = polling.hold_over(self.poll, now_ms)
 
-    def _on_event(self, woke_ns: int, level: int, trigger: int) -> None:
-        if level == LOW and self.evaluator.meter is not None:
-            self.meter_until_ms = woke_ns // 1_000_000 + METER_MS
-        self._evaluate(woke_ns, EVENT, level, trigger)
+    def _low(self, woke_ns: int, trigger: int) -> None:
+        # Comes every few milliseconds while anything reclaims; it only has to keep somebody looking.
+        now_ms = woke_ns // 1_000_000
+        if self.evaluator.meter is not None:
+            self.meter_until_ms = now_ms + METER_MS
+        if self.poll.handler >= 0 or self.poll.holding:
+            self.poll = polling.prolonged(self.poll, now_ms)
+        else:
+            self._evaluate(woke_ns, EVENT, LOW, trigger)
 
     def _evaluate(self, woke_ns: int, kind: int, level: int, trigger: int) -> None:
         metered = woke_ns // 1_000_000 <= self.meter_until_ms
@@ -143,4 +152,4 @@ class Loop:
             self.poll = polling.IDLE._replace(paused=MEDIUM, holding=1, struck_ms=adopted.struck_ms)
             self.polls.set(VICTIM_SLOT, adopted.pidfd, POLLIN)
         elif self._missed > LOW:
-            self._on_event(woke_ns, self._missed, ABSENT)
+            self._evaluate(woke_ns, EVENT, self._missed, ABSENT)
