@@ -1,0 +1,35 @@
+"""Numbers into words: percentiles, markdown tables, the part of README.md that the bench owns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that `share` (0 to 1) of all values do not exceed. ValueError for no values."""
+    if not values:
+        raise ValueError("no values")
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    """`p50 / p90 / p99 / max`."""
+    return " / ".join(f"{percentile(values, share):,.{digits}f}" for share in (0.5, 0.9, 0.99, 1.0))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def replace_part(readme: str, part: str) -> str:
+    """README text with everything between the bench's marks replaced. ValueError if it does not have both marks."""
+    before, mark, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not mark or not end:
+        raise ValueError(f"README.md: found no {BEGIN} ... {END}, wanted the marks between which the table goes")
+    return f"{before}{BEGIN}\n{part.strip()}\n{END}{after}"
