@@ -1,7 +1,8 @@
 """Debian trixie's Python on any Debian: `python3 -m tools.trixie_python` prints the path of a runnable interpreter.
 
 Trixie is what the boards of today run; the developer's machine may be older. The interpreter, its standard library
-and its libc are unpacked in the user's cache (24 MB of downloads, 54 MB on disk; for its tests 14 MB more) and run through their own loader.
+and its libc are unpacked in the user's cache and run through their own loader: 24 MB of downloads, 54 MB on disk, and
+as much again for the packages of the tests.
 """
 
 from __future__ import annotations
