@@ -22,7 +22,7 @@ test:  ## all tests that need no large download (SUITE=all make test: everything
 
 bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; writes the table into README.md
 	$(SETUP) bench
-	@$(BIN)/python -m tools.bench.kill_latency $(BENCH_ARGS)
+	@$(BIN)/python -m tools.bench $(BENCH_ARGS)
 
 venv:  ## only the set-up of `make test`
 	$(SETUP) test

@@ -62,18 +62,25 @@ def unpack(name: str, packages: Sequence[str], suite: str, with_dependencies: bo
     """
     root = cache_dir() / f"{name}-{suite}"
     wanted = " ".join(packages)
-    if (root / DONE).is_file() and (root / DONE).read_text() == wanted:
+    if (root / DONE).is_file() and (root / DONE).read_text().splitlines()[:1] == [wanted]:
         return root
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=cache_dir()) as scratch:
         fetch(Path(scratch), packages, suite, with_dependencies)
         fresh = Path(scratch) / "root"
+        lines = [wanted]
         for deb in sorted(Path(scratch).rglob("*.deb")):
             run("dpkg-deb", "-x", str(deb), str(fresh))
-        (fresh / DONE).write_text(wanted)
+            lines.append(run("dpkg-deb", "-W", "--showformat=${Package} ${Version}", str(deb)))
+        (fresh / DONE).write_text("\n".join(lines))
         shutil.rmtree(root, ignore_errors=True)
         fresh.rename(root)
     return root
+
+
+def versions(root: Path) -> dict[str, str]:
+    """Version of every package that unpack() put into `root`, by name."""
+    return dict(line.split(" ", 1) for line in (root / DONE).read_text().splitlines()[1:])
 
 
 def fetch(scratch: Path, packages: Sequence[str], suite: str, with_dependencies: bool) -> None:

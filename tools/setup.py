@@ -31,7 +31,6 @@ class Need(NamedTuple):
 
     extras: str
     programs: tuple[Program, ...] = ()
-    peers: bool = False  # Debian's other killers, unpacked in the user's cache; never installed, never started
 
 
 C_COMPILER = Program("gcc", ("gcc", "libc6-dev"), "the C loop that the bench compares with")
@@ -39,7 +38,8 @@ C_COMPILER = Program("gcc", ("gcc", "libc6-dev"), "the C loop that the bench com
 NEEDS = {
     "demo": Need("host"),
     "test": Need("host,test", (C_COMPILER,)),
-    "bench": Need("host,test", (C_COMPILER,), peers=True),
+    # earlyoom and nohang are not here: the bench unpacks them, since installing would start them on this machine.
+    "bench": Need("host,test", (C_COMPILER,)),
 }
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,8 +62,6 @@ def main(target: str) -> None:
     missing = [program for program in need.programs if not shutil.which(program.name)]
     if missing:
         get_programs(missing)
-    if need.peers:
-        step("earlyoom and nohang (unpacked, not installed)", sys.executable, "-m", "tools.peers")
 
 
 def stamp_of(extras: str) -> Path:
