@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import subprocess
 from pathlib import Path
@@ -27,11 +28,21 @@ STARTED = {
 
 
 def committed() -> list[Path]:
-    """Files under version control, or about to be (in an unpacked archive: all files)."""
+    """Files under version control or about to be; without git, or in an unpacked archive, all that .gitignore spares."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, check=True)
+    try:
+        done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        patterns = [".git", *(line.rstrip("/") for line in (REPO_ROOT / ".gitignore").read_text().split())]
+        found = (path for path in REPO_ROOT.rglob("*") if path.is_file())
+        return [path for path in found if not ignored(path.relative_to(REPO_ROOT), patterns)]
     paths = (REPO_ROOT / name for name in done.stdout.split("\0") if name)
     return [path for path in paths if path.is_file()]
+
+
+def ignored(path: Path, patterns: list[str]) -> bool:
+    """Whether any part of the path matches; enough of .gitignore's rules for ours."""
+    return any(fnmatch.fnmatch(part, pattern) for part in path.parts for pattern in patterns)
 
 
 def text_of(path: Path) -> str:
