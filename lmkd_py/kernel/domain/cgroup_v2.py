@@ -8,7 +8,7 @@ import os
 from ...core.config import DomainKind
 from ...core.snapshot import Outcome, Snapshot
 from ...core.vocabulary import ABSENT
-from ..procfs.cgroup_v2 import KEYS, NumaStatV2
+from ..procfs.cgroup_v2 import KEYS, page_lists
 from ..procfs.counters import Counters
 from ..procfs.number import UNLIMITED, NumberFile
 from .base import PAGE_KB
@@ -41,7 +41,7 @@ class CgroupV2Domain(MemcgDomain):
         self.events_path = os.path.join(self.directory, "memory.events")
         self._events = Counters(self.events_path, (b"high", b"max"), (b"high", b"max"))
         self._files.append(self._events.file)
-        self._numa = NumaStatV2(os.path.join(self.directory, "memory.numa_stat"))
+        self._numa = page_lists(self.directory)
         self._files.append(self._numa.file)
         self._swap_limits = self._pin_upwards("memory.swap.max")
         swap = os.path.join(self.directory, "memory.swap.current")

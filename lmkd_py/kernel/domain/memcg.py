@@ -124,6 +124,6 @@ class MemcgDomain(Domain):
     def describe(self) -> str:
         """One line for the trace header."""
         psi = f"PSI {self.psi_memory_path}" if self.psi_memory_path else "no PSI"
-        refault = "node vmstat" if self._vmstat is None else "/proc/vmstat"
+        refault = "node vmstat" if self._vmstat is None else "/proc/vmstat, one allocation a sample"
         words = "v1 memory cgroup" if self.kind == 1 else "v2 cgroup"
         return f"{words} {self.directory}, {self._total_kb() >> 10} MiB, {psi}, refaults host-wide ({refault})"

@@ -9,7 +9,7 @@ from ...core.config import DomainKind
 from ...core.snapshot import Outcome, Snapshot
 from ...core.vocabulary import ABSENT
 from ..mounts import under
-from ..procfs.memcg_v1 import NumaStatV1
+from ..procfs.memcg_v1 import page_lists
 from .base import PAGE_KB
 from .memcg import MemcgDomain
 from .oom import kills_below
@@ -31,7 +31,7 @@ class MemcgV1Domain(MemcgDomain):
         self._usage = self._pin_number(os.path.join(self.directory, "memory.usage_in_bytes"))
         self._failcnt = self._pin_number(os.path.join(self.directory, "memory.failcnt"))
         self._limits = self._pin_upwards("memory.limit_in_bytes")
-        self._numa = NumaStatV1(os.path.join(self.directory, "memory.numa_stat"))
+        self._numa = page_lists(self.directory)
         self._files.append(self._numa.file)
         self._memsw_limits = self._pin_upwards("memory.memsw.limit_in_bytes")
         memsw = os.path.join(self.directory, "memory.memsw.usage_in_bytes")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from ...core.vocabulary import ABSENT
 from ..pinned import PinnedFile
+from .counters import Counters
 from .number import MAX_INT64
 
 # In the file's order.
@@ -51,3 +54,11 @@ def _sum(text: bytearray) -> int:
             return ABSENT
         total += int(digits)
     return total if total <= MAX_INT64 else ABSENT
+
+
+def page_lists(directory: str) -> NumaStatV2 | Counters:
+    """The lists of a cgroup: memory.numa_stat, or on kernels without NUMA memory.stat, for one kmalloc a read."""
+    try:
+        return NumaStatV2(os.path.join(directory, "memory.numa_stat"))
+    except FileNotFoundError:
+        return Counters(os.path.join(directory, "memory.stat"), KEYS, (b"inactive_file", b"active_file"))
