@@ -28,7 +28,7 @@ STARTED = {
 
 
 def committed() -> list[Path]:
-    """Files under version control or about to be; without git, or in an unpacked archive, all that .gitignore spares."""
+    """Files under version control or about to be; without git, all that .gitignore spares."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, check=True)
