@@ -21,7 +21,7 @@ _KERNEL_MAX_MS = 10_000
 def stretch(stall_ms: int, window_ms: int) -> tuple[int, int]:
     """(stall, window) in ms with the window rounded up to a multiple of 2 s and the stall in proportion."""
     window = min(-(-window_ms // _PERIOD_MS) * _PERIOD_MS, _KERNEL_MAX_MS)
-    return min(max(stall_ms * window // window_ms, 1), window), window
+    return max(stall_ms * window // window_ms, 1), window
 
 
 def register(path: str, kind: str, stall_ms: int, window_ms: int) -> int:
