@@ -1,0 +1,77 @@
+"""What a trace holds, as values. `trace.read_trace` makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.config import Config
+from ..wire.header import Header, Note, Process
+from ..wire.record import Record, unpack_record
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One record and where it is from. It is unpacked anew at each access: a long trace fits into memory packed."""
+
+    data: bytes
+    file: Path
+    offset: int  # of its frame
+    seq: int
+    killer_pid: int
+    killed: bool  # somebody was struck, or would have been
+    header: Header | None  # of its killer and config generation; None where that header is lost
+    config: Config | None  # None: the header is lost or holds no config
+
+    @property
+    def record(self) -> Record:
+        """The record itself."""
+        return unpack_record(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Bytes of a file that could not be read."""
+
+    file: Path
+    offset: int
+    length: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records that a killer wrote and the trace does not have: those between two it has."""
+
+    killer_pid: int
+    after_seq: int
+    before_seq: int
+
+    @property
+    def count(self) -> int:
+        """How many are missing."""
+        return self.before_seq - self.after_seq - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Everything one or several files of one boot hold, in the order it was written."""
+
+    files: tuple[Path, ...]
+    headers: tuple[Header, ...]
+    records: tuple[Traced, ...]
+    processes: dict[tuple[int, int], Process]  # by pid and start_ticks
+    notes: tuple[Note, ...]
+    losses: tuple[Loss, ...]
+    gaps: tuple[Gap, ...]
+    repeated: int  # records found twice, as after a steward's death between filing and counting; kept once
+
+    @property
+    def kills(self) -> tuple[int, ...]:
+        """Indexes of the records in which somebody was struck (or would have been, in observe mode)."""
+        return tuple(index for index, traced in enumerate(self.records) if traced.killed)
+
+    def name_of(self, pid: int, start_ticks: int) -> str:
+        """Name of a process; empty if the trace does not say."""
+        process = self.processes.get((pid, start_ticks))
+        return process.name if process else ""
