@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,16 @@ from tests.support import IS_ROOT, REPO_ROOT, SHARED_DIR, SUITE_ALL, require
 # The machine may be under pressure by our own hand: no test of ours is judged by a clock.
 settings.register_profile("lmkd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lmkd")
+
+MANY_FILES = 65536
+
+
+def pytest_configure() -> None:
+    """Thousands of candidates need their descriptors; the usual soft limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(MANY_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 @pytest.fixture(scope="session")
