@@ -51,10 +51,15 @@ class Killer:
         return self.shared.read_text().splitlines()
 
     def end(self) -> None:
-        """Kill it and see it dead."""
-        pidfd_send_signal(self.pidfd, SIGKILL)
-        select.select([self.pidfd], [], [], END_TIMEOUT_S)
+        """Kill it, unless it has ended by itself, and see it dead."""
+        if not self.wait_end(0):
+            pidfd_send_signal(self.pidfd, SIGKILL)
+            self.wait_end(END_TIMEOUT_S)
         self.reap()
+
+    def wait_end(self, timeout_s: float) -> bool:
+        """True once it is dead."""
+        return bool(select.select([self.pidfd], [], [], timeout_s)[0])
 
     def reap(self) -> None:
         """Collect its exit status."""

@@ -122,7 +122,7 @@ class Service:
         words[layout.MODE] = layout.STOP
         if self.killer.outbox is not None:
             self.killer.outbox.kick()
-        select.select([self.killer.pidfd], [], [], 1.0)
+        self.killer.wait_end(1.0)
         self.killer.end()
         self._take_records()
         self.journal.note("stopped", "clean stop")

@@ -7,7 +7,7 @@ import os
 from ...wire.frames import HEADER, NOTE, PROCESS, RECORD, frame_bytes
 
 ROTATE_BYTES = 32 << 20
-KEEP_FILES = 16
+KEEP_BYTES = 256 << 20  # of one boot; the oldest files go first
 
 
 class TraceFile:
@@ -61,14 +61,24 @@ class TraceFile:
         numbers = sorted(
             int(name[:-5]) for name in os.listdir(self.directory) if name[:-5].isdigit() and name.endswith(".lmkt")
         )
-        number = numbers[-1] + 1 if numbers else 1
-        for old in numbers[: max(0, len(numbers) - KEEP_FILES + 1)]:
-            os.unlink(os.path.join(self.directory, f"{old:04d}.lmkt"))
-        self.path = os.path.join(self.directory, f"{number:04d}.lmkt")
+        self._make_room(numbers)
+        self.path = self._path_of(numbers[-1] + 1 if numbers else 1)
         self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self.bytes = 0
         self._named.clear()
         self._write(frame_bytes(HEADER, self._header))
+
+    def _path_of(self, number: int) -> str:
+        return os.path.join(self.directory, f"{number:04d}.lmkt")
+
+    def _make_room(self, numbers: list[int]) -> None:
+        sizes = [os.stat(self._path_of(number)).st_size for number in numbers]
+        excess = sum(sizes) + ROTATE_BYTES - KEEP_BYTES
+        for number, size in zip(numbers, sizes):
+            if excess <= 0:
+                break
+            os.unlink(self._path_of(number))
+            excess -= size
 
     def _write(self, data: bytes) -> None:
         # A full disk must not stop the steward: what cannot be written is dropped, whole frames at a time.
