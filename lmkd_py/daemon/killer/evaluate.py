@@ -121,7 +121,7 @@ class Evaluator:
             rows = {candidate.pid: row for row, candidate in found.items()}
             for victim in victims:
                 row = rows[victim.pid]
-                error = striker.strike(row, min_adj)
+                error = striker.strike(row)
                 attempts += 1
                 if error == 0:
                     self._struck(row, victim)

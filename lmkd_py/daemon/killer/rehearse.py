@@ -108,7 +108,7 @@ def _strike_self(evaluator: Evaluator, pidfd: int, fds: list[int], scratch: byte
     roster.size(0, os.dup(fds[0]), os.dup(fds[1]))
     roster.move(0, 100, 2)
     roster.collect(0, 1000, 0)
-    evaluator.striker.strike(0, 0)  # refuses: never itself
+    evaluator.striker.strike(0)  # refuses: never itself
     roster.drop(0)
     roster.looked_at = 0
     read_rss_pages(fds[0], scratch)

@@ -15,7 +15,7 @@ from ...kernel.syscalls import pidfd_send_signal
 from .roster import NOBODY, Roster
 
 SIGKILL = 9
-NOT_EXPENDABLE = -EPERM  # its oom_score_adj is below the floor by now, or it may never be struck
+NOT_EXPENDABLE = -EPERM  # it has become more important than its place in the ranking, or may never be struck
 GONE = -ESRCH
 
 
@@ -31,7 +31,7 @@ class Striker:
         self._dead = PollSet(1)
         self._scratch = bytearray(64)
 
-    def strike(self, row: int, min_adj: int) -> int:
+    def strike(self, row: int) -> int:
         """0, or why not: GONE, NOT_EXPENDABLE, or the signal's own negative errno."""
         roster = self.roster
         pid = roster.pid[row]
@@ -48,7 +48,7 @@ class Striker:
             adj = read_adj(roster.adj_fd[row], self._scratch)
             if adj <= READ_FAILED:
                 return GONE
-            if adj < 0 or adj < min_adj:
+            if adj < roster.adj[row]:
                 self.seen_adj = adj
                 return NOT_EXPENDABLE
             self.rss_pages = max(0, read_rss_pages(roster.statm_fd[row], self._scratch))
