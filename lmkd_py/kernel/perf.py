@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .syscalls import mount, perf_event_open
 
@@ -18,6 +18,8 @@ _PERF_COUNT_SW_PAGE_FAULTS = 2
 _ATTR_SIZE = 112  # PERF_ATTR_SIZE_VER5 (Linux 4.1)
 
 PAGE_FAULT = "exceptions:page_fault_user"
+Counter = TypeVar("Counter", bound="EventCounter")
+
 ALLOCATION_EVENTS = ("kmem:kmalloc", "kmem:kmem_cache_alloc", "kmem:mm_page_alloc", PAGE_FAULT)
 
 
@@ -75,7 +77,7 @@ class EventCounter:
         """Counts since the context was entered."""
         return tuple(now - then for now, then in zip(self._read_all(), self._base))
 
-    def __enter__(self) -> EventCounter:
+    def __enter__(self: Counter) -> Counter:
         try:
             for event in self.events:
                 self._fds.append(_open_counter(event))

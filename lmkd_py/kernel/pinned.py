@@ -36,7 +36,7 @@ class PinnedFile:
             os.close(self.fd)
             self.fd = -1
             raise OSError(failure.errno, f"read {path}: {failure.strerror}") from None
-        self.buf = bytearray(max(size, length + length // 2, 63) + 1)
+        self.buf = bytearray(max(size, length + length // 2, 255) + 1)
         self.buf[0] = 10
         self._room = (memoryview(self.buf)[1:],)
         self.read()

@@ -51,7 +51,7 @@ class Meminfo:
 
     def _search(self) -> None:
         # Slow and sure: every key by name; remembers where it stood for the next read.
-        file, buf, end = self.file, self.file.buf, self.file.end
+        buf, end = self.file.buf, self.file.end
         found = []
         for index, key in enumerate(KEYS):
             needle = b"\n" + key + b":"
@@ -73,7 +73,8 @@ class Meminfo:
             cursor = unit + 1
             names.append(needle)
             indexes.append(index)
-        if indexes == sorted(indexes) and cursor <= file.end:
+        # A read that lost lines teaches nothing: what was there at the start is looked for until it is back.
+        if indexes == sorted(indexes) and len(indexes) >= len(self._indexes):
             self._layout, self._names, self._indexes = struct.Struct(layout), tuple(names), tuple(indexes)
 
     def read(self) -> int:
@@ -83,7 +84,7 @@ class Meminfo:
         if got < 0:
             self.values = [ABSENT] * len(KEYS)
             return got
-        if got < self._layout.size:
+        if got < self._layout.size or not self._names:
             self._search()
             return got
         fields = self._layout.unpack_from(file.buf)

@@ -1,0 +1,63 @@
+"""Run as a program: hardens itself as the killer does, samples a domain many times, prints what that allocated.
+
+`python -m tests.kernel.count_allocations KIND PATH TWIN ROUNDS WHAT` prints four counts; WHAT is `sample`, or a control
+that must be caught: `stat` reads memory.stat too, `open` opens a file each time.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+
+from lmkd_py.core.config import MonitorConfig
+from lmkd_py.core.snapshot import NO_OUTCOME
+from lmkd_py.kernel import memory
+from lmkd_py.kernel.domain import open_domain
+from lmkd_py.kernel.perf import ALLOCATION_EVENTS, EventCounter
+from lmkd_py.kernel.pinned import PinnedFile
+from lmkd_py.kernel.poll import POLLIN, PollSet
+from lmkd_py.kernel.syscalls import eventfd
+
+GROWTH = ("syscalls:sys_enter_mmap", "syscalls:sys_enter_munmap", "syscalls:sys_enter_brk")
+
+
+def work(what: str, kind: int, path: str, twin: str) -> Callable[[], object]:
+    monitor = MonitorConfig(kind, path, twin)
+    domain = open_domain(monitor)
+    if what == "open":
+        return lambda: os.close(os.open("/proc/self/statm", os.O_RDONLY))
+    if what == "stat":
+        stat = PinnedFile(os.path.join(path, "memory.stat"))
+        return lambda: stat.read()
+    if what == "totals":
+        return domain.stall_totals
+    if what.startswith("poll"):
+        polls = PollSet(int(what[4:]))
+        for slot in range(polls.size):
+            polls.set(slot, eventfd(), POLLIN)
+        return lambda: polls.wait(1)
+    return lambda: domain.sample(1, 1, 1, NO_OUTCOME, 0, 1)
+
+
+def main() -> None:
+    kind, path, twin, rounds, what = sys.argv[1:6]
+    memory.mallopt(memory.M_TRIM_THRESHOLD, -1)
+    memory.mallopt(memory.M_MMAP_MAX, 0)
+    memory.pregrow_heap(1 << 20)
+    call = work(what, int(kind), path, twin)
+    for _ in range(500):
+        call()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    memory.mlockall(memory.MCL_CURRENT | memory.MCL_FUTURE)
+    with EventCounter(ALLOCATION_EVENTS + GROWTH) as counter:
+        for _ in range(int(rounds)):
+            call()
+    print(*counter.counts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The promise of the kill path: a sample makes the kernel allocate nothing. Counted by the kernel itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lmkd_py.core.config import DomainKind
+from lmkd_py.kernel.perf import AllocationCounter, tracepoint_id
+from lmkd_py.kernel.poll import PollSet
+from tests.kernel.cgroups import HOLD, Pen
+from tests.support import REPO_ROOT, require
+
+ROUNDS = 1000
+
+
+@pytest.fixture(autouse=True)
+def _perf() -> None:
+    try:
+        with AllocationCounter():
+            pass
+    except OSError as failure:
+        require(False, f"needs perf_event_open and tracefs: {failure}")
+
+
+def count(kind: int, what: str, path: str = "", twin: str = "", rounds: int = ROUNDS) -> list[int]:
+    """kmalloc, kmem_cache_alloc, mm_page_alloc, page faults, mmap, munmap, brk over all rounds together."""
+    words = [sys.executable, "-m", "tests.kernel.count_allocations", str(kind), path, twin, str(rounds), what]
+    done = subprocess.run(words, cwd=REPO_ROOT, check=True, capture_output=True, text=True)
+    return [int(word) for word in done.stdout.split()]
+
+
+def test_a_thousand_samples_of_a_v1_cgroup_allocate_nothing() -> None:
+    with Pen("alloc") as pen:
+        pen.start(HOLD, "8")
+        counts = count(DomainKind.MEMCG_V1, "sample", str(pen.directory), str(pen.twin))
+    assert counts == [0, 0, 0, 0, 0, 0, 0]
+
+
+def test_a_sample_of_the_whole_system_costs_one_kmalloc_and_nothing_else() -> None:
+    kmalloc, *others = count(DomainKind.SYSTEM, "sample")
+    assert others == [0, 0, 0, 0, 0, 0]
+    assert kmalloc <= ROUNDS
+
+
+def test_reading_the_stall_totals_allocates_nothing() -> None:
+    assert count(DomainKind.SYSTEM, "totals") == [0, 0, 0, 0, 0, 0, 0]
+
+
+def test_the_counter_catches_a_file_that_allocates_and_an_open() -> None:
+    with Pen("control") as pen:
+        assert count(DomainKind.MEMCG_V1, "stat", str(pen.directory), str(pen.twin))[0] >= ROUNDS
+    opened = count(DomainKind.SYSTEM, "open")
+    assert opened[0] + opened[1] >= 2 * ROUNDS
+
+
+def test_waiting_on_as_many_descriptors_as_the_kernel_keeps_inline_allocates_nothing() -> None:
+    assert count(DomainKind.SYSTEM, f"poll{PollSet.INLINE_FDS}", rounds=50) == [0, 0, 0, 0, 0, 0, 0]
+
+
+def test_waiting_on_one_more_takes_a_page_each_time() -> None:
+    assert count(DomainKind.SYSTEM, f"poll{PollSet.INLINE_FDS + 1}", rounds=50)[2] == 50
+
+
+def test_the_counter_counts_only_while_it_is_entered_and_closes_its_descriptors() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with AllocationCounter() as counter:
+        os.close(os.open("/proc/self/statm", os.O_RDONLY))
+        inside = counter.read()
+    os.close(os.open("/proc/self/statm", os.O_RDONLY))
+    assert counter.total().kmem_cache_alloc >= inside[1] >= 1
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_unknown_tracepoint_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match="no_such_event"):
+        tracepoint_id("kmem:no_such_event")

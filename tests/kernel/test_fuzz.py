@@ -1,0 +1,117 @@
+"""Any bytes in any file: at start a named error or values, later values or ABSENT, never anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmkd_py.core.config import MonitorConfig
+from lmkd_py.core.snapshot import NO_OUTCOME
+from lmkd_py.core.vocabulary import ABSENT
+from lmkd_py.kernel.domain import Domain, open_domain
+from lmkd_py.kernel.procfs.cgroup_v2 import NumaStatV2
+from lmkd_py.kernel.procfs.memcg_v1 import NumaStatV1, StatV1
+from lmkd_py.kernel.procfs.meminfo import Meminfo
+from lmkd_py.kernel.procfs.number import MAX_INT64, NumberFile
+from lmkd_py.kernel.procfs.psi import Pressure
+from lmkd_py.kernel.procfs.vmstat import Vmstat
+from lmkd_py.kernel.procfs.zoneinfo import Zoneinfo
+from tests.kernel.trees import ARM_V1, ARM_V2, MONITORS, TREES, X86, suppress_named
+
+V1 = "dev/memcg/apps/"
+READERS: dict[str, tuple[Callable[[str], object], str]] = {
+    "meminfo": (Meminfo, f"{ARM_V1}/proc/meminfo"),
+    "vmstat": (Vmstat, f"{ARM_V1}/proc/vmstat"),
+    "zoneinfo": (Zoneinfo, f"{ARM_V2}/proc/zoneinfo"),
+    "psi": (Pressure, f"{ARM_V1}/proc/pressure/memory"),
+    "number": (NumberFile, f"{ARM_V1}/{V1}memory.usage_in_bytes"),
+    "numa_stat v1": (NumaStatV1, f"{ARM_V1}/{V1}memory.numa_stat"),
+    "stat v1": (StatV1, f"{ARM_V1}/{V1}memory.stat"),
+    "numa_stat v2": (NumaStatV2, f"{ARM_V2}/dev/cg2/apps.slice/apps/memory.numa_stat"),
+}
+
+
+def values_of(reader: object) -> list[int]:
+    """Every int a reader offers."""
+    found: list[int] = []
+    for name in ("value", "some_avg10", "full_avg10", "some_total_us", "full_total_us", "file_pages", "anon_pages"):
+        found += [getattr(reader, name)] if hasattr(reader, name) else []
+    for name in ("values", "watermarks"):
+        found += getattr(reader, name, ())
+    return found
+
+
+def close(reader: object) -> None:
+    file = getattr(reader, "file", None) or reader.counters.file  # type: ignore[attr-defined]
+    file.close()
+
+
+def mutations(original: bytes) -> st.SearchStrategy[bytes]:
+    """The real file with a stretch replaced: far nastier than noise."""
+    places = st.integers(0, len(original))
+    rubbish = st.one_of(st.binary(max_size=40), st.sampled_from([b"", b"\n", b" ", b"-1", b"0x10", b"1_0", b"9" * 30]))
+
+    def replace(first: int, length: int, new: bytes) -> bytes:
+        return original[:first] + new + original[first + length :]
+
+    return st.one_of(st.binary(max_size=300), st.builds(replace, places, st.integers(0, 60), rubbish))
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(data=st.data())
+def test_a_reader_is_total(name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    make, source = READERS[name]
+    original = (TREES / source).read_bytes()
+    text = data.draw(mutations(original))
+    path = tmp_path_factory.mktemp("fuzz") / "file"
+    path.write_bytes(text)
+    with suppress_named(str(path)):
+        close(make(str(path)))
+    path.write_bytes(original)
+    reader = make(str(path))
+    path.write_bytes(text)
+    reader.read()  # type: ignore[attr-defined]
+    assert all(ABSENT <= value <= MAX_INT64 for value in values_of(reader))
+    path.write_bytes(original)
+    reader.read()  # type: ignore[attr-defined]
+    good = make(str(path))
+    assert values_of(reader) == values_of(good)  # whatever it saw in between has left no trace
+    close(reader)
+    close(good)
+    path.unlink()
+
+
+@pytest.fixture(scope="module", params=["system", "v1", "v2"])
+def broken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Domain, list[Path]]:
+    """A domain on its own copy of a tree, and the files that it has pinned."""
+    shape, monitor = {
+        "system": (X86, MonitorConfig()),
+        "v1": (ARM_V1, MONITORS[ARM_V1]),
+        "v2": (ARM_V2, MONITORS[ARM_V2]),
+    }[request.param]
+    root = tmp_path_factory.mktemp("broken")
+    for source in (TREES / shape).rglob("*"):
+        if source.is_file():
+            target = root / source.relative_to(TREES / shape)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    domain = open_domain(monitor, str(root))
+    return domain, [Path(file.path) for file in domain._files]
+
+
+@given(data=st.data())
+def test_a_sample_of_broken_files_is_a_snapshot_all_the_same(
+    broken: tuple[Domain, list[Path]], data: st.DataObject
+) -> None:
+    domain, files = broken
+    path = data.draw(st.sampled_from(files))
+    original = path.read_bytes()
+    path.write_bytes(data.draw(mutations(original)))
+    snapshot = domain.sample(1, 1, 1, NO_OUTCOME, 0, 1)
+    path.write_bytes(original)
+    assert all(ABSENT <= value <= MAX_INT64 for value in snapshot if isinstance(value, int))
+    domain.gone = 0
