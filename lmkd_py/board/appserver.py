@@ -3,7 +3,8 @@
 A program; argument: the number of its SEQPACKET socket. One request, one reply. Fields are separated by NUL:
     place FILE...                                cgroup.procs files every later process is written to
     spawn NAME ADJ UID PID INSIDE KEEP KIND ARG...  -> `pid` with the pidfd; KIND as in workload.run; PID 0: any
-    file DIRECTORY BYTES                         the file thrashers read
+    file DIRECTORY BYTES                         make the file that thrashers read
+    forget                                       let go of that file, and of its page cache with it
     reap PID                                     from now on wait for a process that was spawned with KEEP=1
     status PID                                   -> its wait status, `-` while it lives
 A failure answers `!` and the reason. Processes die with the server, and the server with its socket.
@@ -114,6 +115,10 @@ class _Server:
             self.places = list(fields)
         elif verb == "file":
             self.file = workload.make_file(fields[0], int(fields[1]))
+        elif verb == "forget":
+            if self.file >= 0:
+                os.close(self.file)
+            self.file = -1
         elif verb == "reap":
             self.kept.discard(int(fields[0]))
         elif verb == "status":

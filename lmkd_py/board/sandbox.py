@@ -106,7 +106,8 @@ class Sandbox:
     def start_thrashers(self, count: int = 3, *, adj: int = 0, file_mib: int | None = None) -> list[App]:
         """Start processes that read one fresh file at random; by default 1.5 times the limit in size."""
         size_mib = file_mib or self.limit_mib * 3 // 2
-        if self._thrash_mib != size_mib or not any(app.is_alive() for app in self._thrashers):
+        if self._thrash_mib != size_mib:
+            self._server.ask("forget")
             self._server.ask("file", disk_directory(size_mib), str(size_mib * cgroups.MIB))
             self._thrash_mib = size_mib
         started = [self._start(f"thrash-{adj}", adj, None, 0, "thrash", str(seed + 1)) for seed in range(count)]
@@ -114,10 +115,12 @@ class Sandbox:
         return started
 
     def stop_pressure(self) -> None:
-        """End thrashers and hogs. Their deaths are the board's, not the daemon's: see ended_by_board()."""
+        """End thrashers and hogs, and drop the file: no page of it stays in the domain."""
         for app in (*self._thrashers, *self._hogs):
             if app.is_alive():
                 self.end(app)
+        self._server.ask("forget")
+        self._thrash_mib = 0
 
     def end(self, app: App) -> None:
         """Kill one process and wait until it is dead."""

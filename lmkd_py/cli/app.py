@@ -1,0 +1,52 @@
+"""The verbs of lmkctl, and the one place where an exception becomes a line and an exit code.
+
+0: done, and so it is. 1: looked at, and it is not so. 2: bad usage or input.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ..board.errors import SandboxError
+from ..core.config import ConfigError
+from . import config, demo, explain, replay, status
+from .output import CliError, safe
+
+app = typer.Typer(
+    help="Explains, replays and shows kills of lmkd-py.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.demo)
+app.command("replay")(replay.replay)
+app.command("explain")(explain.explain)
+app.command("status")(status.status)
+app.add_typer(config.app, name="config")
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Carry out a command line (default: this program's own). Returns the exit code."""
+    try:
+        code = typer.main.get_command(app).main(args=arguments, prog_name="lmkctl", standalone_mode=False)
+    except CliError as error:
+        return _complain(str(error), error.code)
+    except ConfigError as error:
+        return _complain(str(error), 2)
+    except SandboxError as error:
+        return _complain(str(error), 1)
+    except typer.Exit as leave:
+        return leave.exit_code
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except BrokenPipeError:
+        return 1  # whoever read our output has seen enough
+    return code if isinstance(code, int) else 0
+
+
+def _complain(text: str, code: int) -> int:
+    print(f"lmkctl: {safe(text)}", file=sys.stderr)
+    return code

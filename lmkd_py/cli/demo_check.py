@@ -1,0 +1,72 @@
+"""What the demo claims in the end, each with a yes or no that was looked at and not assumed."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ..analysis.contents import Trace
+from ..board.apps import App
+from ..board.sandbox import Sandbox
+from ..board.scenario import Scene
+from ..core.vocabulary import FOREGROUND_APP_ADJ
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One sentence and whether it is so; `found` says what was seen instead."""
+
+    text: str
+    holds: bool
+    found: str = ""
+
+
+def dead(apps: tuple[App, ...]) -> list[App]:
+    """Those whose pidfd says so."""
+    return [app for app in apps if not app.is_alive()]
+
+
+def in_order(adjs: list[int]) -> bool:
+    """No process died while a more expendable one lived. Nobody joins during the demo, so adj may never rise."""
+    return all(before >= after for before, after in pairwise(adjs))
+
+
+def check(board: Sandbox, scene: Scene, trace: Trace, seen: list[list[int]]) -> list[Claim]:
+    """Compare the trace with pidfds, wait statuses and the kernel's own counter, while the board still stands.
+
+    seen: the pids the ring showed struck, a list for each kind of pressure.
+    """
+    victims = [trace.records[index].record.outcome for index in trace.kills]
+    died = dead(scene.cast)
+    told, real = {victim.pid for victim in victims}, {app.pid for app in died}
+    statuses = {app.pid: board.wait_status(app) for app in died}
+    by_signal = [pid for pid, status in statuses.items() if status is None or status & 0x7F != signal.SIGKILL]
+    shown = [pid for pids in seen for pid in pids]
+    adjs = [victim.adj for victim in victims]
+    foreground = [app for app in scene.cast if app.adj == FOREGROUND_APP_ADJ]
+    oom_kills = board.oom_kills()
+    outside = dead(scene.bystanders)
+    return [
+        Claim("both kinds of pressure were answered with kills", all(seen), f"{[len(pids) for pids in seen]}"),
+        Claim(
+            "the victims in the trace are exactly the dead",
+            told == real and len(victims) == len(told),
+            f"told {sorted(told)}, dead {sorted(real)}",
+        ),
+        Claim("each of them died of SIGKILL", not by_signal, f"not so: {by_signal}"),
+        Claim(
+            "the ring showed the same kills while it ran",
+            shown == [victim.pid for victim in victims],
+            f"shown {seen}",
+        ),
+        Claim("nobody died while a more expendable one lived", in_order(adjs), f"order of adj: {adjs}"),
+        Claim("the foreground application lives", not dead(tuple(foreground)), "it died"),
+        Claim("nobody outside the guarded domain died", not outside, ", ".join(app.name for app in outside)),
+        Claim("the kernel's own OOM killer killed nobody", oom_kills == 0, f"oom_kill is {oom_kills}"),
+        Claim(
+            "the trace is whole",
+            not (trace.losses or trace.gaps),
+            f"{len(trace.losses)} losses, {len(trace.gaps)} gaps",
+        ),
+    ]

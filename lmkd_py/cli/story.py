@@ -1,0 +1,126 @@
+"""One explained kill as lines of text."""
+
+from __future__ import annotations
+
+import errno
+import textwrap
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from ..analysis.explanation import Considered, Explanation, Reading
+from ..analysis.rungs import MATCHED, SILENT, Rung
+from ..core.vocabulary import ABSENT, KillReason
+
+WIDTH = 118
+LABEL = 12
+
+
+def one_line(number: int, told: Explanation) -> str:
+    """The whole kill in one line."""
+    who = process(told.victim) if told.victim else "nobody"
+    parts = [f"kill {number}: {who}", reason(told), f"by {told.trigger}", f"{total_us(told):.0f} us to the signal"]
+    if told.death and told.death.died_after_us is not None:
+        parts.append(f"dead after {told.death.died_after_us / 1000:.1f} ms")
+    return "; ".join(parts)
+
+
+def process(one: Considered) -> str:
+    """`name (pid 12, adj 900, 23004 kB)`; the name as it is, so the line has to be made safe."""
+    size = "size not read" if one.size_kb is None else f"{one.size_kb} kB"
+    return f"{one.name or '(no name)'} (pid {one.pid}, adj {one.adj}, {size})"
+
+
+def reason(told: Explanation) -> str:
+    """The verdict: AOSP's name and words, and the floor."""
+    try:
+        name = KillReason(told.reason).name
+    except ValueError:
+        name = f"reason {told.reason}"
+    floor = "" if told.min_adj == ABSENT else f", min_adj {told.min_adj}"
+    return f"{name}: {told.text}{floor}"
+
+
+def total_us(told: Explanation) -> float:
+    """From the wakeup to the last signal."""
+    return next((phase.us for phase in told.phases if phase.name == "total"), 0.0)
+
+
+def full(number: int, of: int, told: Explanation) -> list[str]:
+    """All that is known of it."""
+    lines = [f"kill {number} of {of}{'  (observed only: nobody was signalled)' if told.observe else ''}"]
+    lines += _row("victim", process(told.victim) if told.victim else "nobody")
+    lines += _row("when", _when(told))
+    level = f", level {told.level}" if told.level else ""
+    lines += _row("trigger", f"{told.trigger}; {told.kind}{level}")
+    lines += _row("reason", reason(told) + (f" ({told.floor_note})" if told.floor_note else ""))
+    lines += _row("rule", _rule(told))
+    for rung in told.rungs:
+        if rung.word == SILENT:
+            lines += _row("", _silence(rung))
+    lines += _row("signals", _readings(told.signals))
+    lines += _row("values", _readings(told.values))
+    considered = "; ".join(process(one) + (" <- struck" if one.struck else "") for one in told.victims)
+    lines += _row("considered", f"{told.considered}: {considered}" if considered else str(told.considered))
+    if told.attempts > 1 or told.error:
+        code = errno.errorcode.get(-told.error, str(told.error)) if told.error else "none"
+        lines += _row("strikes", f"{told.attempts} tried, last error {code}")
+    lines += _row("phases", ", ".join(f"{phase.name} {phase.us:.0f} us" for phase in told.phases))
+    lines += _row("death", _death(told))
+    if told.after:
+        lines += _row("freed", f"{told.after.freed_kb} kB by the next wakeup, {told.after.after_ms} ms later")
+    layers = " ".join(map(str, told.layers)) or "none"
+    lines += _row("record", f"{told.seq} of killer {told.killer_pid}, layers active: {layers}")
+    return lines
+
+
+def _row(label: str, text: str) -> list[str]:
+    lines = textwrap.wrap(text, WIDTH - LABEL - 2, break_long_words=False, break_on_hyphens=False) or [""]
+    return [f"  {label:<{LABEL}}{lines[0]}", *(" " * (LABEL + 2) + line for line in lines[1:])]
+
+
+def _when(told: Explanation) -> str:
+    since = f"{told.monotonic_ms / 1000:.3f} s after boot"
+    if told.realtime_ns is None:
+        return since
+    try:
+        clock = datetime.fromtimestamp(told.realtime_ns / 1e9, UTC)
+    except (OverflowError, ValueError, OSError):  # a damaged header
+        return since
+    return f"{clock:%Y-%m-%d %H:%M:%S} UTC, {since}"
+
+
+def _rule(told: Explanation) -> str:
+    matched = next((rung for rung in told.rungs if rung.word == MATCHED), None)
+    if matched is None:
+        return told.rule or "not known"
+    met = ", ".join(f"{one.wanted} ({one.found})" for one in matched.conditions)
+    motive = matched.motive.partition("\n")[0]
+    return f"{matched.rule}: {motive} Because {met}." if met else f"{matched.rule}: {motive}"
+
+
+def _silence(rung: Rung) -> str:
+    lacking = rung.lacking
+    if not lacking:
+        return f"not {rung.rule}"
+    return f"not {rung.rule}: {lacking[0].wanted}? {lacking[0].found}"
+
+
+def _readings(readings: Iterable[Reading]) -> str:
+    return ", ".join(
+        f"{one.name} {one.value:g} {one.unit}".rstrip()
+        if isinstance(one.value, float)
+        else f"{one.name} {one.value} {one.unit}".rstrip()
+        for one in readings
+    )
+
+
+def _death(told: Explanation) -> str:
+    death = told.death
+    if death is None:
+        return "not told in this trace"
+    words = "not seen" if death.died_after_us is None else f"{death.died_after_us:.0f} us after the signal"
+    if death.reap_us is not None:
+        words += f"; process_mrelease took {death.reap_us:.0f} us"
+    if death.reap_error:
+        words += f" and gave {errno.errorcode.get(-death.reap_error, str(death.reap_error))}"
+    return words
