@@ -39,8 +39,8 @@ def tracepoint_id(event: str) -> int:
         return int(file.read())
 
 
-def _open_counter(event: str) -> int:
-    # struct perf_event_attr up to sample_type..flags; all counters start at once, for this thread on any CPU.
+def _open_counter(event: str, tid: int) -> int:
+    # struct perf_event_attr up to sample_type..flags; all counters start at once, for one thread on any CPU.
     try:
         kind, config = _PERF_TYPE_TRACEPOINT, tracepoint_id(event)
     except FileNotFoundError:
@@ -49,18 +49,19 @@ def _open_counter(event: str) -> int:
         # Only x86 has that tracepoint; the software event counts user and kernel faults of the thread everywhere.
         kind, config = _PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_PAGE_FAULTS
     attr = struct.pack("=IIQ", kind, _ATTR_SIZE, config).ljust(_ATTR_SIZE, b"\0")
-    return perf_event_open(attr, 0, -1)
+    return perf_event_open(attr, tid, -1)
 
 
 class EventCounter:
-    """Counts named tracepoints on the calling thread between entering and leaving; use it on one thread only.
+    """Counts named tracepoints between entering and leaving, on the calling thread or on thread `tid` of anybody.
 
     `counts` holds the result in the order of `events`; read() gives the counts so far. OSError where perf or a
     tracepoint is missing.
     """
 
-    def __init__(self, events: tuple[str, ...]) -> None:
+    def __init__(self, events: tuple[str, ...], tid: int = 0) -> None:
         self.events = events
+        self._tid = tid
         self.counts: tuple[int, ...] = (0,) * len(events)
         self._fds: list[int] = []
         self._base: tuple[int, ...] = self.counts
@@ -80,7 +81,7 @@ class EventCounter:
     def __enter__(self: Counter) -> Counter:
         try:
             for event in self.events:
-                self._fds.append(_open_counter(event))
+                self._fds.append(_open_counter(event, self._tid))
         except OSError:
             self._close()
             raise
