@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -181,19 +184,38 @@ def test_a_cgroup_without_hierarchy_is_refused_by_name(path: Path) -> None:
         NumaStatV1(str(path))
 
 
-def test_a_file_that_comes_in_pieces_is_read_to_the_key_that_is_wanted(path: Path) -> None:
-    # The kernel hands out vmstat a page at a time; a file on disk does not, so the pieces are cut by a small buffer.
+def test_a_key_in_a_later_piece_of_the_file_is_still_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The kernel hands out vmstat a page at a time once it is longer than that; a file on disk comes whole.
+    def page_at_a_time(fd: int, room: tuple[memoryview], offset: int) -> int:
+        return os.readv(fd, [room[0][:4096]]) if os.lseek(fd, offset, os.SEEK_SET) >= 0 else 0
+
+    monkeypatch.setattr("lmkd_py.kernel.pinned.os.preadv", page_at_a_time)
     filler = "".join(f"filler_{i:04} {i}\n" for i in range(800))
     path.write_text(f"first 1\n{filler}last 2\n")
     reader = Counters(str(path), (b"first", b"last"))
-    file = reader.file
-    whole = file.buf
-    file._room = (memoryview(whole)[1:4097],)
-    assert file.read() == 4096
-    file._room = (memoryview(whole)[1:4097], None)  # type: ignore[assignment]
-    file._room = (memoryview(whole)[1:],)
-    reader.read()
-    assert reader.values == [1, 2]
+    path.write_text(f"first 3\n{filler}last 4\n")
+    assert reader.read() == 4096
+    assert reader.values == [3, 4]
+    assert PinnedFile(str(path), whole=1).read() == path.stat().st_size
+
+
+def test_a_kernel_file_that_comes_in_pieces_is_read_whole_on_demand() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", "print(1, flush=True); import time; time.sleep(600)"], stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    name = f"/proc/{child.pid}/smaps"
+    total = len(Path(name).read_bytes())
+    assert PinnedFile(name, whole=1).read() == total
+    file = PinnedFile(name)
+    assert file.read() < total
+    while file.more():
+        pass
+    assert file.end - 1 == total
+    child.kill()
+    child.wait()
+    child.stdout.close()
 
 
 def test_a_file_that_outgrows_its_buffer_is_cut_and_not_overrun(path: Path) -> None:
