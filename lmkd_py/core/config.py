@@ -120,26 +120,29 @@ _MONITOR_RANGES = {
 }
 
 
-def make_policy(low_ram: bool = False, **tunables: int) -> PolicyConfig:
-    """A checked PolicyConfig: AOSP's defaults (those of ro.config.low_ram if asked), changed by `tunables`.
+def make_policy(**tunables: int) -> PolicyConfig:
+    """A checked PolicyConfig: AOSP's defaults, changed by `tunables`.
 
     thrashing_limit_critical_pct follows thrashing_limit_pct (three times) unless it is given.
     """
-    values = {"thrashing_limit_pct": 30, "thrashing_limit_decay_pct": 50} if low_ram else {}
     for name in tunables:
         if name not in _POLICY_RANGES:
             raise ConfigError(name, tunables[name], "one of " + ", ".join(PolicyConfig._fields))
-    values.update(tunables)
-    policy = PolicyConfig(**values)
-    if "thrashing_limit_critical_pct" not in values:
+    policy = PolicyConfig(**tunables)
+    if "thrashing_limit_critical_pct" not in tunables:
         _check("policy.thrashing_limit_pct", policy.thrashing_limit_pct, 0, _INT32_MAX // 3)
         policy = policy._replace(thrashing_limit_critical_pct=3 * policy.thrashing_limit_pct)
     _check_policy(policy)
     return policy
 
 
+def low_ram_policy(**tunables: int) -> PolicyConfig:
+    """make_policy() with AOSP's defaults for ro.config.low_ram: small devices thrash early and lose it fast."""
+    return make_policy(**{"thrashing_limit_pct": 30, "thrashing_limit_decay_pct": 50, **tunables})
+
+
 def low_ram_monitor(monitor: MonitorConfig) -> MonitorConfig:
-    """The monitor with AOSP's low-RAM trigger: small devices stall early and often."""
+    """The monitor with AOSP's trigger for ro.config.low_ram: small devices stall often."""
     return monitor._replace(psi_some_stall_ms=200)
 
 

@@ -1,4 +1,7 @@
-"""One full evaluation: from a readable snapshot to a judgement, in AOSP's order of steps."""
+"""One full evaluation: from a readable snapshot to a judgement, in AOSP's order of steps.
+
+The large tuples are built by position: by keyword they cost as much as the rest of the evaluation.
+"""
 
 from __future__ import annotations
 
@@ -56,22 +59,22 @@ def evaluate(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> Ju
         below = breached(free_pages(snapshot), marks)
 
     signals = Signals(
-        kind=kind,
-        level=snapshot.level,
-        free_swap_kb=free_swap * page_kb if free_swap >= 0 else ABSENT,
-        swap_low_threshold_kb=swap_threshold * page_kb,
-        swap_is_low=swap_is_low,
-        swap_util_pct=swap_util_pct,
-        reclaim=reclaim.state,
-        direct_reclaim_ms=reclaim.direct_ms,
-        thrashing_pct=window.pct,
-        thrashing_limit_pct=window.limit_pct,
-        file_lru_kb=file_lru * page_kb if file_lru >= 0 else ABSENT,
-        breached=below,
-        cycle_after_kill=state.killed_last,
-        check_filecache=state.check_filecache,
-        vendor_reason=snapshot.vendor_reason,
-        vendor_min_adj=snapshot.vendor_min_adj,
+        kind,
+        snapshot.level,
+        free_swap * page_kb if free_swap >= 0 else ABSENT,  # free_swap_kb
+        swap_threshold * page_kb,  # swap_low_threshold_kb
+        swap_is_low,
+        swap_util_pct,
+        reclaim.state,
+        reclaim.direct_ms,  # direct_reclaim_ms
+        window.pct,  # thrashing_pct
+        window.limit_pct,  # thrashing_limit_pct
+        file_lru * page_kb if file_lru >= 0 else ABSENT,  # file_lru_kb
+        below,  # breached
+        state.killed_last,  # cycle_after_kill
+        state.check_filecache,
+        snapshot.vendor_reason,
+        snapshot.vendor_min_adj,
     )
 
     ruling = Ruling(None, below, False, state.check_filecache, marks, state.first_kill_done)
@@ -118,43 +121,43 @@ def _judgement(
     refault = snapshot.workingset_refault_pages
     marks = ruling.marks
     return Judgement(
-        action=action,
-        reason=reason,
-        min_adj=min_adj,
-        thrashing_pct=signals.thrashing_pct,
-        max_thrashing_pct=max_thrashing_pct,
-        free_swap_kb=signals.free_swap_kb,
-        swap_low_threshold_kb=signals.swap_low_threshold_kb,
-        swap_util_pct=signals.swap_util_pct,
-        breached=ruling.breached,
-        reclaim=signals.reclaim,
-        file_lru_kb=signals.file_lru_kb,
-        direct_reclaim_ms=signals.direct_reclaim_ms,
-        swap_is_low=signals.swap_is_low,
-        poll_request=request,
-        state=PolicyState(
-            started=1 if action != _BAIL and refault >= 0 and signals.file_lru_kb >= 0 else state.started,
-            killed_last=0,
-            struck_ms=state.struck_ms,
-            cut_limit_pct=cut_limit_pct,
-            level_filter=state.level_filter,
-            thrashing_limit_pct=window.limit_pct,
-            prev_growth_pct=window.growth_pct,
-            base_file_lru_pages=window.base_file_lru_pages,
-            init_refault_pages=window.init_refault_pages,
-            last_refault_pages=refault if refault >= 0 else state.last_refault_pages,
-            window_start_ms=window.start_ms,
-            max_thrashing_pct=max_thrashing_pct,
-            check_filecache=ruling.check_filecache,
-            pgscan_kswapd_pages=reclaim.pgscan_kswapd_pages,
-            pgscan_direct_pages=reclaim.pgscan_direct_pages,
-            pgrefill_pages=reclaim.pgrefill_pages,
-            watermark_min_pages=marks.min_pages,
-            watermark_low_pages=marks.low_pages,
-            watermark_high_pages=marks.high_pages,
-            watermarks_ms=marks.taken_ms,
-            first_kill_done=ruling.first_kill_done,
-            direct_since_ms=reclaim.direct_since_ms,
+        action,
+        reason,
+        min_adj,
+        signals.thrashing_pct,
+        max_thrashing_pct,
+        signals.free_swap_kb,
+        signals.swap_low_threshold_kb,
+        signals.swap_util_pct,
+        ruling.breached,
+        signals.reclaim,
+        signals.file_lru_kb,
+        signals.direct_reclaim_ms,
+        signals.swap_is_low,
+        request,  # poll_request
+        PolicyState(
+            1 if action != _BAIL and refault >= 0 and signals.file_lru_kb >= 0 else state.started,
+            0,  # killed_last
+            state.struck_ms,
+            cut_limit_pct,
+            state.level_filter,
+            window.limit_pct,  # thrashing_limit_pct
+            window.growth_pct,  # prev_growth_pct
+            window.base_file_lru_pages,
+            window.init_refault_pages,
+            refault if refault >= 0 else state.last_refault_pages,
+            window.start_ms,  # window_start_ms
+            max_thrashing_pct,
+            ruling.check_filecache,
+            reclaim.pgscan_kswapd_pages,
+            reclaim.pgscan_direct_pages,
+            reclaim.pgrefill_pages,
+            marks.min_pages,  # watermark_min_pages
+            marks.low_pages,  # watermark_low_pages
+            marks.high_pages,  # watermark_high_pages
+            marks.taken_ms,  # watermarks_ms
+            ruling.first_kill_done,
+            reclaim.direct_since_ms,
         ),
     )
 

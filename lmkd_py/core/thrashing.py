@@ -41,7 +41,9 @@ def measure(now_ms: int, refault: int, file_lru: int, window: Window, config: Po
     pct = growth_pct(refault - window.init_refault_pages, window.base_file_lru_pages)
     elapsed_ms = now_ms - window.start_ms
     if elapsed_ms <= WINDOW_MS:
-        return window._replace(pct=_bounded(pct + window.growth_pct))
+        pct = _bounded(pct + window.growth_pct)
+        # Positional, as everywhere on the path of a wakeup: _replace() costs more than all the arithmetic.
+        return Window(pct, *window[1:])
     windows = elapsed_ms // WINDOW_MS
     if windows > 1 or pct < window.limit_pct:
         pct = _halved(pct, windows, config)

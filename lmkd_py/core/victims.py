@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from .config import PolicyConfig
 from .snapshot import Candidate
-from .vocabulary import ABSENT, PERCEPTIBLE_APP_ADJ, Compat
+from .vocabulary import ABSENT, ADJ_MAX, PERCEPTIBLE_APP_ADJ, Compat
 
-_HEAVIEST_ADJ = PERCEPTIBLE_APP_ADJ  # from here down a slot's largest goes first, so that few visible apps die
+_ADJ = itemgetter(Candidate._fields.index("adj"))
+_SIZE = itemgetter(Candidate._fields.index("rss_pages"))
+_AGE = itemgetter(Candidate._fields.index("age"))
 _AOSP = int(Compat.AOSP)
 
 
@@ -18,23 +22,17 @@ def rank(candidates: tuple[Candidate, ...], min_adj: int, config: PolicyConfig) 
     and an unknown size comes last. Never: adj below min_adj or 0, pid 1 and below.
     """
     floor = min_adj if min_adj > 0 else 0
-    if config.kill_heaviest_task:
-        fit = [c for c in candidates if c[2] >= floor and c[0] > 1 and c[3] != 0]
-        fit.sort(key=_by_size)
-    else:
-        fit = [c for c in candidates if c[2] >= floor and c[0] > 1 and (c[3] != 0 or c[2] > _HEAVIEST_ADJ)]
-        fit.sort(key=_by_age)
-    return tuple(fit)
-
-
-def _by_size(candidate: Candidate) -> tuple[int, int, int]:
-    return (-candidate[2], -candidate[3], -candidate[5])
-
-
-def _by_age(candidate: Candidate) -> tuple[int, int, int]:
-    if candidate[2] > _HEAVIEST_ADJ:
-        return (-candidate[2], candidate[5], 0)
-    return (-candidate[2], -candidate[3], -candidate[5])
+    # Adj up to here: the heaviest of a slot; above: the oldest.
+    heaviest_adj = ADJ_MAX if config.kill_heaviest_task else PERCEPTIBLE_APP_ADJ
+    old = [c for c in candidates if c[2] > heaviest_adj and c[2] >= floor and c[0] > 1]
+    heavy = [c for c in candidates if floor <= c[2] <= heaviest_adj and c[0] > 1 and c[3] != 0]
+    # Stable sorts, the least significant key first, by keys that are fetched in C.
+    old.sort(key=_AGE)
+    old.sort(key=_ADJ, reverse=True)
+    heavy.sort(key=_AGE, reverse=True)
+    heavy.sort(key=_SIZE, reverse=True)
+    heavy.sort(key=_ADJ, reverse=True)
+    return (*old, *heavy)
 
 
 def may_follow(victim: Candidate, following: Candidate, error: int, rss_pages: int, config: PolicyConfig) -> bool:

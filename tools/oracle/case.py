@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lmkd_py.core.config import PolicyConfig
+from lmkd_py.core.vocabulary import Compat
 
 Json = dict[str, Any]
+
+NO_END = (sys.maxsize, 0)
+_NEEDED = {"id", "start_ms", "end_ms", "page_kb", "memevents", "cfg", "init", "procs", "steps", "evals"}
+_NEEDED_EVAL = {"t", "step", "src", "out"}
 
 
 class BadFile(Exception):
@@ -60,14 +67,29 @@ def read_cases(path: Path) -> Iterator[Json]:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
-                case = json.loads(line)
-                if not isinstance(case, dict) or "evals" not in case or "steps" not in case:
-                    raise BadFile(f"{path}:{number}: not a decision scenario")
-                yield case
-    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BadFile(f"{path}:{number + 1}: {error}") from error
+                yield _scenario(line, f"{path}:{number}")
+    except (OSError, zlib.error, EOFError, UnicodeDecodeError) as error:
+        raise BadFile(f"{path}: after line {number}: {error}") from error
     if number == 0:
         raise BadFile(f"{path}: no scenarios in it")
+
+
+def _scenario(line: str, place: str) -> Json:
+    try:
+        case = json.loads(line)
+        usable = (
+            case.keys() >= _NEEDED
+            and case["init"].keys() >= {"mi", "vs", "zones", "psi"}
+            and all("t" in step for step in case["steps"])
+            and all(e.keys() >= _NEEDED_EVAL for e in case["evals"])
+        )
+    except json.JSONDecodeError as error:
+        raise BadFile(f"{place}: {error}") from error
+    except (AttributeError, TypeError):
+        usable = False
+    if not usable:
+        raise BadFile(f"{place}: not a decision scenario")
+    return dict(case)
 
 
 def policy_config(cfg: Json, compat: int, direct_reclaim_ms: int) -> PolicyConfig:
@@ -90,8 +112,8 @@ def policy_config(cfg: Json, compat: int, direct_reclaim_ms: int) -> PolicyConfi
     )
 
 
-def recorded(case: Json) -> Iterator[tuple[int, Evaluation]]:
-    """(index in `evals`, evaluation), repetitions written out."""
+def recorded(case: Json) -> Iterator[tuple[tuple[int, int], Evaluation]]:
+    """((index in `evals`, repetition), evaluation)."""
     for index, e in enumerate(case["evals"]):
         kills = tuple(Kill(**{name: kill[name] for name in Kill.__slots__}) for kill in e.get("kills", ()))
         scan = tuple(e.get("scan", ()))
@@ -99,7 +121,7 @@ def recorded(case: Json) -> Iterator[tuple[int, Evaluation]]:
         zi = e.get("zi", 0) if e["src"] != "vendor" else None
         for k in range(times):
             yield (
-                index,
+                (index, k),
                 Evaluation(
                     e["t"] + k * dt,
                     e["step"],
@@ -115,8 +137,12 @@ def recorded(case: Json) -> Iterator[tuple[int, Evaluation]]:
             )
 
 
-def comparable_entries(case: Json) -> int:
-    """How many entries of `evals` a daemon with all eight defects mended must record alike."""
+def comparable(case: Json, compat: int) -> tuple[int, int]:
+    """(entry of `evals`, repetition) at which comparing has to stop; NO_END if all can be compared.
+
+    AOSP's own behaviour is compared throughout, the improved one up to the first effect of a mended defect.
+    """
+    if compat == Compat.AOSP:
+        return NO_END
     known = [i for i in case.get("defect_at", {}).values() if i is not None]
-    # An index [i, k] lies within a repetition: only whole entries before it are compared.
-    return min([i if isinstance(i, int) else i[0] for i in known], default=len(case["evals"]))
+    return min(((i, 0) if isinstance(i, int) else (i[0], i[1]) for i in known), default=NO_END)

@@ -6,13 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmkd_py.core.vocabulary import Compat
-
-from .case import Evaluation, comparable_entries, recorded
+from .case import NO_END, Evaluation, comparable, recorded
 from .daemon import Daemon
 
 # Kill reason to row of the decision table; everything from 1000 on is the vendor's row.
 _ROWS = {0: 2, 1: 3, 2: 4, 3: 5, 6: 6, 4: 7, 5: 8, 9: 9, 7: 10, 8: 11}
+_ALL_ROWS = [f"row {row:2d}" for row in range(1, 12)]
 _SHOWN = 10  # differences printed in full
 
 
@@ -31,10 +30,10 @@ def check(case: dict[str, Any], compat: int) -> Result:
     """Run one scenario and compare it; in improved only as far as the daemon's defects let it be compared."""
     result = Result()
     done = Daemon(case, compat).run()
-    limit = len(case["evals"]) if compat == Compat.AOSP else comparable_entries(case)
+    end = comparable(case, compat)
     count = 0
-    for count, (index, wanted) in enumerate(recorded(case), 1):
-        if index >= limit:
+    for count, (place, wanted) in enumerate(recorded(case), 1):
+        if place >= end:
             result.skipped += 1
             continue
         found = done[count - 1] if count <= len(done) else None
@@ -44,8 +43,8 @@ def check(case: dict[str, Any], compat: int) -> Result:
         for row in {_row(kill.reason) for kill in wanted.kills}:
             result.rows[row, agrees] += 1
         if not agrees and not result.difference:
-            result.difference = f"{case['id']} entry {index}:\n  wanted {wanted}\n  found  {found}"
-    if compat == Compat.AOSP and len(done) > count:
+            result.difference = f"{case['id']} entry {place[0]}:\n  wanted {wanted}\n  found  {found}"
+    if end == NO_END and len(done) > count:
         result.outs["surplus", False] += len(done) - count
         result.difference = result.difference or f"{case['id']}: went on with {done[count]}"
     return result
@@ -97,7 +96,11 @@ class Tally:
 
     def report(self, compat: str) -> str:
         """The table people read."""
-        lines = [*self._differences[:_SHOWN], *_table(self._rows), *_table(self._outs)]
+        lines = [
+            *self._differences[:_SHOWN],
+            *_table(self._rows, _ALL_ROWS),
+            *_table(self._outs, sorted(_seen(self._outs))),
+        ]
         agreed = sum(n for (_, agrees), n in self._outs.items() if agrees)
         compared = sum(self._outs.values())
         percent = 100 * agreed / compared if compared else 100.0
@@ -111,6 +114,9 @@ class Tally:
         return "\n".join(lines)
 
 
-def _table(counts: Counter[tuple[str, bool]]) -> list[str]:
-    names = sorted({name for name, _ in counts})
+def _seen(counts: Counter[tuple[str, bool]]) -> set[str]:
+    return {name for name, _ in counts}
+
+
+def _table(counts: Counter[tuple[str, bool]], names: list[str]) -> list[str]:
     return [f"{name:9s} {counts[name, True]:8d} of {counts[name, True] + counts[name, False]:8d}" for name in names]

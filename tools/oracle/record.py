@@ -1,0 +1,31 @@
+"""Write out what our own policy does in a scenario, in the form of the recorded ones: for samples and tests."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from lmkd_py.core.vocabulary import Compat
+
+from .case import Evaluation
+from .daemon import Daemon
+
+
+def record(case: dict[str, Any]) -> dict[str, Any]:
+    """The scenario with `evals` as compat = aosp has them and `defect_at` where improved first differs."""
+    case = {**case, "evals": []}
+    aosp = Daemon(case, Compat.AOSP).run()
+    improved = Daemon(case, Compat.IMPROVED).run()
+    case["evals"] = [_entry(evaluation) for evaluation in aosp]
+    pairs = enumerate(zip(aosp, improved))
+    differs = next((i for i, (a, b) in pairs if a != b), min(len(aosp), len(improved)))
+    if differs < max(len(aosp), len(improved)):
+        case["defect_at"] = {"any": differs}
+    return case
+
+
+def _entry(evaluation: Evaluation) -> dict[str, Any]:
+    entry = {name: value for name, value in asdict(evaluation).items() if value not in (None, (), [])}
+    if evaluation.zi == 0:
+        del entry["zi"]
+    return entry
