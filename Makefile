@@ -1,9 +1,9 @@
 # Every target does its own set-up; `make` alone lists them. tools/setup.py names all that is fetched.
 PYTHON ?= python3
+# `make test SUITE=all` is `SUITE=all make test`.
 SUITE ?=
-BIN = .venv/bin
 export SUITE
-# In the recipes' environment and not on their command lines: make test SUITE=all and SUITE=all make test are one.
+BIN = .venv/bin
 SETUP = @$(PYTHON) -m tools.setup
 
 .DEFAULT_GOAL := help
