@@ -31,20 +31,16 @@ app.add_typer(config.app, name="config")
 def run(arguments: list[str] | None = None) -> int:
     """Carry out a command line (default: this program's own). Returns the exit code."""
     try:
-        code = typer.main.get_command(app).main(args=arguments, prog_name="lmkctl", standalone_mode=False)
+        app(args=arguments, prog_name="lmkctl")
+    except SystemExit as leave:  # how typer ends, well or with bad usage
+        return leave.code if isinstance(leave.code, int) else 1 if leave.code else 0
     except CliError as error:
         return _complain(str(error), error.code)
     except ConfigError as error:
         return _complain(str(error), 2)
     except SandboxError as error:
         return _complain(str(error), 1)
-    except typer.Exit as leave:
-        return leave.exit_code
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
-    except BrokenPipeError:
-        return 1  # whoever read our output has seen enough
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 def _complain(text: str, code: int) -> int:

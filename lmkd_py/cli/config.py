@@ -1,4 +1,4 @@
-"""lmkctl config: a configuration between its text for people (protobuf text format) and config.bin for the daemon."""
+"""lmkctl config: show, check and encode a configuration."""
 
 from __future__ import annotations
 
@@ -7,56 +7,28 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from google.protobuf import text_format
-from google.protobuf.message import DecodeError
 
-from ..core.config import Config, validate
-from ..pb import config_pb2
-from ..wire.config import config_hash, decode_config, encode_config
+from ..core.config import Config
+from ..host.config_text import config_text, read_config
+from ..wire.config import config_hash, encode_config
 from .output import CliError, console, say
 
 app = typer.Typer(help="Show, check and encode configurations.", no_args_is_help=True, rich_markup_mode=None)
 File = Annotated[Path, typer.Argument(help="config.bin, or its text form")]
 
 
-def _message(path: Path) -> config_pb2.Config:
-    # Text and bytes cannot be mistaken for each other: a message starts with a field tag, 0x0a or 0x12, followed by
-    # a length, and the text format has a name there.
+def _load(path: Path) -> Config:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CliError(f"{path}: {error.strerror}; wanted a config.bin or its text form") from error
-    if data[:1] in (b"\x0a", b"\x12") and not _is_text(data):
-        try:
-            return config_pb2.Config.FromString(data)
-        except DecodeError as error:
-            raise CliError(f"{path}: found {len(data)} bytes that are no Config ({error}); encode it again") from error
-    try:
-        return text_format.Parse(data.decode("utf-8"), config_pb2.Config())
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        reason = str(error).replace("\n", " ")
-        raise CliError(f"{path}: {reason}; wanted the text form of Config, see proto/config.proto") from error
-
-
-def _is_text(data: bytes) -> bool:
-    # A text that starts with an empty line starts like a message.
-    try:
-        return all(one.isprintable() or one in "\n\r\t" for one in data.decode("utf-8"))
-    except UnicodeDecodeError:
-        return False
-
-
-def _load(path: Path) -> Config:
-    """The config in a file, with defaults filled in, every value checked. CliError or ConfigError."""
-    message = _message(path)
-    return validate(decode_config(message.SerializeToString()))
+    return read_config(data, str(path))
 
 
 @app.command()
 def show(file: File) -> None:
     """Print a configuration as text, every value, defaults included."""
-    message = config_pb2.Config.FromString(encode_config(_load(file)))
-    console.print(text_format.MessageToString(message), end="")
+    console.print(config_text(_load(file)), end="")
 
 
 @app.command("validate")

@@ -22,7 +22,7 @@ from ..core.config import DEFAULTS, Config
 from . import story
 from .demo_check import Claim, check
 from .demo_view import View
-from .output import say
+from .output import CliError, say
 from .replay import say_losses, say_result
 
 # The first phase ends after so many kills if PSI has spoken by then, after the second number in any case.
@@ -51,6 +51,8 @@ def demo(
                 seen = _watch(board, scene, daemon, seconds, config)
                 trace_path = daemon.ask().trace_path
             claims = _tell(board, scene, Path(trace_path), seen)
+    except KeyboardInterrupt:
+        raise CliError("interrupted; the board and everything on it is gone", 130) from None
     finally:
         if not keep and root is None:
             _clean(state, bool(trace_path))
