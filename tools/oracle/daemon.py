@@ -202,7 +202,7 @@ class Daemon:
                 pages = strike.rss_kb // snapshot.page_kb
                 self._outcome = Outcome(last.pid, last.adj, pages, now, 0, attempts)
                 self._schedule.awaited = strike.number
-                self._schedule.signal_failed = strike.stale
+                self._schedule.signal_failed |= strike.stale
                 kills.append(self._kill(judgement, snapshot, last, strike.number, strike.rss_kb, strike.swap_kb))
 
     def _kill(
