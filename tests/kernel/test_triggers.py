@@ -101,6 +101,25 @@ def test_a_child_cgroup_that_listens_itself_does_not_hide_its_pressure() -> None
         domain.close()
 
 
+@pytest.mark.pressure
+def test_a_cgroup_at_its_own_limit_does_not_wake_the_killer_of_the_whole_system() -> None:
+    with Pen("local") as pen:
+        monitor = MonitorConfig(psi_some_stall_ms=0, psi_full_stall_ms=0)
+        whole = open_domain(monitor)
+        triggers, missing = open_triggers(monitor, whole)
+        assert missing == []
+        assert triggers[0].effective == "vmpressure low,local"
+        domain = open_domain(pen.monitor)
+        inner, _ = open_triggers(pen.monitor, domain)
+        pen.start(HOG)
+        wait_for(only(inner, "vmpressure critical"), "vmpressure critical")
+        wait_for(only(inner, "oom_control"), "oom_control")
+        assert [fired(trigger) for trigger in triggers] == [ABSENT, ABSENT, ABSENT]
+        close_triggers(triggers + inner)
+        domain.close()
+        whole.close()
+
+
 def test_an_eventfd_is_quiet_after_fired_until_the_next_event() -> None:
     fd = eventfd()
     trigger = Trigger("test", fd, 1, int(Level.MEDIUM), 1, "test")
