@@ -136,7 +136,7 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     if config.monitor.lock_memory:
         layers = _lock(layers, notes)
     evaluator.layers = words[layout.LAYERS] = layers
-    lines = [f"trigger {trigger.name}: {trigger.effective}" for trigger in triggers]
+    lines = [f"trigger {_settings(trigger)}" for trigger in triggers]
     lines += [f"missing {reason}" for reason in missing]
     lines += [f"note {note}" for note in notes]
     shared.write_text("\n".join([f"domain {domain.describe()}", *lines]))
@@ -151,6 +151,13 @@ def _keep_heap() -> None:
     memory.mallopt(memory.M_MMAP_MAX, 0)
     memory.mallopt(memory.M_ARENA_MAX, 1)
     memory.pregrow_heap(HEAP_RESERVE_BYTES)
+
+
+def _settings(trigger: Trigger) -> str:
+    """`name: how it is set up`; the name alone where there is nothing to set."""
+    rest = trigger.effective[len(trigger.name) :] if trigger.effective.startswith(trigger.name) else trigger.effective
+    rest = rest.strip(" ,")
+    return f"{trigger.name}: {rest}" if rest else trigger.name
 
 
 def _meter(config: Config, triggers: list[Trigger]) -> StallMeter | None:

@@ -36,6 +36,7 @@ class Discovery:
         self.fd = inotify_init1()
         inotify_add_watch(self.fd, root, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE)
         self.complaints: list[str] = []
+        self.fresh: list[Process] = []  # registered since somebody last looked; their names belong into the trace
         self._pid_of: dict[int, int] = {}
 
     def close(self) -> None:
@@ -100,6 +101,7 @@ class Discovery:
             return None
         if process is not None and new:
             self._pid_of[process.pidfd] = pid
+            self.fresh.append(process)
             self.deaths.register(process.pidfd, select.EPOLLIN | select.EPOLLONESHOT)
         return process
 

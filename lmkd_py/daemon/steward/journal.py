@@ -13,6 +13,7 @@ from ...wire.header import Header, Layer, Note, Process, encode_header, encode_n
 from ...wire.record import RecordError, unpack_record
 from .. import shared as layout
 from .keeper import Killer
+from .registry import Process as Registered
 from .registry import Registry
 from .trace_file import TraceFile
 
@@ -74,8 +75,7 @@ class Journal:
             for candidate in record.snapshot.candidates:
                 known = self.registry.processes.get(candidate.pid)
                 if known is not None and known.start_ticks == candidate.start_ticks:
-                    who = Process(candidate.pid, candidate.start_ticks, candidate.uid, known.name)
-                    self.trace.process(candidate.pid, candidate.start_ticks, encode_process(who))
+                    self.name(known)
             self.trace.record(data)
             kills += record.outcome.pid > 0 and not record.observe
         if killer.ring.lost:
@@ -83,6 +83,11 @@ class Journal:
             self.lost += killer.ring.lost
             killer.ring.lost = 0
         return kills
+
+    def name(self, process: Registered) -> None:
+        """Say who a process is, once a file."""
+        who = Process(process.pid, process.start_ticks, process.uid, process.name)
+        self.trace.process(process.pid, process.start_ticks, encode_process(who))
 
     def note(self, kind: str, text: str = "", number: int = 0) -> None:
         """One word, a sentence, and what the word counts."""

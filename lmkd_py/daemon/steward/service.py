@@ -105,10 +105,17 @@ class Service:
                 outbox.flush()
             except OSError:
                 pass  # the killer is gone; its pidfd says so next
+        self._write_down()
+        return EXIT_STOPPED
+
+    def _write_down(self) -> None:
+        # Names are filed at once, not with the first record: a successor has to explain an orphan's kills, too.
+        for process in self.discovery.fresh:
+            self.journal.name(process)
         for complaint in self.discovery.complaints:
             self.journal.note("refused", complaint)
+        self.discovery.fresh.clear()
         self.discovery.complaints.clear()
-        return EXIT_STOPPED
 
     def _signals(self, numbers: bytes) -> None:
         for number in numbers:
@@ -168,6 +175,7 @@ class Service:
         self.killer = killer
         hand_over(self.registry, killer)
         self.journal.begin(self.config, self.generation, killer, self.domain.describe())
+        self._write_down()
         if former is not None and former.child:
             self.epoll.unregister(former.pidfd)
         go_live(killer, former)
