@@ -55,7 +55,7 @@ class CgroupV2Domain(MemcgDomain):
         head = (now_ms, kind, level, outcome, victim_alive)
         usage = self._usage.read()
         if usage < 0:
-            return self._gone(head)
+            return self._unknown(head, usage)
         total_kb = self._total_kb()
         self._events.read()
         high_events, max_events = self._events.values

@@ -109,9 +109,10 @@ class MemcgDomain(Domain):
             )
         )
 
-    def _gone(self, head: tuple[int, int, int, Outcome, int]) -> Snapshot:
-        # The directory was removed under us: nothing is known any more, and nobody is left to kill.
-        self.gone = 1
+    def _unknown(self, head: tuple[int, int, int, Outcome, int], usage: int) -> Snapshot:
+        # Without the usage nothing can be judged. kernfs answers ENODEV once the directory was removed under us.
+        if usage in (-errno.ENODEV, -errno.ENOENT):
+            self.gone = 1
         nothing = (ABSENT,) * 18
         return self._snapshot(head, nothing, (ABSENT, ABSENT), ABSENT, (ABSENT, ABSENT, ABSENT))
 

@@ -50,7 +50,7 @@ class MemcgV1Domain(MemcgDomain):
         head = (now_ms, kind, level, outcome, victim_alive)
         usage = self._usage.read()
         if usage < 0:
-            return self._gone(head)
+            return self._unknown(head, usage)
         total_kb = self._total_kb()
         failures = self._failcnt.read()
         numa = self._numa
