@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from types import TracebackType
 
+from rich import box
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -95,23 +96,25 @@ class View:
         return f"{name:<16} killed by {self.trigger(record):<20} {reason}: {words}; {free}"
 
     def _heading(self) -> Text:
+        # Three lines of at most 80 columns: a live region is cut, not wrapped.
         share = min(1.0, self._elapsed() / self._seconds)
-        bar = "#" * round(share * 20)
-        lines = [f"[{bar:<20}] {self._elapsed():4.1f} s of at most {self._seconds:g} s   {self._title}"]
+        lines = [
+            f"[{'#' * round(share * 20):<20}] {self._elapsed():4.1f} s of at most {self._seconds:g} s",
+            self._title,
+        ]
         if self._last:
             seen = self._last.snapshot
-            some = seen.psi_mem_some_avg10_centi_pct / 100
+            some_pct = max(seen.psi_mem_some_avg10_centi_pct, 0) / 100
             lines.append(
-                f"memory {seen.mem_free_kb // 1024} of {seen.mem_total_kb // 1024} MiB free or file cache   "
-                f"PSI some {max(some, 0.0):.1f} %   thrashing {max(self._last.judgement.thrashing_pct, 0)} %   "
-                f"wakeups {sum(self.wakeups.values())}   kills {len(self.kills)}"
+                f"last wakeup: {seen.mem_free_kb // 1024} of {seen.mem_total_kb // 1024} MiB free, "
+                f"PSI {some_pct:.1f} %; {sum(self.wakeups.values())} wakeups, {len(self.kills)} kills"
             )
         else:
             lines.append("no wakeup yet: the killer sleeps")
-        return Text(safe(lines[0]) + "\n" + safe(lines[1]))
+        return Text("\n".join(safe(line) for line in lines))
 
     def _table(self) -> Table:
-        table = Table("adj", "application", "what became of it", expand=False)
+        table = Table("adj", "application", "what became of it", box=box.SIMPLE_HEAD)
         fate = {record.outcome.pid: record for record in self.kills}
         for app in self._cast:
             record = fate.get(app.pid)
