@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..core.config import DomainKind
@@ -61,6 +62,11 @@ def _own_v2(cgroup: str) -> str:
     return "/"
 
 
+def _words(path: str) -> list[str]:
+    with open(path) as file:
+        return file.read().split()
+
+
 def _delegated(mount: str, own: str) -> str:
     """The nearest cgroup at or above our own in which we may make one with a memory controller.
 
@@ -70,16 +76,12 @@ def _delegated(mount: str, own: str) -> str:
     while True:
         here = mount + path
         control = os.path.join(here, "cgroup.subtree_control")
-        if not path and os.access(control, os.W_OK):
-            try:  # only the root may have members and hand out controllers
-                with open(control, "w") as file:
-                    file.write("+memory")
-            except OSError:
-                pass
         if os.access(here, os.W_OK) and os.access(os.path.join(here, "cgroup.procs"), os.W_OK):
-            with open(control) as file:
-                if "memory" in file.read().split():
-                    return here
+            if not path and "memory" not in _words(control):
+                with suppress(OSError), open(control, "w") as file:  # only the root may have members and do this
+                    file.write("+memory")
+            if "memory" in _words(control):
+                return here
         if not path:
             raise SandboxError(
                 f"no cgroup at or above {own or '/'} gives this user a memory controller; wanted one: {_HOW}"
