@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import sys
 
+from . import lean
+
 PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 START = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from lmkd_py.daemon import lean; lean.install(); "
+    f"import sys; sys.path.insert(0, sys.argv.pop(1)); import {lean.__name__} as lean; lean.install(); "
     "from lmkd_py.daemon.commands import main; main(sys.argv[1:])"
 )
 
@@ -20,8 +22,8 @@ def main() -> None:
     """Entry point of the console script and of `python -m lmkd_py.daemon`."""
     words = sys.argv[1:]
     if words[:1] == ["run"] and sys.executable:
-        lean = [sys.executable, "-I", "-S", "-E", "-X", "no_debug_ranges", "-c", START, PACKAGE_PARENT, *words]
-        os.execve(sys.executable, lean, {"LC_ALL": "C", "PATH": os.environ.get("PATH", "/usr/bin:/bin")})
+        bare = [sys.executable, "-I", "-S", "-E", "-X", "no_debug_ranges", "-c", START, PACKAGE_PARENT, *words]
+        os.execve(sys.executable, bare, {"LC_ALL": "C", "PATH": os.environ.get("PATH", "/usr/bin:/bin")})
     from .commands import main as command
 
     command(words)

@@ -107,7 +107,9 @@ class Daemon:
             if is_killer(pid):
                 os.kill(pid, signal.SIGKILL)
         for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
+            if stream is not None and not stream.closed:
+                os.set_blocking(stream.fileno(), False)
+                print(stream.read() or "", end="")  # shown with a failed test
                 stream.close()
 
 

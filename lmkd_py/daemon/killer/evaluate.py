@@ -12,19 +12,21 @@ from ...core.decide import conclude, judge
 from ...core.decision import Judgement
 from ...core.snapshot import NO_OUTCOME, Candidate, Outcome, Snapshot
 from ...core.state import INITIAL, PolicyState
-from ...core.vocabulary import ABSENT, ADJ_MAX, Action, WakeupKind
+from ...core.victims import next_victim
+from ...core.vocabulary import ABSENT, ADJ_MAX, Action, Compat, WakeupKind
 from ...core.watermarks import wants_watermarks
 from ...kernel.domain import Domain
 from ...kernel.triggers import StallMeter
 from ...wire.record import CANDIDATE_ROWS, Record, Timings
 from .inbox import Inbox
 from .ring import Ring
-from .roster import Roster
+from .roster import NOBODY, Roster
 from .strike import NOT_EXPENDABLE, Striker
 from .victim import Awaited
 
 KILL = int(Action.KILL)
 EVENT = int(WakeupKind.EVENT)
+AOSP = int(Compat.AOSP)
 MAX_ATTEMPTS = 64  # strikes in one evaluation; each failure removes its row, so this bounds one wakeup, not the search
 
 
@@ -57,10 +59,9 @@ class Evaluator:
         now_ms = began_ns // 1_000_000
         config = self.inbox.policy
         before = self.state
-        alive = self.awaited.is_alive(began_ns)
-        snapshot = self.domain.sample(
-            now_ms, kind, level, self.outcome, 1 if alive else 0, wants_watermarks(before, now_ms)
-        )
+        # The awaited victim's pidfd is in the loop's poll set: had it died, it would not be awaited any more.
+        alive = 1 if self.awaited.pid else 0
+        snapshot = self.domain.sample(now_ms, kind, level, self.outcome, alive, wants_watermarks(before, now_ms))
         if metered and self.meter is not None:
             snapshot = self._metered(snapshot, self.meter)
         read_ns = monotonic_ns()
@@ -105,34 +106,57 @@ class Evaluator:
         return snapshot if level == ABSENT else snapshot._replace(kind=EVENT, level=level)
 
     def _strike(self, judgement: Judgement, now_ms: int, config: PolicyConfig) -> Outcome:
+        # The usual case first, with as little code as can be, since all of it is cold by now: where age decides, the
+        # slot's own order is the ranking. What the record tells of the runners-up is looked up behind the signal.
+        roster, striker = self.roster, self.striker
+        row = roster.oldest_expendable(judgement.min_adj, config.kill_heaviest_task)
+        attempts = error = 0
+        if row != NOBODY:
+            victim = roster.candidate(row, 0)
+            error = striker.strike(row)
+            attempts = 1
+            if error == 0:
+                self._struck(row, victim)
+                others = roster.collect(judgement.min_adj, victim.adj, 0)
+                self._considered = conclude(judgement, (victim, *others.values()), config).victims[:CANDIDATE_ROWS]
+                return Outcome(victim.pid, victim.adj, striker.rss_pages, now_ms, 0, 1)
+            self._passed_over(row, error)
+        return self._search(judgement, now_ms, config, attempts, error)
+
+    def _search(self, judgement: Judgement, now_ms: int, config: PolicyConfig, attempts: int, error: int) -> Outcome:
+        """Ranked victims one after the other, tier by tier, until one is struck."""
         roster, striker, min_adj = self.roster, self.striker, judgement.min_adj
-        ceiling, attempts, error = ADJ_MAX, 0, 0
+        ceiling = ADJ_MAX
         while attempts < MAX_ATTEMPTS:
             found = roster.collect(min_adj, ceiling, config.kill_heaviest_task)
             if not found:
                 break
             victims = conclude(judgement, tuple(found.values()), config).victims
-            if not attempts:
-                self._considered = victims[:CANDIDATE_ROWS]
-                self._rank_ns = monotonic_ns()
+            self._considered = victims[:CANDIDATE_ROWS]
+            self._rank_ns = monotonic_ns()
             if not victims:
                 ceiling = min(candidate.adj for candidate in found.values()) - 1  # all of size 0: the next slots
                 continue
             rows = {candidate.pid: row for row, candidate in found.items()}
-            for victim in victims:
-                row = rows[victim.pid]
-                error = striker.strike(row)
+            index = 0
+            while index >= 0 and attempts < MAX_ATTEMPTS:
+                victim = victims[index]
+                error = striker.strike(rows[victim.pid])
                 attempts += 1
                 if error == 0:
-                    self._struck(row, victim)
+                    self._struck(rows[victim.pid], victim)
                     return Outcome(victim.pid, victim.adj, striker.rss_pages, now_ms, 0, attempts)
-                if error == NOT_EXPENDABLE:
-                    roster.move(row, striker.seen_adj, victim.age)
-                else:
-                    roster.drop(row)
-                if attempts >= MAX_ATTEMPTS:
-                    break
+                self._passed_over(rows[victim.pid], error)
+                index = next_victim(victims, index, error, striker.rss_pages, config)
+            if config.compat == AOSP:
+                break  # a dead record ends the scan with its slot
         return Outcome(0, 0, ABSENT, now_ms, error, attempts) if attempts else NO_OUTCOME
+
+    def _passed_over(self, row: int, error: int) -> None:
+        if error == NOT_EXPENDABLE:
+            self.roster.move(row, self.striker.seen_adj, self.roster.age[row])
+        else:
+            self.roster.drop(row)
 
     def _struck(self, row: int, victim: Candidate) -> None:
         owned = bool(self.striker.signal)

@@ -13,6 +13,7 @@ from ...core.snapshot import Outcome
 from ...core.vocabulary import ABSENT, Level, WakeupKind
 from ...kernel.poll import POLLERR, POLLIN, POLLNVAL, PollSet
 from ...kernel.triggers import Trigger, fired
+from ...kernel.triggers.trigger import COUNTER_FILE, EVENTFD
 from .. import shared as layout
 from ..inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
 from ..shared import Shared
@@ -39,12 +40,19 @@ class Loop:
         self.poll = polling.IDLE
         self.live = False
         self.meter_until_ms = 0
+        self._suspect = False
         self._missed = ABSENT  # level of a trigger that fired while another killer was live
         self._eight = bytearray(8)
         self._into = [self._eight]
         self.polls = PollSet(TRIGGER_SLOT + len(triggers))
         self.polls.set(KICK_SLOT, kick_fd, POLLIN)
-        for slot, trigger in enumerate(triggers, TRIGGER_SLOT):
+        # Slots by falling level, so that the first that is up is the one to evaluate; _indexes lead back to the header.
+        order = sorted(range(len(triggers)), key=lambda index: -triggers[index].level)
+        self._indexes = (0, 0, *order)
+        self._levels = (ABSENT, ABSENT, *(triggers[index].level for index in order))
+        self._slots = tuple(range(TRIGGER_SLOT, TRIGGER_SLOT + len(triggers)))
+        for slot in self._slots:
+            trigger = triggers[self._indexes[slot]]
             self.polls.set(slot, trigger.fd, trigger.poll_events)
 
     def run(self) -> int:
@@ -72,24 +80,32 @@ class Loop:
         return EXIT_STOPPED
 
     def _handle(self, ready: int, woke_ns: int) -> None:
-        polls, now_ms = self.polls, woke_ns // 1_000_000
+        now_ms = woke_ns // 1_000_000
         if polling.poll_due(self.poll, now_ms):
             self._evaluate(woke_ns, POLL, self.poll.handler, ABSENT)
-        level = trigger = ABSENT
+        slot = 0
         if ready > 0:
-            if polls.revents(VICTIM_SLOT):
-                polls.clear(VICTIM_SLOT)
-                self.awaited.died(woke_ns)
-                self.poll = polling.victim_gone(self.poll, now_ms)
-            level, trigger = self._fired()
-        if level > LOW:
-            self._evaluate(woke_ns, EVENT, level, trigger)
-            return
-        if level == LOW:
-            self._low(woke_ns, trigger)
-        if polling.hold_expired(self.poll, now_ms, self.inbox.policy):
-            polls.clear(VICTIM_SLOT)
-            self.poll = polling.hold_over(self.poll, now_ms)
+            if self.polls.revents(VICTIM_SLOT):
+                self._victim_died(woke_ns)
+            slot = self._highest()
+        if self._suspect:
+            self._suspect = False
+            self._evaluate(woke_ns, EVENT, LOW, ABSENT)
+        if slot and self._levels[slot] > LOW:
+            self._evaluate(woke_ns, EVENT, self._levels[slot], self._indexes[slot])
+        else:
+            if slot:
+                self._low(woke_ns, self._indexes[slot])
+            if polling.hold_expired(self.poll, now_ms, self.inbox.policy):
+                self.poll = polling.hold_over(self.poll, now_ms)
+        if slot:
+            self._quieten()
+
+    def _victim_died(self, woke_ns: int) -> None:
+        self.polls.clear(VICTIM_SLOT)
+        self.awaited.died(woke_ns)
+        if self.poll.holding:  # else it was given up: noted, but nobody waits for it any more
+            self.poll = polling.victim_gone(self.poll, woke_ns // 1_000_000)
 
     def _low(self, woke_ns: int, trigger: int) -> None:
         # Comes every few milliseconds while anything reclaims; it only has to keep somebody looking.
@@ -121,26 +137,32 @@ class Loop:
         if self.evaluator.ring.backlog():
             self.evaluator.ring.notify()
 
-    def _fired(self) -> tuple[int, int]:
-        """The highest level among the triggers that fired, and which trigger it was."""
-        level, which = ABSENT, ABSENT
-        for slot, trigger in enumerate(self.triggers, TRIGGER_SLOT):
+    def _highest(self) -> int:
+        """Slot of the trigger with the highest level among those that fired; 0: none did."""
+        for slot in self._slots:
             revents = self.polls.revents(slot)
-            if not revents:
-                continue
-            if revents & BROKEN:
-                self.polls.clear(slot)  # its cgroup is gone; the next sample tells whether the domain is, too
-                level, which = (LOW, slot - TRIGGER_SLOT) if level == ABSENT else (level, which)
-                continue
-            raised = fired(trigger)
-            if raised > level:
-                level, which = raised, slot - TRIGGER_SLOT
-        return level, which
+            if revents:
+                trigger = self.triggers[self._indexes[slot]]
+                if revents & BROKEN:
+                    self.polls.clear(slot)  # its cgroup is gone; a sample tells whether the domain is, too
+                    self._suspect = True
+                elif trigger.drain != COUNTER_FILE or fired(trigger) != ABSENT:
+                    return slot
+        return 0
+
+    def _quieten(self) -> None:
+        """Read the eventfds that are up, behind the evaluation: one that rises meanwhile is seen by the next poll."""
+        for slot in self._slots:
+            if self.polls.revents(slot):
+                trigger = self.triggers[self._indexes[slot]]
+                if trigger.drain == EVENTFD:
+                    fired(trigger)
 
     def _stand_by(self, ready: int) -> None:
-        if ready > 0:
-            level, _ = self._fired()
-            self._missed = max(self._missed, level)
+        slot = self._highest() if ready > 0 else 0
+        if slot:
+            self._missed = max(self._missed, self._levels[slot])
+            self._quieten()
 
     def _go_live(self, woke_ns: int) -> None:
         self.live = True

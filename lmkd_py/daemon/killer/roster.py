@@ -129,6 +129,14 @@ class Roster:
         if self.newest[adj] == NOBODY:
             self.occupied &= ~(1 << adj)
 
+    def oldest_expendable(self, min_adj: int, kill_heaviest: int) -> int:
+        """Row of the first in line where age decides; NOBODY where size does, or nobody is at or above min_adj."""
+        adj = self.occupied.bit_length() - 1
+        if adj < min_adj or kill_heaviest or adj <= PERCEPTIBLE_APP_ADJ:
+            return NOBODY
+        self.looked_at += 1
+        return self.oldest[adj]
+
     def collect(self, min_adj: int, max_adj: int, kill_heaviest: int) -> dict[int, Candidate]:
         """Candidates by row of the most expendable tiers in min_adj..max_adj; reads sizes where size decides.
 
@@ -145,14 +153,15 @@ class Roster:
             by_size = kill_heaviest or adj <= PERCEPTIBLE_APP_ADJ
             row = self.oldest[adj]
             while row != NOBODY:
-                found[row] = self._candidate(row, by_size)
+                found[row] = self.candidate(row, by_size)
                 if not by_size and len(found) >= COLLECT_AT_LEAST:
                     break
                 row = self.newer[row]
         self.looked_at += len(found)
         return found
 
-    def _candidate(self, row: int, by_size: int) -> Candidate:
+    def candidate(self, row: int, by_size: int) -> Candidate:
+        """A row as the policy sees it; its size is read where size decides."""
         rss = ABSENT
         if by_size:
             fd = self.statm_fd[row]

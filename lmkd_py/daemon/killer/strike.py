@@ -39,11 +39,11 @@ class Striker:
             self.seen_adj = ABSENT
             return NOT_EXPENDABLE
         pidfd = roster.pidfd[row]
-        # A zombie takes signals without complaint; its pidfd is readable once the whole group has ended.
-        self._dead.set(0, pidfd, POLLIN)
-        if self._dead.wait(0) > 0:
-            return GONE
-        if roster.adj_fd[row] != NOBODY:
+        if roster.adj_fd[row] == NOBODY:
+            self.rss_pages = roster.rss[row]
+            if self._has_ended(pidfd):
+                return GONE
+        else:
             # The process may have been raised in priority while the steward could not tell us.
             adj = read_adj(roster.adj_fd[row], self._scratch)
             if adj <= READ_FAILED:
@@ -52,6 +52,12 @@ class Striker:
                 self.seen_adj = adj
                 return NOT_EXPENDABLE
             self.rss_pages = max(0, read_rss_pages(roster.statm_fd[row], self._scratch))
-        else:
-            self.rss_pages = roster.rss[row]
+            # No memory: dead, or its main thread is a zombie beside live ones.
+            if self.rss_pages == 0 and self._has_ended(pidfd):
+                return GONE
         return pidfd_send_signal(pidfd, self.signal)
+
+    def _has_ended(self, pidfd: int) -> bool:
+        # A zombie takes signals without complaint; its pidfd is readable once the whole group has ended.
+        self._dead.set(0, pidfd, POLLIN)
+        return self._dead.wait(0) > 0

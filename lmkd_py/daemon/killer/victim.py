@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...kernel.poll import POLLIN, PollSet
 from ...wire.record import NO_AFTERMATH, Aftermath
 from ..shared import AWAITED_PID, AWAITED_SINCE_MS, AWAITED_START, WORD_MASK, Shared
 from .reaper import Job, Reapers
@@ -19,7 +18,6 @@ class Awaited:
         self.owned = False
         self.struck_ns = 0
         self.job: Job | None = None
-        self._look = PollSet(1)
         self._after: Aftermath = NO_AFTERMATH
 
     def begin(self, pid: int, start_ticks: int, pidfd: int, owned: bool, struck_ns: int) -> None:
@@ -35,16 +33,6 @@ class Awaited:
         words[AWAITED_SINCE_MS] = (struck_ns // 1_000_000) & WORD_MASK
         words[AWAITED_START] = start_ticks & WORD_MASK
         words[AWAITED_PID] = pid
-
-    def is_alive(self, now_ns: int) -> bool:
-        """True while a victim is awaited and lives; notes its death otherwise."""
-        if not self.pid:
-            return False
-        self._look.set(0, self.pidfd, POLLIN)
-        if self._look.wait(0) <= 0:
-            return True
-        self.died(now_ns)
-        return False
 
     def died(self, now_ns: int) -> None:
         """Its pidfd said so."""
