@@ -28,7 +28,9 @@ class Arena:
         self._thrashers: list[subprocess.Popen[bytes]] = []
         self.limit_mib = limit_mib
         self.board = Sandbox(limit_mib=limit_mib)
-        self.crowd = Crowd(self.program("crowd"), self.board.place.places, count, kib, 900, 999)
+        # The memory cgroup last: in a full one even joining another can fail.
+        self.groups = self.board.place.places[::-1]
+        self.crowd = Crowd(self.program("crowd"), self.groups, count, kib, 900, 999)
         try:
             self.crowd.wait_complete()
         except BaseException:
@@ -57,7 +59,7 @@ class Arena:
         """Random readers of a mapped file begin to work inside the cgroup."""
         path = path or self.fresh_file()
         for seed in range(count):
-            command = [self.program("thrash"), path, str(seed + 1), *self.board.place.places]
+            command = [self.program("thrash"), path, str(seed + 1), *self.groups]
             self._thrashers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
 
     def stop_thrashers(self) -> None:

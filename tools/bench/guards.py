@@ -136,23 +136,28 @@ class Daemon:
         assert self._root is not None
         return self._root.name
 
-    def command(self) -> list[str]:
-        """How it is started."""
-        return [self.python, "-m", "lmkd_py.daemon", "run", "--root", self.root]
+    def command(self, root: str) -> list[str]:
+        """How it is started on a state root, in the directory of the checkout."""
+        return [self.python, "-m", "lmkd_py.daemon", "run", "--root", root]
 
-    def prepare(self) -> None:
-        """Makes the state root with its config."""
-        self._root = tempfile.TemporaryDirectory(prefix="lmkd-bench-root-")
-        with open(os.path.join(self.root, "config.bin"), "wb") as stream:
+    def write_config(self, root: str) -> None:
+        """Puts its configuration into a state root."""
+        with open(os.path.join(root, "config.bin"), "wb") as stream:
             stream.write(encode_config(self.config))
 
     def start(self) -> None:
         """See Guard."""
         if self._root is None:
-            self.prepare()
+            self._root = tempfile.TemporaryDirectory(prefix="lmkd-bench-root-")
+            self.write_config(self.root)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         self._process = subprocess.Popen(
-            self.command(), bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=REPOSITORY, env=environment
+            self.command(self.root),
+            bufsize=0,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=REPOSITORY,
+            env=environment,
         )
         self.said, self.killer = [], 0
         end = time.monotonic() + START_S

@@ -78,6 +78,7 @@ int main(int argc, char **argv)
         length = snprintf(text, sizeof(text), "-%d\n", dead);
         if (write(1, text, length) != length)
             return 0;
+        usleep(2000); /* where they cannot come up because memory is out, do not take the processor too */
         if (spawn(kib, lowest + started++ % (highest - lowest + 1), argv + 5) < 0)
             return 1;
     }

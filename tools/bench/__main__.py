@@ -1,0 +1,161 @@
+"""`python -m tools.bench [--only PART ...] [--kills N] [--write-readme]`: measures and prints the table of README.md.
+
+Parts: latency, step, peers, idle, memory. All of them take about twelve minutes. Needs root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+from tools.bench import idle, kill_latency, memory, peers, report, step
+from tools.bench.arena import Arena
+from tools.bench.figures import replace_part
+from tools.bench.guards import REPOSITORY, Daemon
+from tools.bench.meminfo import Meminfo
+from tools.bench.packages import Peer, unpack
+from tools.bench.programs import MissingToolError, build
+
+PARTS = ("latency", "step", "peers", "idle", "memory")
+README = os.path.join(REPOSITORY, "README.md")
+
+
+def options(words: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part (can be repeated)")
+    parser.add_argument("--kills", type=int, default=200, help="kills of each killer in the latency part")
+    parser.add_argument("--steps", type=int, default=20, help="steps of each case")
+    parser.add_argument("--idle-seconds", type=float, default=60)
+    parser.add_argument("--write-readme", action="store_true", help="put the table between the marks of README.md")
+    parser.add_argument("--resume", default="", help=argparse.SUPPRESS)
+    return parser.parse_args(words)
+
+
+def say(text: str) -> None:
+    """What is going on, on standard error."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+class Run:
+    """One run of the bench; `sections` survives the exec of the memory part in a file."""
+
+    def __init__(self, chosen: argparse.Namespace, words: list[str]) -> None:
+        self.chosen = chosen
+        self.parts = chosen.only or list(PARTS)
+        self.directory = chosen.resume or tempfile.mkdtemp(prefix="lmkd-bench-")
+        self.words = words
+        self.sections: list[str] = []
+        self.state = os.path.join(self.directory, "sections.json")
+        self.idle_found: list[idle.Idle] = []
+        if chosen.resume:
+            with open(self.state) as stream:
+                saved = json.load(stream)
+            self.sections = saved["sections"]
+            self.idle_found = [idle.Idle(*each) for each in saved["idle"]]
+        else:
+            self.sections.append(report.head(" ".join(["python -m tools.bench", *words])))
+
+    def peers(self) -> list[Peer]:
+        """earlyoom and nohang, as far as they can be had; a line in the report for those that cannot."""
+        found = []
+        for name in ("earlyoom", "nohang"):
+            try:
+                found.append(unpack(name, self.directory))
+            except MissingToolError as missing:
+                if str(missing) not in self.sections:
+                    self.sections.append(str(missing))
+        return found
+
+    def measure(self) -> None:
+        """All parts but the last; the last does not return."""
+        chosen, parts = self.chosen, self.parts
+        if "latency" in parts:
+            say(f"latency: {chosen.kills} kills each by lmkd-py and the C loop, in turns")
+            self.sections.append(report.latency(kill_latency.measure(chosen.kills)))
+        others = self.peers() if {"peers", "idle", "memory"} & set(parts) else []
+        responses, walked = [], []
+        if "step" in parts:
+            for case in step.CASES:
+                say(f"step: {case.label}")
+                responses.append(step.measure(case, chosen.steps))
+        if "peers" in parts and others:
+            for from_pct in (peers.PLENTY_PCT, peers.NEAR_PCT):
+                say(f"peers: {chosen.steps} steps from {from_pct} % available")
+                crowd = build("crowd", self.directory)
+                walked += peers.measure(others, crowd, self.directory, chosen.steps, from_pct)
+        if responses or walked:
+            self.sections.append(report.steps(responses, walked))
+        if walked:
+            self.sections.append(report.peer_wakeups(walked))
+        if "idle" in parts:
+            say(f"idle: {chosen.idle_seconds:.0f} s")
+            self.idle_found = idle.measure(chosen.idle_seconds, others, self.directory)
+        if "memory" in parts:
+            say("memory: this program makes room and comes back")
+            self._memory({peer.name: peer for peer in others})
+        self.finish([])
+
+    def _memory(self, others: dict[str, Peer]) -> None:
+        with open(self.state, "w") as stream:
+            json.dump({"sections": self.sections, "idle": self.idle_found}, stream)
+        meminfo = Meminfo(os.path.join(self.directory, "meminfo.memory"))
+        name = f"lmkd_bench_{os.getpid()}"
+        root = os.path.join(self.directory, "root")
+        os.mkdir(root, 0o700)
+        with Arena(count=1) as arena:  # only to learn what a config for such a group looks like
+            monitor = arena.board.monitor_config(scan_min_adj=100)
+        monitor = monitor._replace(
+            domain_path=os.path.join(os.path.dirname(monitor.domain_path), name),
+            domain_psi_path=os.path.join(os.path.dirname(monitor.domain_psi_path), name),
+        )
+        daemon = Daemon(monitor, kill_latency.policy())
+        daemon.write_config(root)
+        then = [sys.executable, "-m", "tools.bench", "--resume", self.directory, *self.words]
+        out = os.path.join(self.directory, "memory.txt")
+        crowd = build("crowd", self.directory)
+        memory.hand_over(out, name, crowd, meminfo.path, daemon.command(root), others, then)
+
+    def resume(self) -> None:
+        """After the memory part."""
+        self.finish(memory.read(os.path.join(self.directory, "memory.txt")))
+
+    def finish(self, found: list[memory.Memory]) -> None:
+        """Prints everything and, if wanted, writes it."""
+        if found or self.idle_found:
+            self.sections.append(report.rest(found, self.idle_found))
+        text = "\n".join(section.strip() + "\n" for section in self.sections)
+        print(text)
+        if self.chosen.write_readme:
+            with open(README) as stream:
+                readme = stream.read()
+            with open(README, "w") as stream:
+                stream.write(replace_part(readme, text))
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def main() -> int:
+    """Exit code 2: something is missing, said in one line."""
+    words = sys.argv[1:]
+    chosen = options(words)
+    if os.geteuid() != 0:
+        print("the bench makes memory pressure in a cgroup and traces the kernel: run it as root", file=sys.stderr)
+        return 2
+    if chosen.resume:
+        words = words[2:]
+    run = Run(chosen, words)
+    try:
+        run.resume() if chosen.resume else run.measure()
+    except MissingToolError as missing:
+        print(missing, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

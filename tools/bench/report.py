@@ -1,0 +1,123 @@
+"""The bench's findings as markdown."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+
+from tools.bench.figures import percentile, spread, table
+from tools.bench.idle import Idle
+from tools.bench.kill_latency import THRASHING_PCT, Latency
+from tools.bench.memory import Memory
+from tools.bench.peers import Steps
+from tools.bench.step import Response
+
+
+def head(command: str) -> str:
+    """Where, when and how it was measured."""
+    with open("/proc/meminfo") as stream:
+        total_gib = int(stream.readline().split()[1]) / (1 << 20)
+    with open("/proc/cpuinfo") as stream:
+        model = next(
+            (line.split(":")[1].strip() for line in stream if line.startswith("model name")), platform.machine()
+        )
+    load = os.getloadavg()[0]
+    return (
+        f"Measured on {time.strftime('%Y-%m-%d')} with `{command}`: {os.cpu_count()} CPUs ({model}),"
+        f" {total_gib:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()},"
+        f" load average {load:.1f} at the start.\n"
+    )
+
+
+def latency(found: Sequence[Latency]) -> str:
+    """Kernel wake-up to signal."""
+    base = [strike.us for strike in found[-1].struck]
+    rows = []
+    for each in found:
+        values = [strike.us for strike in each.struck]
+        ratio = " / ".join(f"{percentile(values, share) / percentile(base, share):.1f}" for share in (0.5, 0.99))
+        rows.append([each.label, str(len(values)), spread(values), ratio])
+    text = table(
+        [
+            "kernel wake-up to signal, in one thrashing group",
+            "kills",
+            "µs p50 / p90 / p99 / max",
+            "of the C loop's p50 / p99",
+        ],
+        rows,
+    )
+    ours = found[0]
+    if ours.after_death_ms:
+        gaps = spread(ours.after_death_ms, 2)
+        text += f"\nFrom a victim's death to the next decision: {gaps} ms (p50 / p90 / p99 / max).\n"
+    if ours.phases_us:
+        parts = ", ".join(f"{name} {percentile(values, 0.5):.0f}" for name, values in ours.phases_us.items())
+        text += f"\nPhases of our kills, median µs: {parts} (the strike ends after the signal).\n"
+    text += (
+        f"\n256 MiB limit, two random readers of a fresh 410 MiB file; both killers in turns, thrashing limit"
+        f" {THRASHING_PCT} % so that kills come fast.\n"
+    )
+    lost = sum(each.lost for each in found)
+    if lost:
+        text += f"\n{lost} trace records were lost: the figures are incomplete.\n"
+    return text
+
+
+def steps(ours: Sequence[Response], peers: Sequence[Steps]) -> str:
+    """Threshold step to signal."""
+    rows = [_step_row(f"lmkd-py: {each.label}", each.ms, each.unanswered) for each in ours]
+    rows += [
+        _step_row(
+            f"{each.peer.name} {each.peer.version}: synthetic meminfo, from {each.from_pct} % to 1 % available",
+            each.step_ms,
+            each.unanswered,
+        )
+        for each in peers
+    ]
+    return table(["step to signal", "steps", "ms median / p90 / max"], rows)
+
+
+def _step_row(label: str, values: Sequence[float], unanswered: int) -> list[str]:
+    counted = f"{len(values)}" + (f" (+{unanswered} without a kill)" if unanswered else "")
+    if not values:
+        return [label, counted, "-"]
+    return [label, counted, " / ".join(f"{percentile(values, share):,.1f}" for share in (0.5, 0.9, 1.0))]
+
+
+def peer_wakeups(found: Sequence[Steps]) -> str:
+    """Wake-up to signal of the peers, from their steps."""
+    rows = []
+    for each in found:
+        values = [strike.us for strike in each.struck]
+        if values:
+            rows.append([f"{each.peer.name} {each.peer.version}, {each.from_pct} %", str(len(values)), spread(values)])
+    return (
+        table(["kernel wake-up to signal, unpressed, 2 processes in sight", "kills", "µs p50 / p90 / p99 / max"], rows)
+        if rows
+        else ""
+    )
+
+
+def rest(memory: Sequence[Memory], idle: Sequence[Idle]) -> str:
+    """What each takes while nothing happens."""
+    text = ""
+    if memory:
+        rows = [
+            [
+                each.label,
+                str(each.processes),
+                *(f"{kb / 1000:.1f}" for kb in (each.rss_kb, each.pss_kb, each.locked_kb, each.slab_kb)),
+            ]
+            for each in memory
+        ]
+        text += table(
+            ["memory, all processes together", "processes", "Rss MB", "Pss MB", "locked MB", "slab growth MB"], rows
+        )
+        others = max(each.pythons for each in memory)
+        text += f"\n50 candidates, at rest; other Python processes meanwhile: {others}.\n"
+    if idle:
+        rows = [[each.label, f"{each.wakeups}", f"{each.cpu_ms:.1f}"] for each in idle]
+        text += "\n" + table([f"{idle[0].seconds:.0f} s at rest", "wake-ups", "CPU ms"], rows)
+    return text
