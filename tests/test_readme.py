@@ -14,30 +14,25 @@ from lmkd_py.core.config import validate
 from lmkd_py.wire.config import decode_config
 from tests.support import REPO_ROOT
 
+LMKCTL = [sys.executable, "-c", "import sys; sys.argv[0] = 'lmkctl'; from lmkd_py.cli import main; main()"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPO_ROOT)}
 README = (REPO_ROOT / "README.md").read_text()
 
 
 def test_the_configuration_example_makes_a_config_the_daemon_takes(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT)}
-    subprocess.run([sys.executable, "-c", example], cwd=tmp_path, env=environment, check=True)
+    (example,) = re.findall(r"```\n(policy .*?)```", README, re.DOTALL)
+    (tmp_path / "settings.txt").write_text(example)
+    (command,) = re.findall(r"`lmkctl (config encode .*?)`", README)
+    subprocess.run([*LMKCTL, *command.split()], cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
     config = validate(decode_config((tmp_path / "config.bin").read_bytes()))
     assert config.policy.lowmem_min_adj == 801
 
 
 def test_every_command_of_the_table_exists() -> None:
-    programs = {
-        "lmkd-py": [sys.executable, "-m", "lmkd_py.daemon", "--help"],
-        "lmkctl": [
-            sys.executable,
-            "-c",
-            "import sys; sys.argv[0] = 'lmkctl'; from lmkd_py.cli import main; main()",
-            "--help",
-        ],
-    }
+    programs = {"lmkd-py": [sys.executable, "-m", "lmkd_py.daemon"], "lmkctl": LMKCTL}
     help_of = {}
     for program, command in programs.items():
-        done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run([*command, "--help"], cwd=REPO_ROOT, capture_output=True, text=True, check=True)
         help_of[program] = set(re.findall(r"[a-z]+", done.stdout))
     for program, verb in re.findall(r"^\| `(lmkd-py|lmkctl) ([a-z]+)", README, re.MULTILINE):
         assert verb in help_of[program], f"{program} {verb}"
