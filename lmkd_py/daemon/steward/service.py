@@ -5,10 +5,12 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found]
 import os
 import select
+import sys
 from time import monotonic
 
 from ...core.config import Config, ConfigError
 from ...kernel.domain import Domain, open_domain
+from ...wire.control import Reply, Request, Verb
 from .. import shared as layout
 from ..config_file import load_config
 from ..inherited import EXIT_DOMAIN_GONE, EXIT_KERNEL_LACKS, EXIT_STOPPED
@@ -17,7 +19,7 @@ from .discovery import Discovery
 from .journal import Journal
 from .keeper import Killer, KillerFailed, fork_killer
 from .registry import Registry
-from .replies import answer
+from .replies import status_reply
 from .succession import go_live, hand_over
 
 BACKLOG_RETRY_MS = 5  # how soon a full inbox is tried again
@@ -43,7 +45,7 @@ class Service:
             root, self.registry, self.domain, bool(config.monitor.scan), config.monitor.scan_min_adj
         )
         self.journal = Journal(root, self.registry)
-        self.control = ControlServer(os.path.join(root, "ctl"), lambda request: answer(self, request))
+        self.control = ControlServer(os.path.join(root, "ctl"), self.answer)
         self.epoll = select.epoll()
         self.stopping = False
         self.kills = 0
@@ -78,7 +80,10 @@ class Service:
 
     def _ready(self, fd: int, signal_fd: int) -> int:
         if fd == self.notify_fd:
-            os.read(fd, 8)
+            try:
+                os.read(fd, 8)
+            except BlockingIOError:
+                pass  # read by whoever waited for a new killer in the meantime
             self._take_records()
         elif fd == self.killer.pidfd:
             return self._killer_died()
@@ -122,7 +127,20 @@ class Service:
             if number in (signal.SIGTERM, signal.SIGINT):
                 self.stopping = True
             elif number == signal.SIGHUP:
-                self.reload()
+                refused = self.reload()
+                if refused:
+                    print(f"lmkd-py: reload refused, the old configuration stays: {refused}", file=sys.stderr, flush=True)
+
+    def answer(self, request: Request) -> Reply:
+        """Carry out one request of the control socket; the reply always says how things stand."""
+        text = ""
+        if request.verb == Verb.STOP:
+            self.stopping = True
+        elif request.verb == Verb.RELOAD:
+            text = self.reload()
+        elif request.verb != Verb.STATUS:
+            text = f"found verb {request.verb}, wanted STATUS, RELOAD or STOP"
+        return status_reply(self.killer, self.journal, self.config, self.generation, self.kills, text)
 
     def _finish(self) -> None:
         words = self.killer.shared.words
