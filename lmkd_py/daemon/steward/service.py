@@ -129,7 +129,7 @@ class Service:
             elif number == signal.SIGHUP:
                 refused = self.reload()
                 if refused:
-                    print(f"lmkd-py: reload refused, the old configuration stays: {refused}", file=sys.stderr, flush=True)
+                    print(f"lmkd-py: reload refused, the old config stays: {refused}", file=sys.stderr, flush=True)
 
     def answer(self, request: Request) -> Reply:
         """Carry out one request of the control socket; the reply always says how things stand."""
