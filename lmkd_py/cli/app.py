@@ -40,6 +40,8 @@ def run(arguments: list[str] | None = None) -> int:
         return _complain(str(error), 2)
     except SandboxError as error:
         return _complain(str(error), 1)
+    except OSError as error:
+        return _complain(f"{error.filename or 'lmkctl'}: {error.strerror or error}", 1)
     return 0
 
 

@@ -36,6 +36,9 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="keep the whole state root, not the trace alone")] = False,
 ) -> None:
     """Show kills under real memory pressure on this machine, safely inside one memory cgroup."""
+    if root is not None and root.exists() and (not root.is_dir() or any(root.iterdir())):
+        # It might be the state root of a real daemon, whose configuration the demo would replace.
+        raise CliError(f"{root}: found it in use; wanted a new or empty directory: choose another with --root DIR")
     state = root or Path(tempfile.mkdtemp(prefix="lmkd-demo-"))
     trace_path = ""
     try:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from ..analysis.explanation import Considered, Explanation, Reading
+from ..analysis.explanation import After, Considered, Death, Explanation, Reading
 from ..analysis.rungs import MATCHED, SILENT, Rung
 from ..core.vocabulary import ABSENT, KillReason
 
@@ -25,9 +25,9 @@ def one_line(number: int, told: Explanation) -> str:
 
 
 def process(one: Considered) -> str:
-    """`name (pid 12, adj 900, 23004 kB)`; the name as it is, so the line has to be made safe."""
-    size = "size not read" if one.size_kb is None else f"{one.size_kb} kB"
-    return f"{one.name or '(no name)'} (pid {one.pid}, adj {one.adj}, {size})"
+    """`name (pid 12, adj 900, 23004 kB)`, without a size that was not read; the name is as it is, not made safe."""
+    size = "" if one.size_kb is None else f", {one.size_kb} kB"
+    return f"{one.name or '(no name)'} (pid {one.pid}, adj {one.adj}{size})"
 
 
 def reason(told: Explanation) -> str:
@@ -67,7 +67,7 @@ def full(number: int, of: int, told: Explanation) -> list[str]:
     lines += _row("phases", ", ".join(f"{phase.name} {phase.us:.0f} us" for phase in told.phases))
     lines += _row("death", _death(told))
     if told.after:
-        lines += _row("freed", f"{told.after.freed_kb} kB by the next wakeup, {told.after.after_ms} ms later")
+        lines += _row("freed", _freed(told.after, told.death))
     layers = " ".join(map(str, told.layers)) or "none"
     lines += _row("record", f"{told.seq} of killer {told.killer_pid}, layers active: {layers}")
     return lines
@@ -106,12 +106,21 @@ def _silence(rung: Rung) -> str:
 
 
 def _readings(readings: Iterable[Reading]) -> str:
-    return ", ".join(
-        f"{one.name} {one.value:g} {one.unit}".rstrip()
-        if isinstance(one.value, float)
-        else f"{one.name} {one.value} {one.unit}".rstrip()
-        for one in readings
-    )
+    return ", ".join(_reading(one) for one in readings)
+
+
+def _reading(one: Reading) -> str:
+    if one.name.startswith(("breached ", "reclaim ")):  # the word says it, the number is the enum's
+        return one.name
+    value = f"{one.value:g}" if isinstance(one.value, float) else str(one.value)
+    return f"{one.name} {value} {one.unit}".rstrip()
+
+
+def _freed(after: After, death: Death | None) -> str:
+    words = f"{after.freed_kb} kB more free at the next wakeup, {after.after_ms} ms later"
+    if death and death.died_after_us is not None and death.died_after_us > after.after_ms * 1000:
+        words += ", before it was dead"
+    return words
 
 
 def _death(told: Explanation) -> str:
@@ -122,5 +131,7 @@ def _death(told: Explanation) -> str:
     if death.reap_us is not None:
         words += f"; process_mrelease took {death.reap_us:.0f} us"
     if death.reap_error:
-        words += f" and gave {errno.errorcode.get(-death.reap_error, str(death.reap_error))}"
+        code = -death.reap_error
+        gone = ": it was gone already" if code == errno.ESRCH else ""
+        words += f" and gave {errno.errorcode.get(code, str(-code))}{gone}"
     return words

@@ -15,6 +15,7 @@ import pytest
 
 from lmkd_py.board.scenario import BYSTANDERS, CAST
 from lmkd_py.cli.demo_check import in_order
+from tests.cli.conftest import Lmkctl
 from tests.support import REPO_ROOT
 
 DEMO = [sys.executable, "-c", "from lmkd_py.cli import main; main()", "demo", "--seconds", "30"]
@@ -123,6 +124,18 @@ def test_without_the_right_to_make_a_cgroup_one_line_says_what_is_missing() -> N
     (line,) = done.stderr.splitlines()
     assert line.startswith("lmkctl: ")
     assert "run it as root" in line
+
+
+def test_a_state_root_in_use_is_not_touched(tmp_path: Path, lmkctl: Lmkctl) -> None:
+    (tmp_path / "config.bin").write_bytes(b"somebody's")
+    said = lmkctl("demo", "--root", tmp_path)
+    assert said.code == 2
+    assert (
+        said.err
+        == f"lmkctl: {tmp_path}: found it in use; wanted a new or empty directory: choose another with --root DIR\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["config.bin"]
+    assert (tmp_path / "config.bin").read_bytes() == b"somebody's"
 
 
 def test_an_adj_that_rises_is_out_of_order() -> None:
