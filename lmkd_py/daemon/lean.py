@@ -32,7 +32,7 @@ class _NamedTupleMeta(type):
             "__repr__": _repr,
             "_fields": fields,
             "_field_defaults": dict(zip(fields[len(fields) - len(defaults) :], defaults)),
-            "_make": classmethod(tuple.__new__),
+            "_make": classmethod(_make),
             "_replace": _replace,
             "_asdict": _asdict,
         }
@@ -47,6 +47,13 @@ class NamedTuple(metaclass=_NamedTupleMeta):
 
 class IntEnum:
     """A class whose members stay the plain ints they are written as."""
+
+
+def _make(cls: type[tuple[object, ...]], values: tuple[object, ...]) -> tuple[object, ...]:
+    made: tuple[object, ...] = tuple.__new__(cls, values)
+    if len(made) != len(cls._fields):  # type: ignore[attr-defined]
+        raise TypeError(f"Expected {len(cls._fields)} arguments, got {len(made)}")  # type: ignore[attr-defined]
+    return made
 
 
 def _replace(self: tuple[object, ...], **changes: object) -> tuple[object, ...]:
