@@ -62,7 +62,11 @@ def check(board: Sandbox, scene: Scene, trace: Trace, seen: list[list[int]]) -> 
         ),
         Claim("nobody died while a more expendable one lived", in_order(adjs), f"order of adj: {adjs}"),
         Claim("the foreground application lives", not dead(tuple(foreground)), "it died"),
-        Claim("nobody outside the guarded domain died", not outside, ", ".join(app.name for app in outside)),
+        Claim(
+            "nobody outside the guarded domain died",
+            not outside,
+            f"{', '.join(app.name for app in outside)}; is there another killer on this machine?",
+        ),
         Claim("the kernel's own OOM killer killed nobody", oom_kills == 0, f"oom_kill is {oom_kills}"),
         Claim(
             "the trace is whole",

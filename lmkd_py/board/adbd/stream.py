@@ -1,0 +1,118 @@
+"""One stream of a connection as a service sees it: read, write, closed. Flow control is ADB's, one message under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Optional
+
+from .packet import CLSE, OKAY, WRTE, Message, ProtocolError
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+class StreamClosed(Exception):
+    """The client closed the stream or its connection ended; there is nobody to write to."""
+
+
+class Refused(Exception):
+    """The service is not to be had: the client sees its OPEN closed. The text is for the log."""
+
+
+class Stream:
+    """The device's end of a stream. `local` and `remote` are ADB's two ids, never 0."""
+
+    def __init__(self, connection: Connection, local: int, remote: int) -> None:
+        self.connection = connection
+        self.local, self.remote = local, remote
+        self.accepted = False
+        self.closed = False  # nothing goes out any more
+        self._inbox: deque[bytes] = deque()
+        self._came: Optional[asyncio.Future[None]] = None
+        self._acked: Optional[asyncio.Future[None]] = None
+
+    @property
+    def max_chunk(self) -> int:
+        """Most bytes one message carries to this client."""
+        return self.connection.max_payload
+
+    def accept(self) -> None:
+        """Tell the client that the service is there. Before this, ending means a refusal."""
+        if not self.accepted and not self.closed:
+            self.accepted = True
+            self.connection.post(Message(OKAY, self.local, self.remote))
+
+    async def read(self) -> bytes:
+        """The next bytes of the client; b"" once it has closed the stream."""
+        while not self._inbox:
+            if self.closed:
+                return b""
+            self._came = asyncio.get_running_loop().create_future()
+            await self._came
+        data = self._inbox.popleft()
+        self.connection.pending -= len(data)
+        if not self.closed:
+            self.connection.post(Message(OKAY, self.local, self.remote))
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Send all of it, each message acknowledged before the next. Raises StreamClosed."""
+        size = self.max_chunk
+        for start in range(0, len(data), size):
+            if self.closed:
+                raise StreamClosed
+            self._acked = asyncio.get_running_loop().create_future()
+            await self.connection.send(Message(WRTE, self.local, self.remote, data[start : start + size]))
+            if self._acked is not None:
+                await self._acked
+
+    def close(self) -> None:
+        """The service has ended: say so. After the last write() has returned the client has all of it."""
+        if not self.closed:
+            self.closed = True
+            self.connection.post(Message(CLSE, self.local if self.accepted else 0, self.remote))
+        self._wake(StreamClosed())
+
+    # -- the connection's side ------------------------------------------------------------------------------------
+
+    def took(self, data: bytes) -> None:
+        """The client wrote. Raises ProtocolError if it did not wait for our OKAY."""
+        if self._inbox:
+            raise ProtocolError(f"stream {self.local} wrote twice without waiting")
+        if not data:
+            self.connection.post(Message(OKAY, self.local, self.remote))
+            return
+        self._inbox.append(data)
+        self.connection.pending += len(data)
+        self._settle(self._came)
+
+    def acked(self) -> None:
+        """The client has taken our last message."""
+        waiting, self._acked = self._acked, None
+        self._settle(waiting)
+
+    def hang_up(self, say: bool) -> None:
+        """The client closed the stream (`say`: answer it) or is gone."""
+        if not self.closed:
+            self.closed = True
+            if say:
+                self.connection.post(Message(CLSE, self.local, self.remote))
+        self._wake(StreamClosed())
+
+    def discard(self) -> None:
+        """Forget what was not read."""
+        self.connection.pending -= sum(map(len, self._inbox))
+        self._inbox.clear()
+
+    def _wake(self, error: Exception) -> None:
+        self._settle(self._came)
+        waiting, self._acked = self._acked, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(error)
+            waiting.exception()  # seen, also if nobody awaits it
+
+    @staticmethod
+    def _settle(future: Optional[asyncio.Future[None]]) -> None:
+        if future is not None and not future.done():
+            future.set_result(None)
