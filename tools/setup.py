@@ -56,6 +56,8 @@ def main(target: str) -> None:
     inputs = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + Path(__file__).read_bytes())
     wanted = f"{ROOT}\n{inputs.hexdigest()}\n"
     if not any(stamp.is_file() and stamp.read_text() == wanted for stamp in covering(need.extras)):
+        if not os.access(VENV, os.W_OK):
+            raise SetupError(f"{VENV} belongs to another user: run make as that user, or sudo chown -R $USER .venv")
         pip = (str(VENV / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input")
         step(f"Python packages ({need.extras})", *pip, "--progress-bar", "off", "-e", f"{ROOT}[{need.extras}]")
         stamp_of(need.extras).write_text(wanted)
@@ -77,8 +79,7 @@ def covering(extras: str) -> set[Path]:
 
 def make_venv() -> None:
     """A working .venv, made or repaired. Raises SetupError if this Python cannot make one."""
-    python = VENV / "bin/python"
-    if python.exists():  # false for a link whose target went away
+    if os.path.exists(VENV / "bin/python"):  # false for a link whose target went away
         return
     if sys.version_info < MIN_PYTHON:
         found = f"{sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}"
