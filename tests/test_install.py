@@ -42,7 +42,7 @@ def bare_install(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(place, with_pip=True)
     source = place / "source"  # pip builds in the source tree; ours stays clean
     shutil.copytree(REPO_ROOT / "lmkd_py", source / "lmkd_py", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPO_ROOT / name, source)
     done = run(place / "bin/python", "-m", "pip", "install", "-q", source, cwd=place)
     assert done.returncode == 0, done.stderr

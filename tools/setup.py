@@ -57,7 +57,7 @@ def main(target: str) -> None:
     wanted = f"{ROOT}\n{inputs.hexdigest()}\n"
     if not any(stamp.is_file() and stamp.read_text() == wanted for stamp in covering(need.extras)):
         if not os.access(VENV, os.W_OK):
-            raise SetupError(f"{VENV} belongs to another user: run make as that user, or sudo chown -R $USER .venv")
+            raise SetupError(f"{VENV} belongs to another user: run make as that user, or: sudo chown -R $USER {ROOT}")
         pip = (str(VENV / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input")
         step(f"Python packages ({need.extras})", *pip, "--progress-bar", "off", "-e", f"{ROOT}[{need.extras}]")
         stamp_of(need.extras).write_text(wanted)
