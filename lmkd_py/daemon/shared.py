@@ -17,6 +17,7 @@ PAGE = 4096
 INBOX_SLOTS = 1024  # a power of two; 5,000 registrations pass through in a handful of batches
 INBOX_RECORD = struct.Struct("<IIiiiiqqqqI4x")  # number op row pid uid adj rss start age value check
 INBOX_BYTES = INBOX_RECORD.size
+FD_BATCH = struct.Struct("=I")  # the payload beside passed descriptors: how many they are
 TEXT_OFFSET = 256
 TEXT_BYTES = PAGE - TEXT_OFFSET
 RING_OFFSET = PAGE + INBOX_SLOTS * INBOX_BYTES

@@ -134,3 +134,22 @@ def test_the_killers_copy_outlives_the_stewards(pair: Pair) -> None:
     pair.carry()
     signal.pidfd_send_signal(pair.roster.pidfd[0], signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def test_descriptors_that_do_not_all_come_end_the_killer_rather_than_mix_up_candidates(pair: Pair) -> None:
+    import resource
+
+    pair.add(0)
+    pair.add(1)
+    pair.outbox.flush()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    spare = [os.open("/dev/null", os.O_RDONLY) for _ in range(highest)]  # no gap below the limit but one
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(spare) + 2, hard))
+    try:
+        with pytest.raises(OSError, match="1 descriptors came"):
+            pair.inbox.drain()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in spare:
+            os.close(fd)

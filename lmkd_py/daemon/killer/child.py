@@ -13,7 +13,7 @@ import os
 import sys
 from typing import Callable
 
-from ...core.config import Config
+from ...core.config import Config, MonitorConfig
 from ...kernel import memory, syscalls
 from ...kernel.domain import open_domain
 from ...kernel.resident import make_resident
@@ -137,6 +137,9 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
         layers = _lock(layers, notes)
     evaluator.layers = words[layout.LAYERS] = layers
     lines = [f"trigger {_settings(trigger)}" for trigger in triggers]
+    if meter is not None:
+        evaluator.meter_index = len(triggers)
+        lines.append(f"trigger psi total: {_meter_settings(config.monitor)}")
     lines += [f"missing {reason}" for reason in missing]
     lines += [f"note {note}" for note in notes]
     shared.write_text("\n".join([f"domain {domain.describe()}", *lines]))
@@ -151,6 +154,12 @@ def _keep_heap() -> None:
     memory.mallopt(memory.M_MMAP_MAX, 0)
     memory.mallopt(memory.M_ARENA_MAX, 1)
     memory.pregrow_heap(HEAP_RESERVE_BYTES)
+
+
+def _meter_settings(monitor: MonitorConfig) -> str:
+    """How the totals are metered, for the header."""
+    some, full, window = monitor.psi_some_stall_ms, monitor.psi_full_stall_ms, monitor.psi_window_ms
+    return f"read at 10 Hz for 1 s after vmpressure low, some {some} ms or full {full} ms in {window} ms"
 
 
 def _settings(trigger: Trigger) -> str:

@@ -44,6 +44,7 @@ class Evaluator:
         self.ring = ring
         self.meter = meter
         self.layers = 0
+        self.meter_index = ABSENT  # of the metering among the header's triggers
         self.killer_pid = 0
         self.state: PolicyState = INITIAL
         self.outcome: Outcome = NO_OUTCOME
@@ -63,7 +64,10 @@ class Evaluator:
         alive = 1 if self.awaited.pid else 0
         snapshot = self.domain.sample(now_ms, kind, level, self.outcome, alive, wants_watermarks(before, now_ms))
         if metered and self.meter is not None:
-            snapshot = self._metered(snapshot, self.meter)
+            sampled = snapshot
+            snapshot = self._metered(sampled, self.meter)
+            if snapshot is not sampled:
+                trigger = self.meter_index
         read_ns = monotonic_ns()
         judgement = judge(snapshot, before, config)
         judge_ns = monotonic_ns()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import _socket as socket
 import os
+from errno import EMFILE
 from typing import NamedTuple
 
 from ...core.config import PolicyConfig
 from .. import shared as layout
-from ..shared import INBOX_BYTES, INBOX_HEAD, INBOX_RECORD, INBOX_SLOTS, INBOX_TAIL, PAGE, WORD_MASK, Shared
+from ..shared import FD_BATCH, INBOX_BYTES, INBOX_HEAD, INBOX_RECORD, INBOX_SLOTS, INBOX_TAIL, PAGE, WORD_MASK, Shared
 from .roster import Roster
 
 ANCILLARY_BYTES = socket.CMSG_SPACE(253 * 4)  # SCM_MAX_FD descriptors
@@ -64,9 +65,12 @@ class Inbox:
         return done
 
     def _receive(self) -> None:
-        _, ancillary, _, _ = self.sock.recvmsg(1, ANCILLARY_BYTES, socket.MSG_DONTWAIT)
-        for _, _, data in ancillary:
-            self._fds.extend(memoryview(data).cast("i"))
+        data, ancillary, flags, _ = self.sock.recvmsg(FD_BATCH.size, ANCILLARY_BYTES, socket.MSG_DONTWAIT)
+        came = [fd for _, _, fds in ancillary for fd in memoryview(fds).cast("i")]
+        if flags & socket.MSG_CTRUNC or data != FD_BATCH.pack(len(came)):
+            # One lost would give every later candidate its neighbour's descriptor. End; the next killer gets them anew.
+            raise OSError(EMFILE, f"{len(came)} descriptors came, {data.hex()} were sent")
+        self._fds.extend(came)
 
     def _carry_out(self, op: int, fields: tuple[int, ...]) -> None:
         row, roster = fields[2], self.roster

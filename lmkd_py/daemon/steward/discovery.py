@@ -75,8 +75,8 @@ class Discovery:
         """Look at every member of the domain once."""
         if not self.scanning:
             return
-        members = self.domain.members()
-        for pid in members:
+        new = []
+        for pid in self.domain.members():
             adj = _oom_score_adj(pid)
             if adj is None or pid in self.registry.never:
                 continue
@@ -87,8 +87,14 @@ class Discovery:
                 if known is not None:
                     self.remove(pid)
                 continue
-            if known is None or known.adj != adj:
-                self.register(pid, _uid(pid), adj, refresh=False)
+            if (known is None or known.adj != adj) and self.register(pid, _uid(pid), adj, refresh=False):
+                new.append(pid)
+        if new:
+            # A member's pid may have been recycled outside the domain before it was identified.
+            members = set(self.domain.members())
+            for pid in new:
+                if pid not in members:
+                    self.remove(pid)
 
     def register(self, pid: int, uid: int, adj: int, refresh: bool = True) -> Process | None:
         """Register and watch; a refusal becomes a complaint."""

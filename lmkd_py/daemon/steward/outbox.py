@@ -10,7 +10,7 @@ import os
 import struct
 
 from .. import shared as layout
-from ..shared import INBOX_HEAD, INBOX_SLOTS, INBOX_TAIL, WORD_MASK, Shared
+from ..shared import FD_BATCH, INBOX_HEAD, INBOX_SLOTS, INBOX_TAIL, WORD_MASK, Shared
 
 BATCH = 64  # records a message; two descriptors each stay below SCM_MAX_FD (253)
 ONE = struct.pack("=Q", 1)
@@ -58,7 +58,7 @@ class Outbox:
         if fds:
             try:
                 self.sock.sendmsg(
-                    [b"f"],
+                    [FD_BATCH.pack(len(fds))],
                     [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"={len(fds)}i", *fds))],
                     socket.MSG_DONTWAIT,
                 )

@@ -1,0 +1,95 @@
+"""Scans and the registration file, on real processes of this test."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.daemon.steward.discovery import Discovery
+from lmkd_py.daemon.steward.registry import Registry
+
+
+class Members:
+    """A domain whose member lists are given one after the other; the last one stays."""
+
+    def __init__(self, *lists: list[int]) -> None:
+        self.lists = list(lists)
+
+    def members(self) -> list[int]:
+        return self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
+
+
+@pytest.fixture
+def child() -> Iterator[int]:
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            signal.pause()
+    Path(f"/proc/{pid}/oom_score_adj").write_text("900")
+    yield pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def discovery_of(root: Path, domain: Members, min_adj: int = 0) -> Discovery:
+    return Discovery(str(root), Registry(64, 8), domain, True, min_adj)  # type: ignore[arg-type]
+
+
+def test_a_member_is_found_with_its_own_adj(tmp_path: Path, child: int) -> None:
+    found = discovery_of(tmp_path, Members([1, os.getpid(), child]))
+    found.scan()
+    assert [(each.pid, each.adj) for each in found.registry.processes.values()] == [(child, 900)]
+    found.close()
+
+
+def test_a_process_that_is_no_member_when_asked_again_is_dropped(tmp_path: Path, child: int) -> None:
+    found = discovery_of(tmp_path, Members([child], []))  # as if the pid had been recycled outside in between
+    found.scan()
+    assert found.registry.processes == {}
+    found.close()
+
+
+def test_a_process_below_the_least_adj_is_left_alone_and_one_that_sinks_is_dropped(tmp_path: Path, child: int) -> None:
+    found = discovery_of(tmp_path, Members([child]), min_adj=500)
+    found.scan()
+    assert child in found.registry.processes
+    Path(f"/proc/{child}/oom_score_adj").write_text("100")
+    found.scan()
+    assert found.registry.processes == {}
+    found.close()
+
+
+def test_the_file_registers_changes_and_removes(tmp_path: Path, child: int) -> None:
+    found = discovery_of(tmp_path, Members([]))
+    (tmp_path / "procs").write_text(f"{child} 10001 700\n1 0 900\nnonsense\n")
+    assert found.file_changed()
+    found.read_file()
+    assert found.registry.processes[child].adj == 700
+    assert found.registry.processes[child].uid == 10001
+    assert found.complaints == ["procs line 3: found 'nonsense', wanted 'pid uid adj'", "pid 1 is never a candidate"]
+    (tmp_path / "procs").write_text(f"{child} 10001 200\n")
+    found.read_file()
+    assert found.registry.processes[child].adj == 200
+    (tmp_path / "procs").write_text("")
+    found.read_file()
+    assert found.registry.processes == {}
+    found.close()
+
+
+def test_the_dead_are_buried(tmp_path: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            signal.pause()
+    Path(f"/proc/{pid}/oom_score_adj").write_text("900")
+    found = discovery_of(tmp_path, Members([pid]))
+    found.scan()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert found.bury() == 1
+    assert found.registry.processes == {}
+    found.close()
