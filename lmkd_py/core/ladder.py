@@ -8,6 +8,7 @@ from . import rules
 from .config import PolicyConfig
 from .decision import Verdict
 from .signals import Signals
+from .vocabulary import KillReason
 
 LADDER: tuple[Callable[[Signals, PolicyConfig], Optional[Verdict]], ...] = (
     rules.vendor_kill,
@@ -22,6 +23,17 @@ LADDER: tuple[Callable[[Signals, PolicyConfig], Optional[Verdict]], ...] = (
     rules.low_filecache_after_thrashing,
     rules.low_mem,
 )
+
+# What a reason entails, (check_filecache, cuts_limit): after thrashing the file cache is watched until a climb gets
+# past the rule that asks for it; the limit is cut so that one bout of thrashing may take several victims. Any other
+# reason leaves the watch as it is and cuts nothing.
+ENTAILED = {
+    int(KillReason.NONE): (0, 0),
+    int(KillReason.LOW_MEM): (0, 0),
+    int(KillReason.LOW_SWAP_AND_THRASHING): (1, 0),
+    int(KillReason.LOW_MEM_AND_THRASHING): (1, 1),
+    int(KillReason.DIRECT_RECL_AND_THRASHING): (1, 1),
+}
 
 
 def climb(signals: Signals, config: PolicyConfig) -> Optional[Verdict]:

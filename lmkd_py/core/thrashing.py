@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from .config import PolicyConfig
 from .vocabulary import Compat
 
 WINDOW_MS = 1000
 # Half the range of the trace's 64-bit fields: broken counters saturate instead of overflowing a record.
-_PCT_LIMIT = 1 << 62
+PCT_LIMIT = 1 << 62
 
 _AOSP = int(Compat.AOSP)
 
 
-class Window(NamedTuple):
-    """A thrashing window and, once measured, the value in it."""
+def measure(
+    now_ms: int,
+    refault_pages: int,
+    file_lru_pages: int,
+    growth_pct: int,
+    base_file_lru_pages: int,
+    init_refault_pages: int,
+    start_ms: int,
+    limit_pct: int,
+    config: PolicyConfig,
+) -> tuple[int, int, int, int, int, int]:
+    """(thrashing_pct, growth_pct, base_file_lru_pages, init_refault_pages, start_ms, limit_pct): now, and the window.
 
-    pct: int
-    growth_pct: int  # carried over from the window before
-    base_file_lru_pages: int
-    init_refault_pages: int
-    start_ms: int
-    limit_pct: int  # the current limit, cut by kills until the window is over
-
-
-def growth_pct(refaults: int, file_lru_pages: int) -> int:
-    """Refaults as % of the file LRU they happened on; truncated toward zero as C does."""
-    divisor = file_lru_pages + 1
-    pct = refaults * 100 // divisor if refaults >= 0 else -(-refaults * 100 // divisor)
-    return _bounded(pct)
-
-
-def measure(now_ms: int, refault: int, file_lru: int, window: Window, config: PolicyConfig) -> Window:
-    """Thrashing now; neither counter may be ABSENT.
-
-    When the window is over its growth is carried into the next: whole if it was over the limit and one window
-    passed, else halved for each window. The limit is then the configured one again.
+    A window is what was counted at its start, the growth carried over from the one before and the current limit, cut
+    by kills until the window is over. Then its growth is carried into the next: whole if it was over the limit and one
+    window passed, else halved for each window; and the limit is the configured one again.
     """
-    pct = growth_pct(refault - window.init_refault_pages, window.base_file_lru_pages)
-    elapsed_ms = now_ms - window.start_ms
+    refaults = refault_pages - init_refault_pages
+    base = base_file_lru_pages + 1 or 1
+    # Truncated toward zero, as C does.
+    pct = refaults * 100 // base if refaults >= 0 else -(-refaults * 100 // base)
+    if not -PCT_LIMIT <= pct <= PCT_LIMIT:
+        pct = _bounded(pct)
+    elapsed_ms = now_ms - start_ms
     if elapsed_ms <= WINDOW_MS:
-        pct = _bounded(pct + window.growth_pct)
-        # Positional, as everywhere on the path of a wakeup: _replace() costs more than all the arithmetic.
-        return Window(pct, *window[1:])
+        pct += growth_pct
+        if not -PCT_LIMIT <= pct <= PCT_LIMIT:
+            pct = _bounded(pct)
+        return pct, growth_pct, base_file_lru_pages, init_refault_pages, start_ms, limit_pct
     windows = elapsed_ms // WINDOW_MS
-    if windows > 1 or pct < window.limit_pct:
+    if windows > 1 or pct < limit_pct:
         pct = _halved(pct, windows, config)
-    return Window(pct, pct, file_lru, refault, now_ms, config.thrashing_limit_pct)
+    return pct, pct, file_lru_pages, refault_pages, now_ms, config.thrashing_limit_pct
 
 
 def _halved(pct: int, times: int, config: PolicyConfig) -> int:
@@ -57,6 +54,4 @@ def _halved(pct: int, times: int, config: PolicyConfig) -> int:
 
 
 def _bounded(pct: int) -> int:
-    if -_PCT_LIMIT <= pct <= _PCT_LIMIT:
-        return pct
-    return _PCT_LIMIT if pct > 0 else -_PCT_LIMIT
+    return max(-PCT_LIMIT, min(pct, PCT_LIMIT))

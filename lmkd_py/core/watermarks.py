@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from .snapshot import Snapshot
 from .state import PolicyState
 from .vocabulary import WakeupKind, Watermark
 
@@ -33,51 +30,10 @@ def wants_watermarks(state: PolicyState, now_ms: int, kind: int = 0, memevents: 
     return state.first_kill_done == 0 or kind == _ZONEINFO or watermarks_due(state, now_ms, memevents)
 
 
-def free_pages(snapshot: Snapshot) -> int:
-    """MemFree without the CMA area, in pages: what the watermarks are compared with."""
-    page_kb = snapshot.page_kb
-    free = snapshot.mem_free_kb // page_kb
-    return free - snapshot.cma_free_kb // page_kb if snapshot.cma_free_kb > 0 else free
-
-
-def breached(free: int, marks: Marks) -> int:
-    """The lowest watermark that `free` is strictly below; NONE for those that are ABSENT."""
-    if free < marks.min_pages:
+def breached(free_pages: int, marks: tuple[int, int, int]) -> int:
+    """The lowest of (min, low, high) that `free_pages` is strictly below; NONE for those that are ABSENT."""
+    if free_pages < marks[0]:
         return _MIN
-    if free < marks.low_pages:
+    if free_pages < marks[1]:
         return _LOW
-    return _HIGH if free < marks.high_pages else _NONE
-
-
-class Marks(NamedTuple):
-    """The sums free memory is compared with, and when they were taken."""
-
-    min_pages: int
-    low_pages: int
-    high_pages: int
-    taken_ms: int
-
-
-def cached(state: PolicyState) -> Marks:
-    """What the last evaluations used."""
-    return Marks(state.watermark_min_pages, state.watermark_low_pages, state.watermark_high_pages, state.watermarks_ms)
-
-
-def taken(snapshot: Snapshot, marks: Marks) -> Marks:
-    """The snapshot's reading; the old marks where it has none."""
-    if snapshot.watermark_high_pages < 0:
-        return marks
-    return Marks(
-        snapshot.watermark_min_pages, snapshot.watermark_low_pages, snapshot.watermark_high_pages, snapshot.now_ms
-    )
-
-
-def noted(snapshot: Snapshot, state: PolicyState) -> PolicyState:
-    """The state with the snapshot's reading as the cached one."""
-    marks = taken(snapshot, cached(state))
-    return state._replace(
-        watermark_min_pages=marks.min_pages,
-        watermark_low_pages=marks.low_pages,
-        watermark_high_pages=marks.high_pages,
-        watermarks_ms=marks.taken_ms,
-    )
+    return _HIGH if free_pages < marks[2] else _NONE

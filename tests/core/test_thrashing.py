@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
-from lmkd_py.core.thrashing import Window, growth_pct, measure
+from lmkd_py.core import thrashing
+from lmkd_py.core.config import PolicyConfig
 
 from .values import AOSP, DEFAULTS
 
 START = 1_000_000
+
+
+class Window(NamedTuple):
+    """What measure() returns, in its order."""
+
+    pct: int
+    growth_pct: int
+    base_file_lru_pages: int
+    init_refault_pages: int
+    start_ms: int
+    limit_pct: int
+
+
 WINDOW = Window(0, growth_pct=7, base_file_lru_pages=999, init_refault_pages=5000, start_ms=START, limit_pct=90)
+
+
+def measure(now_ms: int, refault: int, file_lru: int, window: Window, config: PolicyConfig) -> Window:
+    return Window(*thrashing.measure(now_ms, refault, file_lru, *window[1:], config))
+
+
+def growth_pct(refaults: int, file_lru_pages: int) -> int:
+    """Without anything carried over."""
+    return measure(START, refaults, 0, Window(0, 0, file_lru_pages, 0, START, 90), DEFAULTS).pct
 
 
 def test_refaults_are_a_percentage_of_the_file_lru_at_the_start_of_the_window() -> None:
@@ -47,3 +72,7 @@ def test_broken_counters_stay_within_64_bits() -> None:
         assert abs(growth_pct(refaults, 0)) < 2**63
         pct = measure(START, 5000 + refaults, 0, WINDOW._replace(base_file_lru_pages=0, growth_pct=2**62), DEFAULTS).pct
         assert abs(pct) < 2**63
+
+
+def test_a_file_lru_that_cannot_be_is_nothing_to_divide_by() -> None:
+    assert growth_pct(3, -1) == 300
