@@ -67,6 +67,10 @@ class PinnedFile:
         self.end = end + got
         return got
 
+    def parts(self) -> tuple[int, tuple[memoryview], bytearray]:
+        """(fd, buffers for preadv, buf) for readers that do without this class where every call counts."""
+        return self.fd, self._room, self.buf
+
     def line_of(self, offset: int) -> int:
         """Line number (from 1) of a position in buf; for messages."""
         return self.buf.count(b"\n", 1, max(offset, 1)) + 1

@@ -13,7 +13,7 @@ _SLACK = 48
 class Counters:
     """Some keys of a flat file. `values[i]` belongs to `keys[i]`; a key this kernel lacks is ABSENT for ever."""
 
-    __slots__ = ("_hints", "_present", "file", "keys", "values")
+    __slots__ = ("_hints", "file", "keys", "present", "values")
 
     def __init__(self, path: str, keys: tuple[bytes, ...], required: tuple[bytes, ...] = (), whole: int = 0) -> None:
         """ValueError naming file and key if one of `required` is missing or any key's value is no number."""
@@ -22,7 +22,7 @@ class Counters:
         self.values = [ABSENT] * len(keys)
         while self.file.more() > 0:
             pass
-        self._present: list[tuple[int, bytes, int]] = []
+        self.present: list[tuple[int, bytes, int]] = []  # index, what a line begins with, and its length
         self._hints = [0] * len(keys)
         try:
             self._learn(required)
@@ -39,7 +39,7 @@ class Counters:
                 if key in required:
                     raise ValueError(f"{file.path}: no line {key.decode()!r}")
                 continue
-            self._present.append((index, needle, len(needle)))
+            self.present.append((index, needle, len(needle)))
             stop = file.buf.find(b"\n", at + 1, file.end)
             value = number_at(file.buf, at + len(needle), stop if stop >= 0 else file.end)
             if value == ABSENT:
@@ -53,11 +53,11 @@ class Counters:
         got = file.read()
         values, hints = self.values, self._hints
         if got < 0:
-            for index, _, _ in self._present:
+            for index, _, _ in self.present:
                 values[index] = ABSENT
             return got
         buf, end = file.buf, file.end
-        for index, needle, length in self._present:
+        for index, needle, length in self.present:
             at = buf.find(needle, hints[index], end)
             if at < 0:
                 at, end = self._search(needle)
