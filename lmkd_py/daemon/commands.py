@@ -51,8 +51,9 @@ def _main(words: list[str]) -> int:
             command = word
     root = os.path.abspath(root)
     if command == "run":
-        if [flag for flag in flags if flag != "--observe"]:
-            return _usage(f"run: found {flags[0]!r}, wanted --observe or --root DIR")
+        unknown = [flag for flag in flags if flag != "--observe"]
+        if unknown:
+            return _usage(f"run: found {unknown[0]!r}, wanted --observe or --root DIR")
         return _run(root, "--observe" in flags)
     if command in ("check", "status") and flags:
         return _usage(f"{command}: found {flags[0]!r}, wanted --root DIR")

@@ -31,6 +31,8 @@ def start(root: str, observe: bool) -> int:
         config = load_config(root, observe)
     except ConfigError as error:
         raise StartFailed(EXIT_BAD_CONFIG, f"{root}/config.bin: {error}") from None
+    except OSError as error:
+        raise StartFailed(_code_of(error), f"{root}/config.bin: {error.strerror}") from None
     _need_pidfd()
     rows = _rows(config)
     notify_fd = eventfd()
@@ -45,8 +47,12 @@ def start(root: str, observe: bool) -> int:
     from .steward.signals import signal_pipe
 
     signal_fd = signal_pipe()
-    service = Service(root, config, observe, rows, killer, notify_fd)
-    service.begin(orphan)
+    try:
+        service = Service(root, config, observe, rows, killer, notify_fd)
+        service.begin(orphan)
+    except OSError as error:
+        killer.end()  # it was to be the steward's whole purpose; alone it would stand by for ever
+        raise _root_unfit(root, error) from None
     for line in service.killer.text():
         print(line)
     candidates, trace = len(service.registry.processes), service.journal.trace.path
@@ -64,8 +70,7 @@ def _lock(root: str) -> int:
         os.makedirs(root, mode=0o700, exist_ok=True)
         lock = os.open(os.path.join(root, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        code = EXIT_NO_PERMISSION if isinstance(error, PermissionError) else EXIT_BAD_CONFIG
-        raise StartFailed(code, f"state root {root}: {error.strerror}; choose another with --root DIR") from None
+        raise _root_unfit(root, error) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -73,6 +78,15 @@ def _lock(root: str) -> int:
             EXIT_ALREADY_RUNNING, f"another lmkd-py runs on {root}; `lmkd-py status --root {root}`"
         ) from None
     return lock
+
+
+def _code_of(error: OSError) -> int:
+    return EXIT_NO_PERMISSION if isinstance(error, PermissionError) else EXIT_BAD_CONFIG
+
+
+def _root_unfit(root: str, error: OSError) -> StartFailed:
+    where = f"{error.filename}: " if isinstance(error.filename, str) and error.filename != root else ""
+    return StartFailed(_code_of(error), f"state root {root}: {where}{error.strerror}; choose another with --root DIR")
 
 
 def _need_pidfd() -> None:

@@ -108,9 +108,17 @@ class Daemon:
                 os.kill(pid, signal.SIGKILL)
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None and not stream.closed:
-                os.set_blocking(stream.fileno(), False)
-                print(stream.read() or "", end="")  # shown with a failed test
+                print(_heard(stream.fileno()), end="")  # shown with a failed test
                 stream.close()
+
+
+def _heard(fd: int) -> str:
+    """What is in a pipe now; its other end may still be open in a process that is just being killed."""
+    os.set_blocking(fd, False)
+    try:
+        return os.read(fd, 65536).decode(errors="replace")
+    except BlockingIOError:
+        return ""
 
 
 def is_killer(pid: int) -> bool:

@@ -11,9 +11,11 @@ import _socket as socket
 import gc
 import os
 import sys
+from errno import EACCES, EPERM
 from typing import Callable
 
 from ...core.config import Config, MonitorConfig
+from ...core.vocabulary import ABSENT
 from ...kernel import memory, syscalls
 from ...kernel.domain import open_domain
 from ...kernel.resident import make_resident
@@ -33,6 +35,7 @@ from ..inherited import (
 )
 from ..shared import Shared
 from .evaluate import Evaluator
+from .framestack import SPARE_WANTED_BYTES, FrameStack
 from .inbox import Inbox
 from .loop import Loop
 from .reaper import Reapers
@@ -106,8 +109,7 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     domain = open_domain(config.monitor)
     triggers, missing = open_triggers(config.monitor, domain)
     if not triggers:
-        shared.write_text("no trigger can be set up: " + "; ".join(missing))
-        return EXIT_KERNEL_LACKS
+        return _without_triggers(shared, "; ".join(missing))
     roster = Roster(inherited.rows)
     inbox = Inbox(shared, socket.socket(fileno=SOCKET_FD), roster, config.policy, inherited.generation)
     reapers = Reapers()
@@ -128,7 +130,10 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     layers = LAYER_KILL_PATH | _first_in_line(config, notes, prepare)
     reapers.start(prepare if layers & LAYER_RESIDENT else lambda: None)
     evaluator.layers = layers
-    rehearse(evaluator)
+    frames = FrameStack()
+    frames.paint()
+    rehearse(loop)
+    layers = _spare_frames(frames.spare_bytes(), layers, notes)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -146,6 +151,15 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     words[layout.STATE] = layout.ARMED
     os.write(NOTIFY_FD, b"\1\0\0\0\0\0\0\0")
     return loop.run()
+
+
+def _without_triggers(shared: Shared, missing: str) -> int:
+    # The reasons are words by now. A trigger refused for want of rights is there for whoever has them.
+    if os.strerror(EACCES) in missing or os.strerror(EPERM) in missing:
+        shared.write_text(f"no permission: no trigger can be set up: {missing}; run as root")
+        return EXIT_NO_PERMISSION
+    shared.write_text(f"no trigger can be set up: {missing}")
+    return EXIT_KERNEL_LACKS
 
 
 def _keep_heap() -> None:
@@ -197,6 +211,16 @@ def _first_in_line(config: Config, notes: list[str], prepare: Callable[[], None]
     except OSError as error:
         notes.append(f"oom_score_adj -1000 refused: {error.strerror}")
     return LAYER_RESIDENT
+
+
+def _spare_frames(spare: int, layers: int, notes: list[str]) -> int:
+    if spare == ABSENT:
+        return layers
+    notes.append(f"frame stack: {spare} bytes to spare")
+    if spare >= SPARE_WANTED_BYTES:
+        return layers
+    notes[-1] += f", wanted {SPARE_WANTED_BYTES}: a call on the kill path may map memory"
+    return layers & ~LAYER_KILL_PATH
 
 
 def _lock(layers: int, notes: list[str]) -> int:
