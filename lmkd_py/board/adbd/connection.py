@@ -55,7 +55,8 @@ class Connection:
         self.pending = 0
         self.streams: dict[int, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._decoder = Decoder(LEGACY_PAYLOAD)
+        # Not checked at first: adb, coming back to a device it knows, leaves data_check out of its CNXN.
+        self._decoder = Decoder(LEGACY_PAYLOAD, check=False)
         self._check = True  # until both sides are known to be newer
         self._next_id = 1
         self._passed = 0
@@ -248,5 +249,3 @@ class Connection:
             if late:
                 await asyncio.wait(late, timeout=5.0)
         self.writer.transport.abort()
-
-

@@ -1,4 +1,4 @@
-"""One stream of a connection as a service sees it: read, write, closed. Flow control is ADB's, one message under way."""
+"""One stream of a connection as a service sees it. Flow control is ADB's: one message under way."""
 
 from __future__ import annotations
 

@@ -1,0 +1,256 @@
+"""One virtual device: what it is, what it pretends to be, and what runs on it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, Optional
+
+from .auth import ALWAYS, KeyStore
+from .child import Child, start
+from .faults import Faults
+from .files import Files
+from .linux import PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, prctl, set_fs_ids
+from .packet import LEGACY_PAYLOAD, MAX_PAYLOAD, VERSION, VERSION_CHECKSUM
+from .space import Space, make_space
+from .tools import PROPERTIES, SEARCH_PATH, SHELL_UID
+
+if TYPE_CHECKING:
+    from .endpoint import Endpoint
+
+_NOTES = 500
+_CAPABILITIES = ((7, "setuid"), (6, "setgid"))  # what su is made of
+
+
+class Personality(NamedTuple):
+    """How old the device is."""
+
+    features: tuple[str, ...]
+    max_payload: int
+    version: int
+    exec_service: bool
+    crlf: bool  # shell output with \\r\\n, as a terminal makes it
+
+
+MODERN = Personality(("shell_v2", "cmd", "stat_v2", "ls_v2", "fixed_push_mkdir"), MAX_PAYLOAD, VERSION, True, False)
+LEGACY = Personality((), LEGACY_PAYLOAD, VERSION_CHECKSUM, False, True)
+
+# Who may become root, and how: adbd runs as root, `su -c`, `su 0` (and `adb root`), nobody.
+ROOT_KINDS = ("adbd", "magisk", "userdebug", "none")
+
+
+class Device:
+    """State of one device. `root`: the directory that is its /; "/" with bare=True inside a guest."""
+
+    def __init__(
+        self,
+        root: str,
+        name: str = "virtual",
+        *,
+        bare: bool = False,
+        auth_mode: str = ALWAYS,
+        key_file: str = "",
+        personality: Personality = MODERN,
+        root_kind: str = "adbd",
+        properties: Optional[dict[str, str]] = None,
+        data_bytes: int = 0,
+        read_only: str = "",
+        pen: str = "",
+        faults: Optional[Faults] = None,
+    ) -> None:
+        if root_kind not in ROOT_KINDS:
+            raise ValueError(f"root kind {root_kind!r}, wanted one of {', '.join(ROOT_KINDS)}")
+        self.root = os.path.abspath(root)
+        self.name = name
+        self.bare = bare
+        self.auth_mode = auth_mode
+        self.keys = KeyStore(key_file)
+        self.personality = personality
+        self.root_kind = root_kind
+        self.faults = faults or Faults(root_refused=root_kind in ("magisk", "none"))
+        self.properties = {**_defaults(name), **(properties or {})}
+        self.is_root = root_kind == "adbd"
+        self.pen = pen  # a cgroup.procs file every program of the device is written to
+        self.endpoint: Optional[Endpoint] = None
+        self.notes: deque[str] = deque(maxlen=_NOTES)
+        self.boots = 0
+        self._data_bytes, self._read_only = data_bytes, read_only
+        self._space: Optional[Space] = None
+        self._files: Optional[Files] = None
+        self._children: list[Child] = []
+        self._booted_at = time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Remember what happened; `notes` keeps the latest."""
+        self.notes.append(text)
+
+    def banner(self) -> bytes:
+        """What CNXN says of the device."""
+        words = {key: self.properties.get(f"ro.product.{key}", "") for key in ("name", "model", "device")}
+        text = "".join(f"ro.product.{key}={value};" for key, value in words.items())
+        features = ",".join(self.personality.features)
+        return f"device::{text}".encode() + (f"features={features}".encode() if features else b"")
+
+    # -- files and programs ---------------------------------------------------------------------------------------
+
+    @property
+    def files(self) -> Files:
+        """The device's tree. Its namespace is made when somebody first looks: most of a fleet is never looked at."""
+        if self._files is None:
+            if self.bare:
+                self._files = Files(os.open(self.root, os.O_PATH | os.O_DIRECTORY), bare=True)
+                os.makedirs(PROPERTIES, exist_ok=True)
+            else:
+                os.makedirs(self.root, exist_ok=True)
+                self._space = make_space(self.root, self._data_bytes, self._read_only)
+                self._files = Files(self._space.root_fd)
+            self.boots += 1
+            self._write_properties()
+        return self._files
+
+    def _write_properties(self) -> None:
+        for key, value in self.properties.items():
+            self.set_property(key, value)
+        if time.monotonic() - self._booted_at >= self.faults.boot_s:
+            self.set_property("sys.boot_completed", "1")
+
+    def set_property(self, key: str, value: str) -> None:
+        """What getprop will say. The name must be one getprop takes."""
+        if not key or "/" in key or key.startswith("."):
+            raise ValueError(f"property name {key!r}")
+        self.files.write(f"{PROPERTIES}/{key}".encode(), value.encode("utf-8", "surrogateescape"))
+
+    @contextmanager
+    def identity(self) -> Iterator[None]:
+        """File accesses inside count as the device's current user."""
+        if self.is_root or os.geteuid() != 0:
+            yield
+            return
+        set_fs_ids(SHELL_UID, SHELL_UID)
+        try:
+            yield
+        finally:
+            set_fs_ids(0, 0)
+
+    def run(self, words: Sequence[str], fds: tuple[int, int, int], terminal: str = "") -> Child:
+        """Start the device's shell with these words; `terminal` is TERM where the streams are one."""
+        self._children = [child for child in self._children if child.code is None]
+        _ = self.files  # the namespace
+        environment = {
+            "PATH": SEARCH_PATH,
+            "HOME": "/",
+            "TMPDIR": "/data/local/tmp",
+            "ANDROID_DATA": "/data",
+            "ANDROID_ROOT": "/system",
+            "LANG": "C.UTF-8",
+        }
+        if terminal:
+            environment["TERM"] = terminal
+        if self.root_kind in ("magisk", "userdebug"):
+            environment["ADBD_SU"] = self.root_kind
+        if not self.is_root and os.geteuid() != 0:
+            environment["ADBD_UID"] = str(SHELL_UID)
+        shell = "/system/bin/sh" if not self.bare or os.path.exists("/system/bin/sh") else "/bin/sh"
+        child = start((shell, *words), environment, fds, self._enter, bool(terminal))
+        self._children.append(child)
+        return child
+
+    def _enter(self) -> None:
+        # In the child, before exec.
+        if self.pen:
+            with open(self.pen, "w") as file:
+                file.write("0")
+        if self._space is not None:
+            self._space.enter()
+        else:
+            os.chdir(self.root)
+        if not self.is_root and os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(SHELL_UID, SHELL_UID, SHELL_UID)
+            if self.root_kind in ("magisk", "userdebug"):
+                _keep_su()
+            else:
+                os.setresuid(SHELL_UID, SHELL_UID, SHELL_UID)
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def restart(self, as_root: bool) -> None:
+        """adbd ends and comes again with or without root; programs go on."""
+        assert self.endpoint is not None
+        self.is_root = as_root
+        self.endpoint.come_again(max(0.05, self.faults.root_disconnect_s))
+
+    def reboot(self, why: str = "") -> None:
+        """Everything ends; the device comes again with a new boot id."""
+        self.note(f"reboot {why}".rstrip())
+        assert self.endpoint is not None
+        self.endpoint.come_again(0.2, self.power_off)
+
+    def power_off(self) -> None:
+        """End every program of the device at once and let its namespace go; the next use boots it."""
+        if self._space is not None:
+            _kill_all(self._space)
+            self._space.close()
+        else:
+            for child in self._children:
+                child.signal(signal.SIGKILL, group=True)
+            if self._files is not None:
+                os.close(self._files.root_fd)
+        self._space = self._files = None
+        self.is_root = self.root_kind == "adbd"
+        self._booted_at = time.monotonic()
+
+    def boot_completed(self) -> None:
+        """The moment of sys.boot_completed; nothing to do if nobody has looked yet."""
+        if self._files is not None:
+            self.set_property("sys.boot_completed", "1")
+
+    def boot_left_s(self) -> float:
+        """Seconds until sys.boot_completed."""
+        return max(0.0, self._booted_at + self.faults.boot_s - time.monotonic())
+
+
+def _keep_su() -> None:
+    # The shell is uid 2000 and can become root by su alone: two capabilities survive exec.
+    prctl(28, 1 << 4 | 1 << 2)  # PR_SET_SECUREBITS: KEEP_CAPS, NO_SETUID_FIXUP would be too much
+    os.setresuid(SHELL_UID, SHELL_UID, SHELL_UID)
+    for number, _ in _CAPABILITIES:
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)
+
+
+def _kill_all(space: Space) -> None:
+    # Twice empty-handed would be needed against a fork bomb; a few rounds do for what we start ourselves.
+    for _ in range(50):
+        members = space.members()
+        if not members:
+            return
+        for pid in members:
+            try:
+                pidfd = os.pidfd_open(pid)
+            except OSError:
+                continue
+            try:
+                if os.stat(f"/proc/{pid}/ns/mnt").st_ino == space.inode:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # type: ignore[attr-defined,unused-ignore]
+            except OSError:
+                pass
+            finally:
+                os.close(pidfd)
+        time.sleep(0.005)
+
+
+def _defaults(name: str) -> dict[str, str]:
+    return {
+        "ro.serialno": name,
+        "ro.product.name": "lmkd_virtual",
+        "ro.product.model": "Virtual Device",
+        "ro.product.device": "virtual",
+        "ro.product.cpu.abi": {"x86_64": "x86_64", "aarch64": "arm64-v8a"}.get(os.uname().machine, "armeabi-v7a"),
+        "ro.build.version.sdk": "34",
+        "ro.build.version.release": "14",
+        "ro.build.fingerprint": "lmkd/virtual/virtual:14/1:userdebug/test-keys",
+    }
