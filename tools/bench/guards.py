@@ -50,9 +50,11 @@ def c_loop_files(arena: Arena) -> list[str]:
     """What the C loop reads: the files our killer reads in this domain."""
     place = arena.board.place
     memcg = [os.path.join(place.memory, name) for name in MEMCG_FILES]
-    parent = os.path.join(os.path.dirname(place.memory), "memory.limit_in_bytes")
+    above = os.path.dirname(place.memory)
+    root = os.path.exists(os.path.join(above, "release_agent"))  # the root cgroup has no limit
+    parent = [] if root else [os.path.join(above, "memory.limit_in_bytes")]
     nodes = sorted(glob.glob("/sys/devices/system/node/node*/vmstat"))
-    return [*memcg, parent, *nodes, *(os.path.join(place.psi, name) for name in PSI_FILES)]
+    return [*memcg, *parent, *nodes, *(os.path.join(place.psi, name) for name in PSI_FILES)]
 
 
 def open_files(pid: int) -> set[str]:

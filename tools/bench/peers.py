@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from tools.bench.meminfo import NEAR_PCT, PLENTY_PCT, SHORT_PCT, Meminfo
@@ -92,17 +93,18 @@ def measure(peers: list[Peer], crowd: str, directory: str, steps: int, from_pct:
     boxes = [Box(peer, crowd, directory) for peer in peers]
     try:
         time.sleep(SETTLE_S)
-        pids = [box.daemon() for box in boxes]
-        filters = {name: "||".join(f"common_pid=={pid}" for pid in pids) for name in SLEEPS}
-        with Observer([KILL, EXIT, WAKING, *SLEEPS], pids, filters) as observer:
-            found = [
-                Steps(box.peer, from_pct, *_steps(box, pid, observer, steps, from_pct))
-                for box, pid in zip(boxes, pids, strict=True)
-            ]
+        with ThreadPoolExecutor(len(boxes)) as pool:
+            return list(pool.map(lambda box: _walk(box, steps, from_pct), boxes))
     finally:
         for box in boxes:
             box.close()
-    return found
+
+
+def _walk(box: Box, steps: int, from_pct: int) -> Steps:
+    pid = box.daemon()
+    filters = dict.fromkeys(SLEEPS, f"common_pid=={pid}")
+    with Observer([KILL, EXIT, WAKING, *SLEEPS], [pid], filters) as observer:
+        return Steps(box.peer, from_pct, *_steps(box, pid, observer, steps, from_pct))
 
 
 def _steps(box: Box, pid: int, observer: Observer, steps: int, from_pct: int) -> tuple[list[float], list[Strike], int]:

@@ -22,6 +22,9 @@ from tools.observer import KILL, Observer
 RECLAIM = "vmscan:mm_vmscan_memcg_reclaim_begin"
 REST_S = (2.5, 4.5)
 PATIENCE_S = 8.0
+THRASHERS = 6
+# A fast disk stalls six thrashers for about 10 % of the time; the step has to be well beyond the threshold.
+STALL_MS = 20
 
 
 class Case(NamedTuple):
@@ -43,8 +46,8 @@ class Response(NamedTuple):
 
 CASES = (
     Case("vmpressure and oom_control alone, anon hog", True, {"psi_some_stall_ms": 0, "psi_full_stall_ms": 0}),
-    Case("all triggers, file thrash", False, {}),
-    Case("PSI alone, without CAP_SYS_RESOURCE, file thrash", False, {"vmpressure": 0}),
+    Case("all triggers, file thrash", False, {"psi_some_stall_ms": STALL_MS}),
+    Case("PSI alone, file thrash", False, {"vmpressure": 0, "psi_some_stall_ms": STALL_MS}),
 )
 
 
@@ -84,7 +87,7 @@ class _Thrash:
 
     def prepare(self) -> list[int]:
         if not self.arena.thrasher_pids():
-            self.arena.start_thrashers()
+            self.arena.start_thrashers(THRASHERS)
             self.arena.pump(3)
             self.end()
         return self.arena.thrasher_pids()

@@ -37,10 +37,10 @@ static pid_t spawn(long kib, int adj, char **groups)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "bench_victim");
-    for (; *groups; groups++)
-        put(*groups, "0");
     snprintf(text, sizeof(text), "%d", adj);
     put("/proc/self/oom_score_adj", text);
+    for (; *groups; groups++)
+        put(*groups, "0");
     memory = mmap(NULL, kib * 1024, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (at = 0; at < kib * 1024; at += 4096)
         memory[at] = 1;
