@@ -1,0 +1,176 @@
+"""Why the daemon does not start: one line that names what was found, and an exit code for scripts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.board.sandbox import Sandbox
+from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig
+from lmkd_py.daemon import inherited
+from lmkd_py.kernel.mounts import memcg_v1_root
+from lmkd_py.wire.config import encode_config
+from tests.daemon.driver import write_config
+from tests.daemon.lacking import with_private_mounts, without_syscall
+from tests.daemon.lean_probe import modules
+from tests.daemon.program import Done, assert_refused, daemons_on, lmkd_py, run
+from tests.support import REPO_ROOT
+
+# -- the state root and what it holds -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff\xff", b"\x0a\x7f", os.urandom(64) + b"\xff"])
+def test_a_config_that_is_none_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "config.bin").write_bytes(data)
+    assert_refused(run(tmp_path), inherited.EXIT_BAD_CONFIG, str(tmp_path / "config.bin"))
+    assert_refused(lmkd_py("check", "--root", str(tmp_path)), inherited.EXIT_BAD_CONFIG, "config.bin")
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "wanted"),
+    [
+        (Config(policy=PolicyConfig(thrashing_limit_decay_pct=101)), "thrashing_limit_decay_pct", "101"),
+        (Config(monitor=MonitorConfig(ring_slots=4)), "monitor.ring_slots", "from 8 to 65536"),
+        (Config(monitor=MonitorConfig(domain_kind=DomainKind.MEMCG_V1)), "monitor.domain_path", "the directory"),
+        (Config(monitor=MonitorConfig(psi_some_stall_ms=1001)), "psi_some_stall_ms", "at most its window of 1000 ms"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_was_wanted(
+    tmp_path: Path, config: Config, name: str, wanted: str
+) -> None:
+    (tmp_path / "config.bin").write_bytes(encode_config(config))
+    assert_refused(run(tmp_path), inherited.EXIT_BAD_CONFIG, str(tmp_path / "config.bin"), name, wanted)
+
+
+def test_a_config_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.bin").mkdir()
+    assert_refused(run(tmp_path), inherited.EXIT_BAD_CONFIG, str(tmp_path / "config.bin"), "directory")
+
+
+def test_a_state_root_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_refused(run(tmp_path / "file" / "root"), inherited.EXIT_BAD_CONFIG, "state root", "--root DIR")
+    assert_refused(run(tmp_path / "file"), inherited.EXIT_BAD_CONFIG, "state root", "--root DIR")
+
+
+@pytest.mark.pressure
+@pytest.mark.parametrize("name", ["traces", "ctl"])
+def test_a_state_root_in_which_something_is_in_the_way_is_refused_and_leaves_no_killer(
+    board: Sandbox, tmp_path: Path, name: str
+) -> None:
+    write_config(tmp_path, Config(monitor=board.monitor_config()))
+    if name == "traces":
+        (tmp_path / name).write_text("")
+    else:
+        (tmp_path / name).mkdir()
+    assert_refused(run(tmp_path), inherited.EXIT_BAD_CONFIG, str(tmp_path), name)
+    assert daemons_on(tmp_path) == []
+
+
+# -- words ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "wanted a command"),
+        (("guard",), "found 'guard', wanted run, check or status"),
+        (("run", "--fast"), "run: found '--fast', wanted --observe or --root DIR"),
+        (("run", "--observe", "-x"), "run: found '-x', wanted --observe or --root DIR"),
+        (("status", "--observe"), "status: found '--observe', wanted --root DIR"),
+        (("check", "now"), "found 'now' after 'check', wanted options"),
+        (("run", "--root"), "--root: found nothing, wanted a directory"),
+    ],
+)
+def test_unknown_words_are_named_and_the_usage_follows(words: tuple[str, ...], told: str) -> None:
+    done = lmkd_py(*words)
+    assert done.returncode == inherited.EXIT_BAD_CONFIG
+    assert done.stdout == ""
+    first, second, *_ = done.stderr.splitlines()
+    assert first == f"lmkd-py: {told}"
+    assert second.startswith("usage: lmkd-py COMMAND")
+    assert "Traceback" not in done.stderr
+
+
+def test_help_is_no_error() -> None:
+    done = lmkd_py("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "exit codes:" in done.stdout
+
+
+def test_status_without_a_daemon_says_how_to_start_one(tmp_path: Path) -> None:
+    for root in (tmp_path, tmp_path / "nowhere"):
+        assert_refused(lmkd_py("status", "--root", str(root)), 1, "no daemon", f"lmkd-py run --root {root}")
+    (tmp_path / "ctl").write_text("left behind")
+    assert_refused(lmkd_py("status", "--root", str(tmp_path)), 1, "does not answer")
+
+
+# -- the machine ----------------------------------------------------------------------------------------------------
+
+
+def test_a_domain_that_is_not_there_is_named(tmp_path: Path) -> None:
+    gone = f"{memcg_v1_root() or '/sys/fs/cgroup'}/lmkd_nowhere"
+    kind = DomainKind.MEMCG_V1 if memcg_v1_root() else DomainKind.CGROUP_V2
+    write_config(tmp_path, Config(monitor=MonitorConfig(domain_kind=kind, domain_path=gone)))
+    assert_refused(run(tmp_path), inherited.EXIT_DOMAIN_GONE, gone, "no such directory")
+
+
+def test_a_kernel_without_pidfd_is_named(tmp_path: Path) -> None:
+    done = run(tmp_path, without_syscall("pidfd_open"))
+    assert_refused(done, inherited.EXIT_KERNEL_LACKS, "kernel without pidfd", "Linux 5.3")
+
+
+@pytest.mark.pressure
+def test_a_kernel_without_psi_and_vmpressure_is_named(tmp_path: Path) -> None:
+    hidden = with_private_mounts(["/proc/pressure"], [path for path in [memcg_v1_root()] if path])
+    done = run(tmp_path, hidden)
+    assert_refused(done, inherited.EXIT_KERNEL_LACKS, "no trigger", "psi some", "psi full", "vmpressure")
+
+
+# -- rights ---------------------------------------------------------------------------------------------------------
+
+# The interpreter and the checkout may lie where nobody else can read: everything is loaded before the rights go.
+NOBODY = 65534
+AS_NOBODY = (
+    "import sys, os; sys.path.insert(0, sys.argv.pop(1)); from lmkd_py.daemon import lean; lean.install();"
+    "[__import__(name) for name in sys.argv.pop(1).split()];"
+    f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY});"
+    "from lmkd_py.daemon.commands import main; main(sys.argv[1:])"
+)
+
+
+@pytest.fixture
+def open_root() -> Iterator[Path]:
+    """A state root that everybody can reach (pytest's own directories are closed) and nobody owns."""
+    path = Path(tempfile.mkdtemp(prefix="lmkd_h_"))
+    os.chown(path, NOBODY, NOBODY)
+    yield path
+    shutil.rmtree(path)
+
+
+def run_as_nobody(root: Path) -> Done:
+    payload = " ".join(modules(str(REPO_ROOT / "lmkd_py")))
+    lean = [sys.executable, "-I", "-S", "-E", "-B", "-c", AS_NOBODY, str(REPO_ROOT), payload]
+    command = [*lean, "run", "--observe", "--root", str(root)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.pressure
+def test_without_rights_on_the_domain_the_line_says_permission(board: Sandbox, open_root: Path) -> None:
+    write_config(open_root, Config(monitor=board.monitor_config()))
+    done = run_as_nobody(open_root)
+    assert_refused(done, inherited.EXIT_NO_PERMISSION, "no permission", board.place.memory, "run as root")
+
+
+@pytest.mark.pressure
+def test_without_rights_on_the_state_root_the_line_names_it(open_root: Path) -> None:
+    os.chown(open_root, 0, 0)
+    open_root.chmod(0o755)
+    assert_refused(run_as_nobody(open_root), inherited.EXIT_NO_PERMISSION, f"state root {open_root}", "--root DIR")
