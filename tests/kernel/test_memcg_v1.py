@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.core.snapshot import NO_OUTCOME, Outcome, Snapshot
+from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.kernel.domain import open_domain
 from lmkd_py.kernel.domain.memcg_v1 import MemcgV1Domain
 from tests.kernel.cgroups import HOLD, Pen
@@ -92,6 +93,17 @@ def test_numbers_that_cannot_be_are_left_to_the_careful_readers(text: bytes, tmp
         assert sample == careful, name
         path.write_bytes(whole)
     domain.close()
+
+
+def test_a_closed_domain_reads_nothing_that_took_its_descriptors() -> None:
+    domain = opened(X86)
+    before = domain.sample(77, 1, 2, OUTCOME, 1, 1)
+    domain.close()
+    others = [open(TREES / X86 / "proc/meminfo", "rb") for _ in range(40)]  # noqa: SIM115
+    after = domain.sample(77, 1, 2, OUTCOME, 1, 1)
+    for each in others:
+        each.close()
+    assert (before.mem_free_kb >= 0, after.mem_free_kb) == (True, ABSENT)
 
 
 def test_the_root_cgroup_has_no_limit_to_read() -> None:
