@@ -1,0 +1,13 @@
+"""Small shell scripts and how they get their words: always as positional parameters, so nothing in them is executed.
+
+They keep to what toybox, busybox and coreutils share.
+"""
+
+from __future__ import annotations
+
+NEEDED = 9  # exit status of a script that found what it was given wanting
+
+
+def script(text: str, *words: str) -> list[str]:
+    """A command that runs `text` with $1, $2 ... as given."""
+    return ["sh", "-c", text, "sh", *words]
