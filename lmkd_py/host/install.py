@@ -1,0 +1,177 @@
+"""Install the daemon on a device, and take it away: releases by hash, one link that is switched by rename."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from .device import TRANSFER_S, Device
+from .errors import Fault
+from .facts import Facts, facts_of
+from .ondevice.systemd import PLACE, UNIT
+from .push import push_atomic
+from .python import find_python
+from .scripts import script
+from .service import Service
+from .steps import Step
+from .tree import Tree, push_tree
+
+_BEGIN = 'mkdir -p "$1" "$1/releases" && chmod 700 "$1" && sync "$1"'
+_TRIAL = 'cd / && PYTHONPATH=$2 exec "$1" -B -c "import lmkd_py.host.ondevice.__main__, lmkd_py.daemon.commands"'
+# Only what looks like a release of ours; $1 the root.
+_TIDY = """cd "$1/releases" || exit 1; c=$(readlink "$1/current"); p=$(readlink "$1/previous")
+for d in *; do case "releases/$d" in "$c"|"$p") ;; *) rm -rf "./$d";; esac; done"""
+_REMOVE_UNIT = f'systemctl disable {UNIT}; rm -f "{PLACE}"; systemctl daemon-reload; exit 0'
+_REMOVE = 'rm -rf "$1/current" "$1/previous" "$1/releases" "$1/staging" "$1/interpreter"'
+_PURGE = 'rm -rf "$1"'
+_SAFE_ROOT = re.compile(r"/[A-Za-z0-9._+-]+(/[A-Za-z0-9._+-]+)+")
+
+
+@dataclass(slots=True)
+class Installation:
+    """What an installation knows; the steps fill it in."""
+
+    device: Device
+    tree: Tree
+    root: str = ""
+    python: str = ""
+    facts: Facts = field(default_factory=Facts)
+    changed: bool = False
+    answer: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def service(self) -> Service:
+        """The daemon there."""
+        return Service(self.device, self.root)
+
+    @property
+    def release(self) -> str:
+        """Where this release goes."""
+        return f"{self.service.layout.releases}/{self.tree.digest[:16]}"
+
+
+def check_device(state: Installation) -> None:
+    """Root, a Python, a device that has come up: nothing is changed before these are known."""
+    device = state.device
+    device.need_root()
+    state.facts = facts_of(device)
+    if state.facts.is_booting:
+        raise device.error(Fault.BOOTING, "it is still booting", hint="wait for sys.boot_completed")
+    state.root = safe_root(device, state.root or state.facts.state_root)
+    state.python = find_python(device, state.python)
+
+
+def make_root(state: Installation) -> None:
+    """The state root, mode 0700."""
+    state.device.must(script(_BEGIN, state.root), f"making {state.root}")
+
+
+def push_release(state: Installation) -> None:
+    """The payload as one archive; it appears under its hash by one rename."""
+    state.changed = push_tree(state.device, state.tree, state.release)
+
+
+def try_release(state: Installation) -> None:
+    """The new code has to load over there before anything points to it."""
+    state.device.must(script(_TRIAL, state.python, state.release), "loading the new release", timeout_s=60.0)
+
+
+def push_interpreter(state: Installation) -> None:
+    """Which Python it runs with."""
+    push_atomic(state.device, f"{state.python}\n".encode(), state.service.layout.interpreter)
+
+
+def activate(state: Installation) -> None:
+    """Switch `current`; a running daemon is replaced under its killer's guard, and put back if the new one fails."""
+    tool = script(
+        'cd / && PYTHONPATH=$3 exec "$1" -B -m lmkd_py.host.ondevice upgrade "$2" "$3"',
+        state.python, state.root, state.release,
+    )  # fmt: skip
+    current = state.service.release()
+    if current == state.release and not state.changed and state.service.status().get("running", False):
+        state.answer = state.service.status()
+        return
+    state.changed = state.changed or current != state.release
+    result = state.device.run(tool, root=True, timeout_s=120.0, again=True)
+    if result.rc != 0:
+        raise state.device.failed(result, "switching to the new release", tool)
+    state.answer = state.service.status()
+    if state.answer.get("running") and state.service.release() != state.release:
+        raise state.device.error(
+            Fault.REVERTED, "the new release does not arm itself; the former one is back",
+            hint="lmkctl logs tells why", output=result.text,
+        )  # fmt: skip
+
+
+def register(state: Installation) -> None:
+    """Start at boot: a systemd unit where systemd runs, else words about how."""
+    if not state.facts.has_systemd:
+        state.notes.append(f"start it at boot with: lmkd-py run --root {state.root} (a module or an init script)")
+        return
+    push_atomic(state.device, unit(state.root).encode(), PLACE)
+    state.device.must(f"systemctl daemon-reload && systemctl enable {UNIT}", "enabling the systemd unit")
+
+
+def tidy(state: Installation) -> None:
+    """Keep the current release and the previous one."""
+    state.device.must(script(_TIDY, state.root), "removing old releases", timeout_s=TRANSFER_S)
+
+
+INSTALL: tuple[Step[Installation], ...] = (
+    Step("check the device", check_device),
+    Step("make the state root", make_root),
+    Step("push the release", push_release),
+    Step("try the release", try_release),
+    Step("write the interpreter", push_interpreter),
+    Step("activate", activate),
+    Step("register at boot", register),
+    Step("remove old releases", tidy),
+)
+
+
+def uninstall(device: Device, root: str, purge: bool) -> bool:
+    """Stop it and remove the releases, with `purge` config and traces, too. False when nothing was there."""
+    device.need_root()
+    facts = facts_of(device)
+    root = safe_root(device, root or facts.state_root)
+    service = Service(device, root)
+    there = bool(service.release()) and device.ask(["test", "-d", f"{root}/current/."], root=True).rc == 0
+    if there:
+        service.stop()
+    if facts.has_systemd:
+        device.must(_REMOVE_UNIT, "removing the systemd unit")
+    device.must(script(_PURGE if purge else _REMOVE, root), f"removing {root}", timeout_s=TRANSFER_S)
+    return there
+
+
+def safe_root(device: Device, root: str) -> str:
+    """The state root if it is one that may be made and removed as a whole."""
+    if not _SAFE_ROOT.fullmatch(root) or ".." in root.split("/") or "." in root.split("/"):
+        raise device.error(Fault.LOCAL, f"state root {root!r}", hint="wanted /two/names at least, of letters and ._+-")
+    return root
+
+
+def unit(root: str) -> str:
+    """The systemd unit. SIGKILL for the steward alone: the killer is taken over, or ended by lmkctl stop."""
+    run = f"exec env PYTHONPATH=$(readlink -f {root}/current) $(cat {root}/interpreter) -m lmkd_py.daemon run"
+    return f"""[Unit]
+Description=lmkd_py, a low-memory killer
+Conflicts=systemd-oomd.service earlyoom.service
+
+[Service]
+ExecStartPre=-/bin/sh -c 'PYTHONPATH={root}/current $(cat {root}/interpreter) -m lmkd_py.host.ondevice settle {root}'
+ExecStart=/bin/sh -c '{run} "$@"' sh --root {root}
+KillMode=process
+KillSignal=SIGKILL
+Restart=always
+RestartSec=1
+OOMScoreAdjust=-1000
+MemoryMin=24M
+LimitMEMLOCK=infinity
+LimitNOFILE=65536
+
+[Install]
+WantedBy=multi-user.target
+"""

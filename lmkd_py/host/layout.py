@@ -1,0 +1,47 @@
+"""Where things lie on a device, below the state root (design.md section 10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths on the device."""
+
+    root: str
+
+    @property
+    def releases(self) -> str:
+        """One directory a release, named by its hash."""
+        return f"{self.root}/releases"
+
+    @property
+    def current(self) -> str:
+        """Link to the release in use."""
+        return f"{self.root}/current"
+
+    @property
+    def config(self) -> str:
+        """What the daemon reads."""
+        return f"{self.root}/config.bin"
+
+    @property
+    def staging(self) -> str:
+        """A state root of its own for `check`: a config on trial lies in it."""
+        return f"{self.root}/staging"
+
+    @property
+    def interpreter(self) -> str:
+        """File that holds the path of the Python to use."""
+        return f"{self.root}/interpreter"
+
+    @property
+    def traces(self) -> str:
+        """`<boot id>/NNNN.lmkt`."""
+        return f"{self.root}/traces"
+
+    @property
+    def log(self) -> str:
+        """What the daemon prints."""
+        return f"{self.root}/log"

@@ -1,0 +1,1 @@
+"""The part of lmkctl that runs on the device itself: see __main__."""

@@ -1,0 +1,66 @@
+"""The daemon on a device: where it is installed, and the verbs that the device carries out by itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .device import Device
+from .errors import Fault
+from .layout import Layout
+from .scripts import NEEDED, script
+
+VERB_S = 90.0
+
+# Runs the release's own tool with the Python that was chosen at installation: $1 the root, then verb and words.
+_TOOL = """r=$1; v=$2; shift 2
+c=$(readlink -f "$r/current") && [ -d "$c" ] || { echo "nothing is installed" >&2; exit 7; }
+p=$(cat "$r/interpreter" 2>/dev/null)
+cd / && PYTHONPATH=$c exec "${p:-python3}" -B -m lmkd_py.host.ondevice "$v" "$r" "$@" """
+NOT_INSTALLED = 7
+
+
+class Service:
+    """The daemon of one state root on one device."""
+
+    def __init__(self, device: Device, root: str) -> None:
+        self.device = device
+        self.layout = Layout(root)
+
+    def call(self, verb: str, *words: str, again: bool = False) -> dict[str, Any]:
+        """Carry out a verb of lmkd_py.host.ondevice; its answer. REFUSED with its words when it failed."""
+        command = script(_TOOL, self.layout.root, verb, *words)
+        result = self.device.run(command, root=True, timeout_s=VERB_S, again=again, limit=1 << 20)
+        if result.rc == NOT_INSTALLED:
+            raise self.device.error(Fault.REFUSED, "lmkd-py is not installed there", hint="lmkctl install")
+        if result.rc == NEEDED:
+            raise self.device.error(Fault.REFUSED, f"{verb}: {result.complaint[:500]}", command=command)
+        if result.rc != 0:
+            raise self.device.failed(result, verb, command)
+        try:
+            answer = json.loads(result.out)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self.device.error(Fault.PROTOCOL, f"{verb}: found {result.text[:80]!r}, wanted its answer")
+        return answer
+
+    def status(self) -> dict[str, Any]:
+        """How things stand; `running` is False when no steward answers."""
+        return self.call("status", again=True)
+
+    def release(self) -> str:
+        """Directory of the release in use; empty when nothing is installed."""
+        return self.device.ask(script('readlink -f "$1"', self.layout.current), root=True).text
+
+    def start(self, observe: bool) -> dict[str, Any]:
+        """Start it unless it runs; returns when it is armed."""
+        return self.call("start", self.release(), *(["observe"] if observe else []), again=True)
+
+    def stop(self) -> dict[str, Any]:
+        """End it, and a killer that was left alone."""
+        return self.call("stop", again=True)
+
+    def restart(self, observe: bool) -> dict[str, Any]:
+        """A new pair; the old killer is on guard until the new one is armed."""
+        return self.call("restart", self.release(), *(["observe"] if observe else []))
