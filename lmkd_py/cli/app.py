@@ -11,7 +11,9 @@ import typer
 
 from ..board.errors import SandboxError
 from ..core.config import ConfigError
-from . import config, demo, explain, replay, status
+from ..host.errors import DeviceError
+from . import collect, config, config_device, demo, devices, explain, install, options, replay, service
+from .devices_do import CODES
 from .output import CliError, safe
 
 app = typer.Typer(
@@ -24,7 +26,13 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("replay")(replay.replay)
 app.command("explain")(explain.explain)
-app.command("status")(status.status)
+app.callback()(options.options)
+for verb in (
+    devices.devices, devices.doctor, install.install, install.uninstall, service.start, service.stop, service.restart,
+    service.status, service.logs, service.shell, collect.collect,
+):  # fmt: skip
+    app.command(verb.__name__)(verb)
+config_device.register(config.app)
 app.add_typer(config.app, name="config")
 
 
@@ -36,6 +44,8 @@ def run(arguments: list[str] | None = None) -> int:
         return leave.code if isinstance(leave.code, int) else 1 if leave.code else 0
     except CliError as error:
         return _complain(str(error), error.code)
+    except DeviceError as error:
+        return _complain(str(error), CODES.get(error.fault, 1))
     except ConfigError as error:
         return _complain(str(error), 2)
     except SandboxError as error:

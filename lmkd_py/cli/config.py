@@ -17,7 +17,8 @@ app = typer.Typer(help="Show, check and encode configurations.", no_args_is_help
 File = Annotated[Path, typer.Argument(help="config.bin, or its text form")]
 
 
-def _load(path: Path) -> Config:
+def load(path: Path) -> Config:
+    """The config in a file, either form. CliError, ConfigError."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -28,13 +29,13 @@ def _load(path: Path) -> Config:
 @app.command()
 def show(file: File) -> None:
     """Print a configuration as text, every value, defaults included."""
-    console.print(config_text(_load(file)), end="")
+    console.print(config_text(load(file)), end="")
 
 
 @app.command("validate")
 def check(file: File) -> None:
     """Exit 0 if the daemon would take it, 2 with the first thing that is wrong if not."""
-    config = _load(file)
+    config = load(file)
     say(f"{file}: a good configuration, hash {config_hash(encode_config(config))[:12]}")
 
 
@@ -44,7 +45,7 @@ def encode(
     output: Annotated[Path, typer.Option("--output", "-o", help="where to write the bytes")] = Path("config.bin"),
 ) -> None:
     """Check a configuration and write config.bin, by rename: a running daemon never sees half of it."""
-    data = encode_config(_load(file))
+    data = encode_config(load(file))
     new = output.with_name(output.name + ".new")
     try:
         new.write_bytes(data)
