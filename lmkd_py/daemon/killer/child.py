@@ -46,6 +46,7 @@ from .strike import Striker
 from .victim import Awaited
 
 HEAP_RESERVE_BYTES = 512 << 10  # blocks above 512 bytes (ancillary data, long lists) churn in here
+POOL_RESERVE_BYTES, POOL_BLOCK_BYTES = 256 << 10, 448  # and smaller ones, Python's objects, in these
 LAYER_KILL_PATH, LAYER_RESIDENT = 1, 2
 
 
@@ -59,12 +60,12 @@ def killer_main(inherited: Inherited) -> None:
         code = _arm_and_run(shared, inherited)
     except PermissionError as error:
         code = EXIT_NO_PERMISSION
-        _say(shared, f"no permission: {error.filename or error.strerror}: {error}")
+        _say(shared, f"no permission: {_words(error)}; run as root")
     except FileNotFoundError as error:
         code = EXIT_DOMAIN_GONE
-        _say(shared, str(error))
+        _say(shared, _words(error))
     except OSError as error:
-        _say(shared, str(error))
+        _say(shared, _words(error))
     except BaseException as error:
         code = EXIT_BROKEN
         _say(shared, f"the killer broke: {type(error).__name__}: {error}")
@@ -76,6 +77,10 @@ def killer_main(inherited: Inherited) -> None:
                 shared.words[layout.STATE] = layout.FAILED
             os.write(NOTIFY_FD, b"\1\0\0\0\0\0\0\0")
         os._exit(code)
+
+
+def _words(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
 
 
 def _say(shared: Shared | None, text: str) -> None:
@@ -134,6 +139,7 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     frames.paint()
     rehearse(loop)
     layers = _spare_frames(frames.spare_bytes(), layers, notes)
+    pools = _touch_pools()
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -150,7 +156,9 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     shared.write_text("\n".join([f"domain {domain.describe()}", *lines]))
     words[layout.STATE] = layout.ARMED
     os.write(NOTIFY_FD, b"\1\0\0\0\0\0\0\0")
-    return loop.run()
+    code = loop.run()
+    del pools
+    return code
 
 
 def _without_triggers(shared: Shared, missing: str) -> int:
@@ -158,7 +166,7 @@ def _without_triggers(shared: Shared, missing: str) -> int:
     if os.strerror(EACCES) in missing or os.strerror(EPERM) in missing:
         shared.write_text(f"no permission: no trigger can be set up: {missing}; run as root")
         return EXIT_NO_PERMISSION
-    shared.write_text(f"no trigger can be set up: {missing}")
+    shared.write_text(f"no trigger can be set up: {missing or 'the configuration switches all of them off'}")
     return EXIT_KERNEL_LACKS
 
 
@@ -168,6 +176,13 @@ def _keep_heap() -> None:
     memory.mallopt(memory.M_MMAP_MAX, 0)
     memory.mallopt(memory.M_ARENA_MAX, 1)
     memory.pregrow_heap(HEAP_RESERVE_BYTES)
+
+
+def _touch_pools() -> tuple[bytes, bytes]:
+    # What is locked on fault still faults when it is first used. Touched pools are reused before untouched ones; the
+    # two blocks, kept for good, keep the pools from being unmapped.
+    blocks = [bytes(POOL_BLOCK_BYTES) for _ in range(POOL_RESERVE_BYTES // POOL_BLOCK_BYTES)]
+    return blocks[0], blocks[-1]
 
 
 def _meter_settings(monitor: MonitorConfig) -> str:
