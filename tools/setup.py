@@ -34,12 +34,13 @@ class Need(NamedTuple):
 
 
 C_COMPILER = Program("gcc", ("gcc", "libc6-dev"), "the C loop that the bench compares with")
+ADB = Program("adb", ("adb",), "the proof that real adb can talk to the virtual device")
 
 NEEDS = {
     "demo": Need("host"),
-    "test": Need("host,test", (C_COMPILER,)),
+    "test": Need("host,test", (C_COMPILER, ADB)),
     # earlyoom and nohang are not here: the bench unpacks them, since installing would start them on this machine.
-    "bench": Need("host,test", (C_COMPILER,)),
+    "bench": Need("host,test", (C_COMPILER, ADB)),
 }
 
 ROOT = Path(__file__).resolve().parent.parent

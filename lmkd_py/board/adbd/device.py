@@ -14,16 +14,16 @@ from .auth import ALWAYS, KeyStore
 from .child import Child, start
 from .faults import Faults
 from .files import Files
-from .linux import PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, prctl, set_fs_ids
+from .linux import CAP_SETGID, CAP_SETUID, keep_capabilities, only_capabilities, set_fs_ids
 from .packet import LEGACY_PAYLOAD, MAX_PAYLOAD, VERSION, VERSION_CHECKSUM
 from .space import Space, make_space
+from .sweeper import Sweeper, kill_members
 from .tools import PROPERTIES, SEARCH_PATH, SHELL_UID
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint
 
 _NOTES = 500
-_CAPABILITIES = ((7, "setuid"), (6, "setgid"))  # what su is made of
 
 
 class Personality(NamedTuple):
@@ -64,7 +64,9 @@ class Device:
     ) -> None:
         if root_kind not in ROOT_KINDS:
             raise ValueError(f"root kind {root_kind!r}, wanted one of {', '.join(ROOT_KINDS)}")
-        self.root = os.path.abspath(root)
+        self.root = os.path.realpath(root)
+        if self.root == "/" and not bare:
+            raise ValueError("root /: wanted a directory of the device's own, or bare inside a guest")
         self.name = name
         self.bare = bare
         self.auth_mode = auth_mode
@@ -76,6 +78,7 @@ class Device:
         self.is_root = root_kind == "adbd"
         self.pen = pen  # a cgroup.procs file every program of the device is written to
         self.endpoint: Optional[Endpoint] = None
+        self.sweeper: Optional[Sweeper] = None
         self.notes: deque[str] = deque(maxlen=_NOTES)
         self.boots = 0
         self._data_bytes, self._read_only = data_bytes, read_only
@@ -108,6 +111,8 @@ class Device:
                 os.makedirs(self.root, exist_ok=True)
                 self._space = make_space(self.root, self._data_bytes, self._read_only)
                 self._files = Files(self._space.root_fd)
+                if self.sweeper is not None:
+                    self.sweeper.watch(self._space.inode, self._space.mount_fd)
             self.boots += 1
             self._write_properties()
         return self._files
@@ -193,7 +198,9 @@ class Device:
     def power_off(self) -> None:
         """End every program of the device at once and let its namespace go; the next use boots it."""
         if self._space is not None:
-            _kill_all(self._space)
+            kill_members(self._space.inode)
+            if self.sweeper is not None:
+                self.sweeper.forget(self._space.inode)
             self._space.close()
         else:
             for child in self._children:
@@ -215,32 +222,10 @@ class Device:
 
 
 def _keep_su() -> None:
-    # The shell is uid 2000 and can become root by su alone: two capabilities survive exec.
-    prctl(28, 1 << 4 | 1 << 2)  # PR_SET_SECUREBITS: KEEP_CAPS, NO_SETUID_FIXUP would be too much
+    # The shell is uid 2000 and can become root by su alone: two capabilities survive setresuid and exec.
+    keep_capabilities()
     os.setresuid(SHELL_UID, SHELL_UID, SHELL_UID)
-    for number, _ in _CAPABILITIES:
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)
-
-
-def _kill_all(space: Space) -> None:
-    # Twice empty-handed would be needed against a fork bomb; a few rounds do for what we start ourselves.
-    for _ in range(50):
-        members = space.members()
-        if not members:
-            return
-        for pid in members:
-            try:
-                pidfd = os.pidfd_open(pid)
-            except OSError:
-                continue
-            try:
-                if os.stat(f"/proc/{pid}/ns/mnt").st_ino == space.inode:
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)  # type: ignore[attr-defined,unused-ignore]
-            except OSError:
-                pass
-            finally:
-                os.close(pidfd)
-        time.sleep(0.005)
+    only_capabilities((CAP_SETGID, CAP_SETUID))
 
 
 def _defaults(name: str) -> dict[str, str]:

@@ -13,7 +13,9 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT = 0x1, 0x2, 0x4, 0x20
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
-PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
+PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 47, 2
+CAP_SETGID, CAP_SETUID = 6, 7
+CAPABILITY_VERSION_3 = 0x20080522
 RESOLVE_NO_MAGICLINKS, RESOLVE_IN_ROOT = 0x02, 0x10
 # The two calls glibc has no wrapper for everywhere. openat2 came after the numbers were made the same on all machines.
 NR_OPENAT2 = 437
@@ -70,6 +72,20 @@ def set_fs_ids(uid: int, gid: int) -> None:
     """Let this thread's file accesses count as this user's; back to its own with its own ids."""
     _libc.setfsgid(gid)
     _libc.setfsuid(uid)
+
+
+def keep_capabilities() -> None:
+    """Let the permitted ones survive the next change of user."""
+    prctl(PR_SET_KEEPCAPS, 1)
+
+
+def only_capabilities(numbers: tuple[int, ...]) -> None:
+    """Have these and no others, over exec too, although not root."""
+    mask = sum(1 << number for number in numbers)
+    header = struct.pack("Ii", CAPABILITY_VERSION_3, 0)
+    _checked(_libc.capset(header, struct.pack("6I", mask, mask, mask, 0, 0, 0)), "capset")
+    for number in numbers:
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)
 
 
 def open_in_root(root_fd: int, path: bytes, flags: int, mode: int = 0) -> int:

@@ -15,6 +15,7 @@ from .endpoint import MIN_PORT, Endpoint
 from .faults import Faults
 from .hostile import KINDS
 from .space import SpaceError
+from .sweeper import Sweeper
 
 _NUMBERS = {"int": int, "float": float, "str": str}
 
@@ -35,6 +36,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--data-bytes", type=int, default=0, help="/data is this small and in memory")
     parser.add_argument("--mount-read-only", default="", metavar="PATH", help="a read-only mount of the device")
     parser.add_argument("--pen", default="", help="cgroup.procs file for every program of the device")
+    parser.add_argument("--end-with-stdin", action="store_true", help="stop when stdin closes: when the starter dies")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what clients open")
     for field in fields(Faults):
         option = "--" + field.name.replace("_", "-")
@@ -80,13 +82,15 @@ def devices_of(options: argparse.Namespace) -> list[Device]:
     return made
 
 
-async def serve(options: argparse.Namespace) -> None:
+async def serve(options: argparse.Namespace, sweeper: Sweeper) -> None:
     """Start, say `listening HOST:PORT` for each, and serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     endpoints = [Endpoint(device) for device in devices_of(options)]
+    for endpoint in endpoints:
+        endpoint.device.sweeper = sweeper
     try:
         for place, endpoint in enumerate(endpoints):
             if options.count == 1:
@@ -95,6 +99,8 @@ async def serve(options: argparse.Namespace) -> None:
             if options.verbose:
                 endpoint.device.note = lambda text: print(text, file=sys.stderr, flush=True)  # type: ignore[method-assign]
             print(f"listening {endpoint.address}", flush=True)
+        if options.end_with_stdin:
+            loop.add_reader(sys.stdin.fileno(), stop.set)
         await stop.wait()
     finally:
         await asyncio.gather(*(endpoint.stop() for endpoint in endpoints))
@@ -103,7 +109,10 @@ async def serve(options: argparse.Namespace) -> None:
 def main() -> None:
     """Run the program; exits with 1 and one line when a device cannot be made."""
     options = parse(sys.argv[1:])
+    sweeper = Sweeper()
     try:
-        asyncio.run(serve(options))
+        asyncio.run(serve(options, sweeper))
     except (SpaceError, OSError, ValueError) as error:
         sys.exit(f"adbd: {error}")
+    finally:
+        sweeper.close()

@@ -41,18 +41,6 @@ class Space:
         os.chroot(".")
         os.chdir("/")
 
-    def members(self) -> list[int]:
-        """Every process of this machine that lives in it."""
-        found = []
-        for name in os.listdir("/proc"):
-            if name.isdigit():
-                try:
-                    if os.stat(f"/proc/{name}/ns/mnt").st_ino == self.inode:
-                        found.append(int(name))
-                except OSError:
-                    continue
-        return found
-
     def close(self) -> None:
         """Let go of it."""
         for fd in (self.root_fd, self.mount_fd, self.user_fd):

@@ -1,0 +1,103 @@
+"""Ends the programs of devices whose endpoint has died without doing it itself, SIGKILL included.
+
+A small process forked before anything else. It holds an fd of each device's mount namespace, so that no other can
+get its number, and waits for its socket to close.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from typing import NoReturn
+
+_ROUNDS = 100
+_PAUSE_S = 0.005
+
+
+def members(inode: int) -> list[int]:
+    """Every process of this machine in the mount namespace with this inode."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if os.stat(f"/proc/{name}/ns/mnt").st_ino == inode:
+                    found.append(int(name))
+            except OSError:
+                continue
+    return found
+
+
+def kill_members(inode: int) -> None:
+    """SIGKILL all of them, and wait until none is left; gives up after a second on what cannot die."""
+    for _ in range(_ROUNDS):
+        pids = members(inode)
+        if not pids:
+            return
+        for pid in pids:
+            try:
+                pidfd = os.pidfd_open(pid)
+            except OSError:
+                continue
+            try:
+                # Looked at again now that the pid cannot become somebody else's.
+                if os.stat(f"/proc/{pid}/ns/mnt").st_ino == inode:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            except OSError:
+                pass
+            finally:
+                os.close(pidfd)
+        time.sleep(_PAUSE_S)
+
+
+class Sweeper:
+    """Make it while the process is small; end it with close() after all devices are off."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                self._socket.close()
+                _sweep(theirs)
+            finally:
+                os._exit(0)
+        theirs.close()
+
+    def watch(self, inode: int, fd: int) -> None:
+        """This namespace is in use."""
+        socket.send_fds(self._socket, [b"+%d" % inode], [fd])
+
+    def forget(self, inode: int) -> None:
+        """It has been emptied."""
+        self._socket.send(b"-%d" % inode)
+
+    def close(self) -> None:
+        """Nothing is left to watch."""
+        self._socket.close()
+        os.waitpid(self.pid, 0)
+
+
+def _sweep(control: socket.socket) -> NoReturn:
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    # Whatever else was open: a socket or pipe of our maker would not close with him.
+    keep = control.fileno()
+    os.closerange(0, keep)
+    os.closerange(keep + 1, 1 << 16)
+    held: dict[int, int] = {}
+    while True:
+        message, fds, _, _ = socket.recv_fds(control, 64, 1)
+        if not message:
+            break
+        inode = int(message[1:])
+        if message[:1] == b"+":
+            held[inode] = fds[0]
+        elif inode in held:
+            os.close(held.pop(inode))
+    for inode in held:
+        kill_members(inode)
+    os._exit(0)

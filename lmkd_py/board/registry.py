@@ -1,0 +1,209 @@
+"""The boards that were brought up on this machine by this user: one record each, kept by the board itself.
+
+A record is DIRECTORY/NAME.json; it is believed only while its process lives (pid and start time). What a killed
+board leaves behind is removed by whoever looks next; its processes and cgroups are its guardian's matter.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from .errors import SandboxError
+from .launch import PACKAGE_ROOT
+from .virtual_device import wait_answers
+
+KINDS = ("sandbox", "plain")  # a memory cgroup with applications behind the endpoint; the endpoint alone
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One board that is up. `root` is the device's tree, `log` what it said."""
+
+    name: str
+    kind: str
+    address: str
+    pid: int
+    start_ticks: int
+    root: str
+    log: str
+
+
+def default_directory() -> str:
+    """Where the records of this user lie: on a disk, since the devices' trees lie beside them."""
+    chosen = os.environ.get("LMKD_BOARDS")
+    if chosen:
+        return os.path.abspath(chosen)
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(cache, "lmkd_py", "boards")
+
+
+def start_ticks(pid: int) -> int:
+    """When a process started, in clock ticks since boot; 0 if there is none, or only its zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def check_name(name: str) -> str:
+    """The name if it can be one: letters, digits, `.`, `_`, `-`, at most 48. SandboxError otherwise."""
+    if not _NAME.fullmatch(name):
+        raise SandboxError(f"board name {name!r}; wanted at most 48 of letters, digits, '.', '_', '-'")
+    return name
+
+
+class Registry:
+    """The boards recorded in one directory."""
+
+    def __init__(self, directory: str = "") -> None:
+        self.directory = directory or default_directory()
+
+    def path(self, name: str, suffix: str) -> str:
+        """A file of this board beside its record."""
+        return os.path.join(self.directory, check_name(name) + suffix)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        fd = os.open(os.path.join(self.directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def boards(self) -> list[Board]:
+        """Boards that are up, by name. Removes the remains of those that are not."""
+        if not os.path.isdir(self.directory):
+            return []
+        with self._locked():
+            return self._alive()
+
+    def _alive(self) -> list[Board]:
+        found = []
+        for file in sorted(os.listdir(self.directory)):
+            name, suffix = os.path.splitext(file)
+            if suffix == ".json" and _NAME.fullmatch(name):
+                board = self._read(name)
+                if board is not None:
+                    found.append(board)
+                else:
+                    self.remove(name)
+        return found
+
+    def _read(self, name: str) -> Board | None:
+        try:
+            with open(self.path(name, ".json")) as file:
+                board = Board(**json.load(file))
+        except (OSError, ValueError, TypeError):
+            return None
+        return board if start_ticks(board.pid) == board.start_ticks != 0 else None
+
+    def write(self, board: Board) -> None:
+        """Record a board; the board itself does this once it answers."""
+        path = self.path(board.name, ".json")
+        with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(asdict(board), file)
+        os.replace(path + ".new", path)
+
+    def remove(self, name: str) -> None:
+        """Remove the record and the device's tree; the log stays."""
+        shutil.rmtree(self.path(name, ".root"), ignore_errors=True)
+        try:
+            os.unlink(self.path(name, ".json"))
+        except FileNotFoundError:
+            pass
+
+    def up(
+        self, kind: str, name: str = "", port: int = 0, options: tuple[str, ...] = (), patience_s: float = 90.0
+    ) -> Board:
+        """Start a board in the background and return once it answers. SandboxError if it does not.
+
+        options: words for the endpoint's command line. Should this process die before it returns, so does the board.
+        """
+        if kind not in KINDS:
+            raise SandboxError(f"board kind {kind!r}; wanted one of {', '.join(KINDS)}")
+        with self._locked():
+            boards = self._alive()
+            taken = {board.name for board in boards}
+            name = check_name(name or next(f"{kind}{n}" for n in range(1, 1000) if f"{kind}{n}" not in taken))
+            for board in boards:
+                if board.name == name:
+                    raise SandboxError(f"board {name} is up already, at {board.address}; take another name")
+            return self._start(kind, name, port, options, patience_s)
+
+    def _start(self, kind: str, name: str, port: int, options: tuple[str, ...], patience_s: float) -> Board:
+        self.remove(name)
+        log = self.path(name, ".log")
+        words = [sys.executable, "-m", "lmkd_py.board.background", self.directory, kind, name, str(port), *options]
+        with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            # cwd: where the package is found, whoever calls; stdin: closes when we die, and the board with it.
+            process = subprocess.Popen(
+                words,
+                cwd=PACKAGE_ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=out,
+                start_new_session=True,
+            )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process.stdin, process.stdout:
+            ready = select.select([process.stdout], [], [], patience_s)[0]
+            said = process.stdout.readline().decode().strip() if ready else ""
+            board = self._read(name) if said == "up" else None
+            if board is None:
+                process.terminate()
+                process.wait(30)
+                with open(log, errors="backslashreplace") as file:
+                    lines = file.read(4000).strip().splitlines()
+                raise SandboxError(
+                    f"board {name} did not come up: {lines[-1] if lines else f'no answer in {patience_s:g} s'}"
+                )
+            wait_answers(board.address, patience_s)
+            process.stdin.write(b"stay\n")
+            process.stdin.flush()
+        return board
+
+    def down(self, name: str, patience_s: float = 60.0) -> Board:
+        """End a board and wait until all of it is gone. SandboxError if there is none of this name."""
+        board = next((board for board in self.boards() if board.name == name), None)
+        if board is None:
+            raise SandboxError(f"no board {name!r} is up; wanted one of: {', '.join(self.names()) or 'none is'}")
+        try:
+            pidfd = os.pidfd_open(board.pid)
+        except ProcessLookupError:
+            self.remove(name)
+            return board
+        try:
+            if start_ticks(board.pid) == board.start_ticks:
+                signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+                if not select.select([pidfd], [], [], patience_s)[0]:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                    raise SandboxError(f"board {name} did not end within {patience_s:g} s and was killed: {board.log}")
+        finally:
+            os.close(pidfd)
+        self.remove(name)
+        return board
+
+    def down_all(self) -> tuple[Board, ...]:
+        """End them all."""
+        return tuple(self.down(name) for name in self.names())
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the boards that are up."""
+        return tuple(board.name for board in self.boards())

@@ -1,0 +1,142 @@
+"""A virtual device: the ADB endpoint as a program, and behind it a sandbox whose domain the daemon in it guards.
+
+    with Sandbox(256) as board, VirtualDevice(root, board) as device:
+        ...connect to device.address, install, push, start...
+
+Every program of the device joins the board's pen, so that the board's guardian finds it, however it detached itself.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from types import TracebackType
+
+from .adbd.packet import CNXN, HEADER, VERSION, Message, encode
+from .apps import App
+from .errors import SandboxError
+from .launch import bare_program
+from .sandbox import Sandbox
+
+STATE_ROOT = "/data/adb/lmkd_py"  # the daemon's, as the device sees it
+
+
+class VirtualDevice:
+    """One endpoint process on directory `root`; `options` are words of its command line (faults, --auth, ...)."""
+
+    def __init__(
+        self,
+        root: str,
+        board: Sandbox | None = None,
+        *,
+        port: int = 0,
+        name: str = "virtual",
+        options: Sequence[str] = (),
+        up_within_s: float = 30.0,
+    ) -> None:
+        self.root, self.board, self.name = os.path.abspath(root), board, name
+        words = ["--root", self.root, "--port", str(port), "--name", name, "--end-with-stdin", *options]
+        if board is not None:
+            words += ["--pen", os.path.join(board.place.daemon, "cgroup.procs"), *_properties(board)]
+        self.process = subprocess.Popen(
+            bare_program("lmkd_py.board.adbd.program", *words),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.pidfd = os.pidfd_open(self.process.pid)
+        if board is not None:
+            board.adopt(self.pidfd)
+        try:
+            self.address = self._wait_listening(up_within_s)
+            wait_answers(self.address, up_within_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait_listening(self, patience_s: float) -> str:
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        if not select.select([self.process.stdout], [], [], patience_s)[0]:
+            raise SandboxError(f"the device {self.name} did not listen within {patience_s:g} s")
+        line = self.process.stdout.readline().decode()
+        if not line.startswith("listening "):
+            self.process.wait(patience_s)
+            said = self.process.stderr.read(2000).decode(errors="backslashreplace").strip()
+            raise SandboxError(f"the device {self.name} did not come up: {said or 'it said nothing'}")
+        return line.split()[1]
+
+    def is_alive(self) -> bool:
+        """False once the endpoint has died."""
+        return not select.select([self.pidfd], [], [], 0)[0]
+
+    def state_root(self) -> str:
+        """The daemon's state root, seen from out here."""
+        return self.root + STATE_ROOT
+
+    def register(self, apps: list[App] | None = None) -> None:
+        """Tell the device's daemon of the board's applications, as ActivityManager would (default: all that live)."""
+        if self.board is None:
+            raise SandboxError("a device without a board has no applications to register; wanted kind sandbox")
+        os.makedirs(self.state_root(), mode=0o700, exist_ok=True)
+        self.board.write_procs(self.state_root(), apps)
+
+    def power_cut(self) -> None:
+        """The endpoint dies at once, and all its programs with it."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self, patience_s: float = 30.0) -> None:
+        """End the device and everything that runs on it."""
+        if self.pidfd < 0:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        os.close(self.pidfd)
+        self.pidfd = -1
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def __enter__(self) -> VirtualDevice:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _properties(board: Sandbox) -> list[str]:
+    # What a host tool needs to know to have the daemon guard the board's domain and not this whole machine.
+    config = board.monitor_config()
+    found = {
+        "ro.lmkd_py.domain_kind": str(int(config.domain_kind)),
+        "ro.lmkd_py.domain_path": config.domain_path,
+        "ro.lmkd_py.domain_psi_path": config.domain_psi_path,
+    }
+    return [word for key, value in found.items() for word in ("--prop", f"{key}={value}")]
+
+
+def wait_answers(address: str, timeout_s: float) -> None:
+    """Say CNXN and wait for any whole answer. SandboxError if there is none."""
+    host, _, port = address.rpartition(":")
+    hello = encode(Message(CNXN, VERSION, 1 << 20, b"host::\0"), check=True)
+    try:
+        with socket.create_connection((host, int(port)), timeout_s) as client:
+            client.sendall(hello)
+            got = client.recv(HEADER.size, socket.MSG_WAITALL)
+    except OSError as error:
+        raise SandboxError(f"nobody answers on {address}: {error}") from error
+    if len(got) < HEADER.size:
+        raise SandboxError(f"{address} hung up without an answer; wanted ADB's CNXN or AUTH")
