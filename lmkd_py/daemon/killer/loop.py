@@ -79,6 +79,13 @@ class Loop:
                 return EXIT_DOMAIN_GONE
         return EXIT_STOPPED
 
+    def rehearse(self) -> None:
+        """One evaluation of the dry run, as deep in calls as an armed one; the loop and the ring stay as new."""
+        self._evaluate(monotonic_ns(), EVENT, MEDIUM, ABSENT)
+        self.poll = polling.IDLE
+        self.polls.clear(VICTIM_SLOT)
+        self.evaluator.ring.rewind()
+
     def _handle(self, ready: int, woke_ns: int) -> None:
         now_ms = woke_ns // 1_000_000
         if polling.poll_due(self.poll, now_ms):

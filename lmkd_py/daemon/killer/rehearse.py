@@ -1,7 +1,7 @@
 """The dry run: every rule, every victim branch and every syscall of the kill path once, before memory is locked.
 
 What has run once has its code, its objects and its kernel buffers in place. Signals are 0, the target is the killer
-itself, records are filled but not published, and the evaluator starts afresh afterwards.
+itself, nobody reads the records, and loop and evaluator start afresh afterwards.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ from ...core.config import PolicyConfig
 from ...core.decide import conclude, judge
 from ...core.snapshot import NO_OUTCOME, Candidate, Outcome, Snapshot
 from ...core.state import INITIAL, PolicyState
-from ...core.vocabulary import ABSENT, Level, WakeupKind
+from ...core.vocabulary import ABSENT, Compat, Level, WakeupKind
 from ...kernel.process import read_adj, read_rss_pages
 from ...kernel.syscalls import pidfd_open, pidfd_send_signal, process_mrelease
 from ...wire.record import NO_AFTERMATH, Record, Timings
+from ..shared import KILLS
 from .evaluate import Evaluator
+from .loop import Loop
 
+AOSP = int(Compat.AOSP)
 ROUNDS = 50  # enough for CPython's inline caches and for every buffer to reach its size
 
 
-def rehearse(evaluator: Evaluator) -> None:
-    """Run everything ROUNDS times; the evaluator's state is as new afterwards."""
+def rehearse(loop: Loop) -> None:
+    """Run everything ROUNDS times; the state of loop and evaluator is as new afterwards."""
+    evaluator = loop.evaluator
     pidfd = pidfd_open(os.getpid())
     fds = [os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("statm", "oom_score_adj")]
     scratch = bytearray(64)
@@ -34,11 +38,62 @@ def rehearse(evaluator: Evaluator) -> None:
             for bent in _shortages(snapshot):
                 _decide(evaluator, bent)
             _strike_self(evaluator, pidfd, fds, scratch)
+        _evaluate(loop, pidfd, fds)
     finally:
         for fd in (pidfd, *fds):
             os.close(fd)
     evaluator.state = INITIAL
     evaluator.outcome = NO_OUTCOME
+
+
+class _Stage:
+    """Stands in for the domain: the real reads, then the shortage that is rehearsed."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.domain = evaluator.domain
+        self.shortage: Snapshot = _sample(evaluator)
+
+    def sample(
+        self, now_ms: int, kind: int, level: int, outcome: Outcome, victim_alive: int, want_watermarks: int
+    ) -> Snapshot:
+        self.domain.sample(now_ms, kind, level, outcome, victim_alive, want_watermarks)
+        return self.shortage
+
+
+def _evaluate(loop: Loop, pidfd: int, fds: list[int]) -> None:
+    """Whole evaluations from the loop down, as deep in calls as the armed ones: strikes at ourselves, with signal 0."""
+    evaluator = loop.evaluator
+    domain, striker, policy = evaluator.domain, evaluator.striker, evaluator.inbox.policy
+    never, signal = striker.never, striker.signal
+    stage = _Stage(evaluator)
+    evaluator.domain = stage  # type: ignore[assignment]
+    striker.signal = 0
+    try:
+        for shortage in _shortages(stage.shortage):
+            stage.shortage = shortage
+            for config in (policy, PolicyConfig(kill_heaviest_task=1), PolicyConfig(compat=AOSP)):
+                evaluator.inbox.policy = config
+                for striker.never in ((), never):
+                    for sized in (0, 1):
+                        _evaluate_once(loop, pidfd, fds, sized)
+    finally:
+        evaluator.domain, evaluator.inbox.policy = domain, policy
+        striker.never, striker.signal = never, signal
+
+
+def _evaluate_once(loop: Loop, pidfd: int, fds: list[int], sized: int) -> None:
+    evaluator, roster = loop.evaluator, loop.evaluator.roster
+    evaluator.state = INITIAL._replace(started=1)
+    for row, adj in ((0, 900), (1, 100)):
+        roster.add(row, (os.getpid(), 0, adj, 1, 1, 1), os.dup(pidfd))
+        if sized:
+            roster.size(row, os.dup(fds[0]), os.dup(fds[1]))
+    loop.rehearse()
+    roster.drop(0)
+    roster.drop(1)
+    roster.looked_at = 0
+    evaluator.kills = loop.words[KILLS] = 0
+    evaluator.awaited.forget()
 
 
 def _sample(evaluator: Evaluator) -> Snapshot:

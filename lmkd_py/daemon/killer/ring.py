@@ -30,6 +30,11 @@ class Ring:
         """Fill the next slot without publishing it (the dry run)."""
         pack_record_into(self.shared.map, RING_OFFSET + (self.head % self.shared.ring_slots) * RECORD_SIZE, record)
 
+    def rewind(self) -> None:
+        """Nothing was ever written (after the dry run, before anybody reads)."""
+        self.head = 0
+        self.shared.words[RING_HEAD] = 0
+
     def backlog(self) -> int:
         """Records the steward has not taken yet."""
         return (self.head - self.shared.words[RING_TAIL]) & WORD_MASK

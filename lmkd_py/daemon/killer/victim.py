@@ -38,6 +38,13 @@ class Awaited:
         """Its pidfd said so."""
         self._settle(now_ns)
 
+    def forget(self) -> None:
+        """Nobody was ever struck (after the dry run)."""
+        self.pid = 0
+        self.pidfd = -1
+        self.shared.words[AWAITED_PID] = 0
+        self._after = NO_AFTERMATH
+
     def aftermath(self) -> Aftermath:
         """Of the last victim that is no longer awaited; told once."""
         after, self._after = self._after, NO_AFTERMATH
