@@ -6,6 +6,7 @@ Needs tracefs (mounted by us when it is not, as root) and leave to use perf_even
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 from typing import NamedTuple, TypeVar
@@ -16,6 +17,10 @@ _TRACEFS_PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _PERF_TYPE_SOFTWARE, _PERF_TYPE_TRACEPOINT = 1, 2
 _PERF_COUNT_SW_PAGE_FAULTS = 2
 _ATTR_SIZE = 112  # PERF_ATTR_SIZE_VER5 (Linux 4.1)
+
+# An interrupt that hits the thread allocates on its own account and never waits: common_flags says hard or soft irq.
+_NOT_IN_INTERRUPT = b"!(common_flags & 24)\0"
+_PERF_EVENT_IOC_SET_FILTER = 0x40000006 | struct.calcsize("P") << 16 | ord("$") << 8
 
 PAGE_FAULT = "exceptions:page_fault_user"
 Counter = TypeVar("Counter", bound="EventCounter")
@@ -49,11 +54,16 @@ def _open_counter(event: str, tid: int) -> int:
         # Only x86 has that tracepoint; the software event counts user and kernel faults of the thread everywhere.
         kind, config = _PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_PAGE_FAULTS
     attr = struct.pack("=IIQ", kind, _ATTR_SIZE, config).ljust(_ATTR_SIZE, b"\0")
-    return perf_event_open(attr, tid, -1)
+    fd = perf_event_open(attr, tid, -1)
+    if kind == _PERF_TYPE_TRACEPOINT:
+        fcntl.ioctl(fd, _PERF_EVENT_IOC_SET_FILTER, _NOT_IN_INTERRUPT)
+    return fd
 
 
 class EventCounter:
     """Counts named tracepoints between entering and leaving, on the calling thread or on thread `tid` of anybody.
+
+    What interrupts do while they borrow the thread is left out.
 
     `counts` holds the result in the order of `events`; read() gives the counts so far. OSError where perf or a
     tracepoint is missing.
