@@ -93,3 +93,62 @@ def test_the_dead_are_buried(tmp_path: Path) -> None:
     assert found.bury() == 1
     assert found.registry.processes == {}
     found.close()
+
+
+def test_a_death_is_not_taken_for_that_of_whoever_has_the_descriptor_number_now(tmp_path: Path, child: int) -> None:
+    former = os.fork()
+    if former == 0:
+        while True:
+            signal.pause()
+    found = discovery_of(tmp_path, Members([]))
+    first = found.register(former, 0, 900)
+    assert first is not None
+    of_the_killer = os.dup(first.pidfd)  # an epoll set forgets a descriptor only when its last duplicate is closed
+    found.remove(former)
+    second = found.register(child, 0, 900)
+    assert second is not None
+    assert second.pidfd == first.pidfd
+    os.kill(former, signal.SIGKILL)
+    os.waitpid(former, 0)
+    assert found.bury() == 0
+    assert list(found.registry.processes) == [child]
+    os.close(of_the_killer)
+    found.close()
+
+
+def test_whoever_got_the_pid_of_a_dead_candidate_is_watched_in_its_turn(tmp_path: Path) -> None:
+    pids = []
+    found = discovery_of(tmp_path, Members([]))
+    for _ in range(2):
+        if pids:
+            try:
+                Path("/proc/sys/kernel/ns_last_pid").write_text(str(pids[0] - 1))
+            except OSError:
+                pytest.skip("may not choose a pid here")
+        pid = os.fork()
+        if pid == 0:
+            while True:
+                signal.pause()
+        pids.append(pid)
+        assert found.register(pid, 0, 900) is not None
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        if len(pids) == 1:
+            continue  # not buried: the second is registered over it
+    if pids[0] != pids[1]:
+        pytest.skip("somebody else took the pid")
+    assert found.bury() == 1
+    assert found.registry.processes == {}
+    found.close()
+
+
+def test_a_process_that_left_the_domain_is_dropped_by_the_next_scan(tmp_path: Path, child: int) -> None:
+    found = discovery_of(tmp_path, Members([child], [child], []))
+    found.scan()
+    assert list(found.registry.processes) == [child]
+    found.scan()
+    assert found.registry.processes == {}
+    found.register(child, 0, 900).registered = True  # type: ignore[union-attr]
+    found.scan()
+    assert list(found.registry.processes) == [child], "whoever is registered by name stays, member or not"
+    found.close()

@@ -1,13 +1,12 @@
 """Where candidates come from: the registration file and a scan of the domain's members by oom_score_adj.
 
 A scan costs one read a member, so it runs at start, when pressure begins and when asked, never by a timer: an idle
-board is left alone. Deaths are seen by pidfd, in an epoll set of the steward's own.
+board is left alone. Deaths are seen by pidfd.
 """
 
 from __future__ import annotations
 
 import os
-import select
 
 from ...kernel.domain import Domain
 from ...kernel.syscalls import (
@@ -32,16 +31,14 @@ class Discovery:
         self.domain = domain
         self.scanning = scan
         self.scan_min_adj = scan_min_adj
-        self.deaths = select.epoll()
         self.fd = inotify_init1()
         inotify_add_watch(self.fd, root, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE)
         self.complaints: list[str] = []
         self.fresh: list[Process] = []  # registered since somebody last looked; their names belong into the trace
-        self._pid_of: dict[int, int] = {}
 
     def close(self) -> None:
         """Close what is watched."""
-        self.deaths.close()
+        self.registry.deaths.close()
         os.close(self.fd)
 
     def file_changed(self) -> bool:
@@ -75,10 +72,14 @@ class Discovery:
         """Look at every member of the domain once."""
         if not self.scanning:
             return
+        members = self.domain.members()
+        self._forget_strangers(set(members))
+        ranked = [(-adj, pid) for pid in members for adj in (_oom_score_adj(pid),) if adj is not None]
+        ranked.sort(key=_first)  # where there is no room for all, the most expendable get it
         new = []
-        for pid in self.domain.members():
-            adj = _oom_score_adj(pid)
-            if adj is None or pid in self.registry.never:
+        for less, pid in ranked:
+            adj = -less
+            if pid in self.registry.never:
                 continue
             known = self.registry.processes.get(pid)
             if known is not None and known.registered:
@@ -91,36 +92,40 @@ class Discovery:
                 new.append(pid)
         if new:
             # A member's pid may have been recycled outside the domain before it was identified.
-            members = set(self.domain.members())
-            for pid in new:
-                if pid not in members:
-                    self.remove(pid)
+            self._forget_strangers(set(self.domain.members()))
+
+    def _forget_strangers(self, members: set[int]) -> None:
+        """What a scan found and is no member any more: it has left, or the domain is another since."""
+        for pid in [pid for pid, each in self.registry.processes.items() if not each.registered and pid not in members]:
+            self.remove(pid)
 
     def register(self, pid: int, uid: int, adj: int, refresh: bool = True) -> Process | None:
         """Register and watch; a refusal becomes a complaint."""
-        new = pid not in self.registry.processes
+        known = self.registry.processes.get(pid)
         try:
             process = self.registry.register(pid, uid, adj, refresh=refresh)
         except Refused as refusal:
             if not str(refusal).endswith(("has ended", "No such process", "is a kernel thread")):
                 self.complaints.append(str(refusal))
             return None
-        if process is not None and new:
-            self._pid_of[process.pidfd] = pid
+        if process is not None and process is not known:
             self.fresh.append(process)
-            self.deaths.register(process.pidfd, select.EPOLLIN | select.EPOLLONESHOT)
         return process
 
     def remove(self, pid: int) -> None:
-        """Forget a process; closing its pidfd takes it out of the epoll set."""
+        """Forget a process."""
         self.registry.remove(pid)
 
     def bury(self) -> int:
         """Forget all whose pidfd says that they have died; how many that were."""
-        dead = [self._pid_of[fd] for fd, _ in self.deaths.poll(0)]
+        dead = self.registry.dead()
         for pid in dead:
             self.remove(pid)
         return len(dead)
+
+
+def _first(pair: tuple[int, int]) -> int:
+    return pair[0]
 
 
 def _oom_score_adj(pid: int) -> int | None:

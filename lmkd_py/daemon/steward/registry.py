@@ -7,12 +7,15 @@ a negative oom_score_adj are never candidates.
 from __future__ import annotations
 
 import os
+import select
 
 from ...core.vocabulary import ABSENT, ADJ_MAX, ADJ_MIN
 from ...kernel.process import PF_KTHREAD, read_stat
 from ...kernel.syscalls import pidfd_open, pidfd_send_signal
 from .. import shared as layout
 from .outbox import Outbox
+
+DEATH = select.EPOLLIN | select.EPOLLONESHOT  # a pidfd is readable once its process has ended
 
 
 class Refused(Exception):
@@ -42,7 +45,10 @@ class Process:
 
 
 class Registry:
-    """All candidates by pid. Every change goes to `outbox`, when there is a killer to take it."""
+    """All candidates by pid. Every change goes to `outbox`, when there is a killer to take it.
+
+    `deaths` is readable when a candidate has died; dead() says which.
+    """
 
     def __init__(self, rows: int, sized_limit: int) -> None:
         self.processes: dict[int, Process] = {}
@@ -50,6 +56,8 @@ class Registry:
         self.sized_limit = sized_limit
         self.never: set[int] = {0, 1, os.getpid(), os.getppid()}
         self.rows = rows
+        self.deaths = select.epoll()
+        self._pid_of: dict[int, int] = {}
         self._free_rows = list(range(rows - 1, -1, -1))
         self._age = 0
         self._sizes_stale = False
@@ -76,10 +84,17 @@ class Registry:
         if known is not None:
             self.remove(pid)
         process = self._identify(pid, uid, adj, start_ticks)
+        try:
+            fds = (os.dup(process.pidfd),) if self.outbox is not None else ()
+        except OSError as error:
+            os.close(process.pidfd)
+            raise Refused(f"pid {pid}: {error.strerror}") from None
         process.row = self._free_rows.pop()
         self._stamp(process)
         self.processes[pid] = process
-        self._tell(layout.ADD, process, (os.dup(process.pidfd),))
+        self._pid_of[process.pidfd] = pid
+        self.deaths.register(process.pidfd, DEATH)
+        self._tell(layout.ADD, process, fds)
         return process
 
     def remove(self, pid: int) -> bool:
@@ -88,10 +103,17 @@ class Registry:
         if process is None:
             return False
         self._tell(layout.DROP, process)
+        # Closing alone would not do: the killer's duplicate keeps it in the set, under a number that is free again.
+        self.deaths.unregister(process.pidfd)
+        del self._pid_of[process.pidfd]
         os.close(process.pidfd)
         self._free_rows.append(process.row)
         self._sizes_stale = True
         return True
+
+    def dead(self) -> list[int]:
+        """Pids of candidates that have died since the last call."""
+        return [self._pid_of[fd] for fd, _ in self.deaths.poll(0)]
 
     def hand_over(self, outbox: Outbox) -> None:
         """Give everything to a fresh killer, each slot in its own order."""
@@ -99,6 +121,7 @@ class Registry:
         for process in sorted(self.processes.values(), key=lambda each: each.age):
             process.sized = False
             self._tell(layout.ADD, process, (os.dup(process.pidfd),))
+        self._sizes_stale = True
         self.assign_sizes()
 
     def assign_sizes(self) -> None:
@@ -122,9 +145,8 @@ class Registry:
                     self.outbox.put(layout.SIZED, process.row, process.values(), fds)
 
     def _same(self, known: Process, start_ticks: int) -> bool:
-        if start_ticks != ABSENT:
-            return start_ticks == known.start_ticks
-        return pidfd_send_signal(known.pidfd, 0) == 0
+        # Ticks are coarse: a pid may have died and come back within one, so the pidfd is always asked too.
+        return start_ticks in (ABSENT, known.start_ticks) and pidfd_send_signal(known.pidfd, 0) == 0
 
     def _identify(self, pid: int, uid: int, adj: int, start_ticks: int) -> Process:
         if pid in self.never or pid < 0:
@@ -160,9 +182,6 @@ class Registry:
     def _tell(self, op: int, process: Process, fds: tuple[int, ...] = ()) -> None:
         if self.outbox is not None:
             self.outbox.put(op, process.row, process.values(), fds)
-        else:
-            for fd in fds:
-                os.close(fd)
 
 
 def _pin(process: Process) -> tuple[int, int] | None:

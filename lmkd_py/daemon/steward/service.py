@@ -60,7 +60,7 @@ class Service:
         """Hand everything to the first killer, take over from an orphan, go live."""
         self.discovery.read_file()
         self.discovery.scan()
-        for fd in (self.notify_fd, self.control.listener.fileno(), self.discovery.fd, self.discovery.deaths.fileno()):
+        for fd in (self.notify_fd, self.control.listener.fileno(), self.discovery.fd, self.registry.deaths.fileno()):
             self.epoll.register(fd, select.EPOLLIN)
         self._take_over(self.killer, orphan)
 
@@ -96,7 +96,7 @@ class Service:
         elif fd == self.discovery.fd:
             if self.discovery.file_changed():
                 self.discovery.read_file()
-        elif fd == self.discovery.deaths.fileno():
+        elif fd == self.registry.deaths.fileno():
             self.discovery.bury()
         else:
             self.control.serve(fd)
@@ -162,10 +162,13 @@ class Service:
         now = monotonic()
         if kills or now - self._scanned_at > RESCAN_MS / 1000:
             self._scanned_at = now
-            try:
-                self.discovery.scan()
-            except OSError:
-                return  # the domain is gone; the killer ends and says so
+            self._scan()
+
+    def _scan(self) -> None:
+        try:
+            self.discovery.scan()
+        except OSError:
+            return  # the domain is gone; the killer ends and says so
 
     # -- killers ------------------------------------------------------------------------------------------------
 
@@ -250,6 +253,9 @@ class Service:
         self.discovery.scanning = bool(self.config.monitor.scan)
         self.discovery.scan_min_adj = self.config.monitor.scan_min_adj
         self.registry.sized_limit = self.config.monitor.sized_candidates
+        # The former killer guards another domain: it must not hear of this one's candidates.
+        self.registry.outbox = None
+        self._scan()
         self._take_over(killer, former)
         return ""
 
