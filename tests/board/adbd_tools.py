@@ -1,0 +1,136 @@
+"""What the tests of the ADB endpoint share: devices in this process, Debian's adb with a server of its own, raw bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from adb_shell.adb_device import AdbDeviceTcp
+
+from lmkd_py.board.adbd.packet import CNXN, HEADER, VERSION, Message, encode
+from tests.support import require
+
+PATIENCE_S = 30.0  # a bound for hangs, measured against nothing
+
+
+def eventually(happened: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
+    """True as soon as it happened."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if happened():
+            return True
+        time.sleep(0.02)
+    return happened()
+
+
+def free_port() -> int:
+    """A port nobody listens on now; above those that adb looks at by itself."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port >= 5600:
+            return port
+
+
+class Adb:
+    """Debian's adb with its own server and its own keys."""
+
+    def __init__(self, home: Path) -> None:
+        require(shutil.which("adb"), "adb is not here: apt-get install adb (make test does it as root)")
+        home.mkdir()
+        self.port = free_port()
+        self.environment = {
+            **os.environ,
+            "HOME": str(home),
+            "ANDROID_USER_HOME": str(home),
+            "ANDROID_ADB_SERVER_PORT": str(self.port),
+        }
+        self.environment.pop("ANDROID_SERIAL", None)
+        self.home = home
+        self.serial = ""
+
+    def __call__(self, *words: str, stdin: bytes = b"", patience_s: float = 60.0) -> subprocess.CompletedProcess[bytes]:
+        """Run it on the connected device."""
+        chosen = ("-s", self.serial) if self.serial else ()
+        return subprocess.run(
+            ["adb", *chosen, *words], input=stdin, capture_output=True, env=self.environment, timeout=patience_s
+        )
+
+    def connect(self, address: str) -> None:
+        """Connect, and wait until the device is usable."""
+        self.serial = ""
+        self("connect", address)
+        self.serial = address
+        assert eventually(lambda: self.state() == "device"), self.state()
+
+    def state(self) -> str:
+        """What adb calls the device's state."""
+        found = self("get-state")
+        return (found.stdout or found.stderr).decode().strip()
+
+    def close(self) -> None:
+        """End the server, and only ours."""
+        self.serial = ""
+        self("kill-server")
+
+
+def connect(address: str, patience_s: float = PATIENCE_S, banner: bytes = b"test") -> AdbDeviceTcp:
+    """adb-shell, connected."""
+    host, _, port = address.rpartition(":")
+    device = AdbDeviceTcp(host, int(port), default_transport_timeout_s=patience_s, banner=banner)
+    device.connect(auth_timeout_s=patience_s, read_timeout_s=patience_s)
+    return device
+
+
+class Raw:
+    """A client that says what it likes."""
+
+    def __init__(self, address: str, patience_s: float = PATIENCE_S) -> None:
+        host, _, port = address.rpartition(":")
+        self.socket = socket.create_connection((host, int(port)), patience_s)
+
+    def send(self, command: int, arg0: int = 0, arg1: int = 0, payload: bytes = b"") -> None:
+        """One well-formed message."""
+        self.socket.sendall(encode(Message(command, arg0, arg1, payload), check=True))
+
+    def receive(self) -> Message | None:
+        """The next message; None once the device has hung up."""
+        head = self._exactly(HEADER.size)
+        if head is None:
+            return None
+        command, arg0, arg1, length, _, _ = HEADER.unpack(head)
+        payload = self._exactly(length) if length else b""
+        return None if payload is None else Message(command, arg0, arg1, payload)
+
+    def _exactly(self, size: int) -> bytes | None:
+        try:
+            data = self.socket.recv(size, socket.MSG_WAITALL)
+        except ConnectionError:
+            return None
+        return data if len(data) == size else None
+
+    def hello(self, max_payload: int = 1 << 20, version: int = VERSION) -> Message | None:
+        """Say CNXN; the device's answer."""
+        self.send(CNXN, version, max_payload, b"host::\0")
+        return self.receive()
+
+    def is_dropped(self) -> bool:
+        """Waits for the device to hang up; what it still says is thrown away."""
+        try:
+            while self.socket.recv(1 << 16):
+                pass
+        except ConnectionError:
+            pass
+        return True
+
+    def __enter__(self) -> Raw:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.socket.close()
