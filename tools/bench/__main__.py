@@ -136,7 +136,6 @@ class Run:
                 readme = stream.read()
             with open(README, "w") as stream:
                 stream.write(replace_part(readme, text))
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def main() -> int:
@@ -154,6 +153,8 @@ def main() -> int:
     except MissingToolError as missing:
         print(missing, file=sys.stderr)
         return 2
+    finally:  # not reached by the exec of the memory part, which comes back to the same directory
+        shutil.rmtree(run.directory, ignore_errors=True)
     return 0
 
 
