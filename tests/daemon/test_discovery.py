@@ -117,7 +117,7 @@ def test_a_death_is_not_taken_for_that_of_whoever_has_the_descriptor_number_now(
 
 
 def test_whoever_got_the_pid_of_a_dead_candidate_is_watched_in_its_turn(tmp_path: Path) -> None:
-    pids = []
+    pids: list[int] = []
     found = discovery_of(tmp_path, Members([]))
     for _ in range(2):
         if pids:

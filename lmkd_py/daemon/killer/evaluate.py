@@ -49,6 +49,7 @@ class Evaluator:
         self.state: PolicyState = INITIAL
         self.outcome: Outcome = NO_OUTCOME
         self.kills = 0
+        self.hangs = 0  # how often the domain was found to hang; added to its reclaim from then on
         self._considered: tuple[Candidate, ...] = ()
         self._rank_ns = 0
 
@@ -63,6 +64,9 @@ class Evaluator:
         # The awaited victim's pidfd is in the loop's poll set: had it died, it would not be awaited any more.
         alive = 1 if self.awaited.pid else 0
         snapshot = self.domain.sample(now_ms, kind, level, self.outcome, alive, wants_watermarks(before, now_ms))
+        if self.hangs:
+            # Who waits in vain for memory is in direct reclaim, though nothing counts it any more.
+            snapshot = snapshot._replace(pgscan_direct_pages=snapshot.pgscan_direct_pages + self.hangs)
         if metered and self.meter is not None:
             sampled = snapshot
             snapshot = self._metered(sampled, self.meter)

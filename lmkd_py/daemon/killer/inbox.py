@@ -40,6 +40,7 @@ class Inbox:
         self.policy = policy
         self.generation = generation
         self.adopted: Adopted | None = None
+        self.offers = 0  # records that may have brought somebody to strike
         self._coming = list(policy)
         self._fds: list[int] = []
 
@@ -75,8 +76,10 @@ class Inbox:
     def _carry_out(self, op: int, fields: tuple[int, ...]) -> None:
         row, roster = fields[2], self.roster
         if op == layout.ADD:
+            self.offers += 1
             roster.add(row, fields[3:9], self._fds.pop(0))  # type: ignore[arg-type]
         elif op == layout.MOVE:
+            self.offers += 1
             roster.move(row, fields[5], fields[8])
         elif op == layout.DROP:
             roster.drop(row)

@@ -10,9 +10,9 @@ from time import monotonic_ns
 
 from ...core import polling
 from ...core.snapshot import Outcome
-from ...core.vocabulary import ABSENT, Level, WakeupKind
+from ...core.vocabulary import ABSENT, Action, Level, WakeupKind
 from ...kernel.poll import POLLERR, POLLIN, POLLNVAL, PollSet
-from ...kernel.triggers import Trigger, fired
+from ...kernel.triggers import Trigger, fired, oom_control
 from ...kernel.triggers.trigger import COUNTER_FILE, EVENTFD
 from .. import shared as layout
 from ..inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
@@ -22,6 +22,7 @@ from .ring import NOTIFY_AT
 
 KICK_SLOT, VICTIM_SLOT, TRIGGER_SLOT = 0, 1, 2
 EVENT, POLL, LOW, MEDIUM = int(WakeupKind.EVENT), int(WakeupKind.POLL), int(Level.LOW), int(Level.MEDIUM)
+KILL = int(Action.KILL)
 BROKEN = POLLERR | POLLNVAL
 METER_MS = 1000  # how long after vmpressure low the PSI totals are metered (without CAP_SYS_RESOURCE)
 
@@ -42,6 +43,8 @@ class Loop:
         self.meter_until_ms = 0
         self._suspect = False
         self._missed = ABSENT  # level of a trigger that fired while another killer was live
+        self._unserved = False  # the last kill found nobody to strike
+        self._offers = 0
         self._eight = bytearray(8)
         self._into = [self._eight]
         self.polls = PollSet(TRIGGER_SLOT + len(triggers))
@@ -54,6 +57,11 @@ class Loop:
         for slot in self._slots:
             trigger = triggers[self._indexes[slot]]
             self.polls.set(slot, trigger.fd, trigger.poll_events)
+        self._oom_slot = 0
+        for slot in self._slots:
+            if triggers[self._indexes[slot]].name == oom_control.V1:
+                self._oom_slot = slot
+                oom_control.hangs(triggers[self._indexes[slot]])  # the first read of a file allocates
 
     def run(self) -> int:
         """Until the steward says stop or the domain is gone."""
@@ -74,6 +82,8 @@ class Loop:
                     continue
                 self._go_live(woke_ns)
             self._handle(ready, woke_ns)
+            if self._unserved and inbox.offers != self._offers:
+                self._offered(woke_ns)
             if self.evaluator.domain.gone:
                 self.shared.write_text("the guarded domain is gone")
                 return EXIT_DOMAIN_GONE
@@ -83,6 +93,7 @@ class Loop:
         """One evaluation of the dry run, as deep in calls as an armed one; the loop and the ring stay as new."""
         self._evaluate(monotonic_ns(), EVENT, MEDIUM, ABSENT)
         self.poll = polling.IDLE
+        self._unserved = False
         self.polls.clear(VICTIM_SLOT)
         self.evaluator.ring.rewind()
 
@@ -135,8 +146,21 @@ class Loop:
             self.polls.set(VICTIM_SLOT, self.awaited.pidfd, POLLIN)
             self.words[layout.KILLS] = self.evaluator.kills
             self.evaluator.ring.notify()
+            self._unserved = False
+        elif judgement.action == KILL:
+            self._unserved = True
+            self._offers = self.inbox.offers
+            self.evaluator.ring.notify()  # the steward may find somebody
         elif self.evaluator.ring.backlog() >= NOTIFY_AT:
             self.evaluator.ring.notify()
+
+    def _offered(self, woke_ns: int) -> None:
+        """Candidates came after a kill that found none. Where all tasks hang, no trigger would fire ever again."""
+        self._offers = self.inbox.offers
+        slot = self._oom_slot
+        if slot and oom_control.hangs(self.triggers[self._indexes[slot]]):
+            self.evaluator.hangs += 1
+            self._evaluate(woke_ns, EVENT, self._levels[slot], self._indexes[slot])
 
     def _before_sleep(self) -> None:
         # Nothing will wake us soon: let the steward file what it has not seen, close what reapers have finished with.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ...core.config import DomainKind, MonitorConfig
 from ...core.vocabulary import ABSENT, Level
 from ..domain.base import Domain
@@ -11,6 +13,7 @@ from .event_control import register
 from .trigger import COUNTER_FILE, EVENTFD, Trigger
 
 NAME = "oom"
+V1 = "oom_control"  # name of its trigger on v1
 
 
 class OomEvents:
@@ -36,7 +39,7 @@ def open_all(monitor: MonitorConfig, domain: Domain) -> tuple[list[Trigger], lis
     try:
         if domain.kind == DomainKind.MEMCG_V1:
             event, target = register(domain.pressure_dir, "memory.oom_control")
-            return [Trigger("oom_control", event, POLLIN, critical, EVENTFD, "oom_control", (target,))], []
+            return [Trigger(V1, event, POLLIN, critical, EVENTFD, "oom_control", (target,))], []
         if domain.kind == DomainKind.CGROUP_V2:
             watch = OomEvents(domain.events_path)
             fd = watch.counters.file.fd
@@ -44,3 +47,16 @@ def open_all(monitor: MonitorConfig, domain: Domain) -> tuple[list[Trigger], lis
     except (OSError, ValueError) as failure:
         return [], [f"oom: {failure}"]
     return [], []
+
+
+_TEXT = bytearray(128)
+_INTO = (_TEXT,)
+
+
+def hangs(trigger: Trigger) -> bool:
+    """Kill path: whether tasks of a v1 memcg wait in vain right now, kernel OOM killing being off; its own trigger."""
+    try:
+        end = os.preadv(trigger.extra_fds[0], _INTO, 0)
+    except OSError:
+        return False
+    return _TEXT.find(b"under_oom 1", 0, end) >= 0

@@ -1,0 +1,74 @@
+"""Pressure that is there before anybody can be struck: who turns up later is struck then, nobody hangs for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.board import cgroups
+from lmkd_py.board.sandbox import Sandbox
+from lmkd_py.core.config import DomainKind
+from lmkd_py.core.vocabulary import Level
+from tests.daemon.driver import Daemon, Trace, wait_until
+from tests.support import require
+
+pytestmark = pytest.mark.pressure
+Start = Callable[..., Daemon]
+
+
+def hang(board: Sandbox) -> None:
+    """Fill the domain until every task in it that wants memory waits for ever."""
+    require(board.place.kind == DomainKind.MEMCG_V1, "only v1 can switch the kernel's OOM killer off")
+    board.start_hog(0, 150)
+    wait_until("the domain hangs", lambda: cgroups.keyed(board.place.memory, "memory.oom_control", "under_oom"))
+
+
+def test_apps_started_since_the_last_scan_are_found_and_struck(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    daemon = start(board, domain_psi_path="")
+    assert daemon.status().candidates == 0
+    apps = [board.start_app(f"cached-{900 + number}", 900 + number, 8) for number in range(4)]
+    wait_until("they have allocated", lambda: board.usage_kb() > 30_000)
+    board.start_hog(0, 150)
+    wait_until("one of them is dead", lambda: not all(app.is_alive() for app in apps))
+    board.stop_pressure()
+    assert daemon.stop() == 0
+    Trace(tmp_path).assert_replays()
+
+
+def test_a_registration_seconds_after_everything_hangs_is_enough(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    apps = [board.start_app(f"cached-{900 + number}", 900 + number, 8) for number in range(4)]
+    wait_until("they have allocated", lambda: board.usage_kb() > 30_000)
+    daemon = start(board, scan=0)
+    hang(board)
+    wait_until("the killer has looked in vain and sleeps", lambda: _has_given_up(tmp_path))
+    board.write_procs(str(tmp_path), apps)
+    wait_until("one of them is dead", lambda: not all(app.is_alive() for app in apps))
+    board.stop_pressure()
+    assert daemon.stop() == 0
+    trace = Trace(tmp_path)
+    first = trace.kills[0]
+    assert first.outcome.pid == apps[3].pid
+    assert first.snapshot.level == int(Level.CRITICAL)
+    assert "oom_control" in trace.headers[0].triggers[first.trigger]
+    trace.assert_replays()
+
+
+def _has_given_up(root: Path) -> bool:
+    # AOSP's polling lasts a second; then the steward is told, files the records, and nothing wakes anybody.
+    records = Trace(root).records
+    return bool(records) and records[-1].snapshot.now_ms - records[0].snapshot.now_ms >= 900
+
+
+def test_nobody_is_struck_for_a_shortage_that_is_over(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    daemon = start(board, scan=0)
+    hang(board)
+    wait_until("the killer has looked in vain and sleeps", lambda: _has_given_up(tmp_path))
+    board.stop_pressure()
+    apps = [board.start_app(f"cached-{900 + number}", 900 + number, 8) for number in range(4)]
+    board.write_procs(str(tmp_path), apps)
+    wait_until("they are registered", lambda: daemon.status().candidates == 4)
+    assert daemon.stop() == 0
+    assert Trace(tmp_path).kills == []
+    assert all(app.is_alive() for app in apps)
