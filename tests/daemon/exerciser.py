@@ -1,0 +1,363 @@
+"""Run as a program: arms a real killer in a private domain and wakes it by its own triggers, as often as told.
+
+    python -I -S -E -B -X no_debug_ranges tests/daemon/exerciser.py REPO MEMCG TWIN HOW [VICTIMS]
+
+The killer is the daemon's: forked, rehearsed, locked and looped by the code that ships. Its samples are really read and
+then bent, one shortage after the other, so that every rule and every victim branch is gone through; this program is its
+steward. HOW is `steady` (observe: strikes are signal 0), `idiomatic` (the same, but the sample is read as one would
+usually do it), `caged` (real kills, every system call that is not on the kill path's list fails), or `sweep`
+(evaluations further and further down the stack of frames).
+
+Lines: it says `armed KILLER_PID`, then answers `wake N` with `woken N`, `sink DEPTH` with `sunk ADDRESS` (where that
+many more calls leave the top of the stack of frames), and `end` with what it saw.
+"""
+
+from __future__ import annotations
+
+import sys
+
+PARENT, MEMCG, TWIN, HOW = sys.argv[1:5]
+VICTIMS = int(sys.argv[5]) if len(sys.argv) > 5 else 0
+sys.path.insert(0, PARENT)
+
+from lmkd_py.daemon import lean  # noqa: E402
+
+lean.install()
+
+import gc  # noqa: E402
+import mmap  # noqa: E402
+import os  # noqa: E402
+from time import monotonic_ns, sleep  # noqa: E402
+from typing import Any  # noqa: E402
+
+from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig  # noqa: E402
+from lmkd_py.core.snapshot import Outcome, Snapshot  # noqa: E402
+from lmkd_py.core.vocabulary import Compat, Level, WakeupKind  # noqa: E402
+from lmkd_py.daemon import shared as layout  # noqa: E402
+from lmkd_py.daemon.killer import child  # noqa: E402
+from lmkd_py.daemon.killer.framestack import FrameStack  # noqa: E402
+from lmkd_py.daemon.killer.loop import Loop  # noqa: E402
+from lmkd_py.daemon.steward.keeper import Killer, fork_killer  # noqa: E402
+from lmkd_py.kernel.domain import Domain, open_domain  # noqa: E402
+from lmkd_py.kernel.syscalls import eventfd, pidfd_getfd, pidfd_open  # noqa: E402
+from lmkd_py.wire.record import unpack_record  # noqa: E402
+
+RING_SLOTS = 4096
+MARK_EVERY = 10_000
+PHASE = 2_500  # wakeups under one policy; a round of all policies fits into MARK_EVERY
+POLICIES = (
+    PolicyConfig(kill_timeout_ms=20),
+    PolicyConfig(kill_timeout_ms=20, kill_heaviest_task=1, filecache_min_kb=1 << 30, lowmem_min_adj=201),
+    PolicyConfig(kill_timeout_ms=20, swap_util_max_pct=1, direct_reclaim_threshold_ms=1, thrashing_limit_pct=1 << 30),
+    PolicyConfig(kill_timeout_ms=20, compat=int(Compat.AOSP), stall_limit_critical_pct=1),
+)
+# Words of the page that killer and this program share. MARKS: getallocatedblocks and gc runs at each MARK_EVERY.
+TURNS, FAULTS, DEPTH, TOP, MARKS = 0, 1, 2, 3, 8
+MARK_WORDS = 24
+OPEN_FAILED, ALLOCATION_FAILED = 1, 2
+
+page = mmap.mmap(-1, 4096)
+words = memoryview(page).cast("q")
+
+
+def shapes() -> list[dict[str, int]]:
+    """What each evaluation in turn is made to see; the counters that grow are added by bend()."""
+    common = {
+        "watermark_min_pages": 400,
+        "watermark_low_pages": 800,
+        "watermark_high_pages": 1200,
+        "nr_inactive_file_pages": 500,
+        "nr_active_file_pages": 500,
+        "inactive_file_kb": 2000,
+        "mem_free_kb": 1 << 20,
+        "swap_total_kb": 10_000,
+        "swap_free_kb": 9_000,
+        "active_anon_kb": 1000,
+        "inactive_anon_kb": 1000,
+        "shmem_kb": 0,
+        "victim_alive": 0,
+        "kind": int(WakeupKind.POLL),
+        "refault": 1,
+    }
+    # After a kill the thrashing window begins anew: thrashing shows in the second evaluation behind it.
+    calm = {**common}
+    thrash = {"refault": 10_000_000}
+    low, lowest, no_swap = {"mem_free_kb": 2500}, {"mem_free_kb": 100}, {"swap_free_kb": 1}
+    vendor = {"kind": int(WakeupKind.VENDOR), "vendor_reason": 3, "vendor_min_adj": 0}
+    event = {"kind": int(WakeupKind.EVENT)}
+    return [
+        {"refault": 1},  # as it was sampled, kind and level too; an awaited victim is waited for
+        calm,
+        {**common, **low},
+        {**common, **lowest},
+        {**common, "victim_alive": 1},
+        calm,
+        {**common, **low, **no_swap, **thrash},
+        calm,
+        {**common, **low, **no_swap},
+        calm,
+        {**common, **low, **thrash},
+        calm,
+        {**common, **thrash, "direct": 1},
+        calm,
+        {**common, **low, "psi_mem_full_avg10_centi_pct": 9900},
+        {**common, **vendor},
+        {**common, **vendor, "vendor_reason": -1},
+        {**common, "memevents": 1, "direct_reclaim_since_ms": 1},
+        {**common, **event, "level": int(Level.CRITICAL)},
+        {**common, **event, "level": int(Level.MEDIUM)},
+        {**common, **event, "level": int(Level.LOW)},
+        calm,
+        {**common, "refault": 0, "memevents": 1},
+        {**common, "mem_free_kb": -1},
+        {**common, "kind": int(WakeupKind.ZONEINFO)},
+        {**common, "workingset_refault_pages": -1, "memevents": 1, "kswapd_since_ms": 1},
+    ]
+
+
+SHAPES = shapes()
+
+
+def bend(sample: Any) -> Any:
+    """The domain's sample(), bent. Runs inside the killer."""
+    turn = refaults = scans = 0
+
+    def bent(now_ms: int, kind: int, level: int, outcome: Outcome, victim_alive: int, want_watermarks: int) -> Snapshot:
+        nonlocal turn, refaults, scans
+        if kind == WakeupKind.EVENT and HOW == "idiomatic":
+            read_as_usual()
+        base: Snapshot = sample(now_ms, kind, level, outcome, victim_alive, want_watermarks)
+        changes: dict[str, Any] = dict(SHAPES[turn % len(SHAPES)])
+        turn += 1
+        words[TURNS] = turn
+        if turn % MARK_EVERY == 1:
+            words[MARKS + 2 * (turn // MARK_EVERY)] = sys.getallocatedblocks()
+            words[MARKS + 2 * (turn // MARK_EVERY) + 1] = sum([each["collections"] for each in gc.get_stats()])
+        refaults += changes.pop("refault", 0)
+        scans += changes.pop("direct", 0)
+        seen = base._replace(
+            **{"workingset_refault_pages": refaults, "pgscan_direct_pages": scans, "pgrefill_pages": turn, **changes}
+        )
+        if gc.isenabled():  # not armed yet: the dry run sees what it would see, and this function has run
+            turn = refaults = scans = 0
+            return base
+        return seen
+
+    return bent
+
+
+def read_as_usual() -> dict[bytes, int]:
+    """The negative control: open, read, split, convert."""
+    with open("/proc/meminfo", "rb") as file:
+        return {line.split()[0]: int(line.split()[1]) for line in file.read().splitlines()}
+
+
+def open_bent(monitor: MonitorConfig) -> Domain:
+    """open_domain() of the killer."""
+    domain = open_domain(monitor)
+    domain.sample = bend(domain.sample)  # type: ignore[method-assign]
+    return domain
+
+
+class CagedLoop(Loop):
+    """The armed loop inside a cage; at the end it tries what must fail there."""
+
+    def run(self) -> int:
+        """See Loop.run."""
+        from tests.daemon.cage import lock_up
+
+        lock_up()
+        code = super().run()
+        try:
+            os.close(os.open("/proc/meminfo", os.O_RDONLY))
+        except OSError:
+            words[FAULTS] |= OPEN_FAILED
+        try:
+            bytearray(64 << 20)
+        except MemoryError:
+            words[FAULTS] |= ALLOCATION_FAILED
+        return code
+
+
+class SweepLoop(Loop):
+    """Evaluates as deep down the stack as it is told, once for every shape and twice."""
+
+    def run(self) -> int:
+        """See Loop.run."""
+        stack = FrameStack()
+        while self.words[layout.MODE] != layout.STOP:
+            self.polls.wait(-1)
+            try:
+                os.readv(self.kick_fd, self._into)
+            except BlockingIOError:
+                continue
+            if words[DEPTH] >= 0:
+                self.sink(words[DEPTH], stack)
+                words[DEPTH] = -1
+        return 0
+
+    def sink(self, depth: int, stack: FrameStack) -> None:
+        """One frame a level."""
+        if depth:
+            self.sink(depth - 1, stack)
+            return
+        words[TOP] = stack._words()[0]
+        for _ in range(2 * len(SHAPES)):
+            self.evaluator.evaluate(monotonic_ns(), int(WakeupKind.EVENT), int(Level.MEDIUM), -1)
+
+
+class Stage:
+    """This program as the killer's steward: candidates, policies, wakeups."""
+
+    def __init__(self, killer: Killer) -> None:
+        self.killer = killer
+        assert killer.outbox is not None
+        self.outbox = killer.outbox
+        self.age = self.row = 0
+        self.pids: list[int] = []
+        self.triggers = [
+            pidfd_getfd(killer.pidfd, int(name))
+            for name in sorted(os.listdir(f"/proc/{killer.pid}/fd"), key=int)
+            if int(name) > 6 and "eventfd" in os.readlink(f"/proc/{killer.pid}/fd/{name}")
+        ]
+        self.records = 0
+        self.kinds: set[tuple[int, ...]] = set()
+
+    def spawn(self) -> int:
+        """A process that waits for its end."""
+        pid = os.fork()
+        if pid == 0:
+            while True:
+                sleep(1000)
+        self.pids.append(pid)
+        return pid
+
+    def add(self, pid: int, adj: int, sized: bool) -> None:
+        """Register one."""
+        self.age += 1
+        values = (pid, 0, adj, 500, 1, self.age, 0)
+        self.outbox.put(layout.ADD, self.row, values, (pidfd_open(pid),))
+        if sized:
+            files = [os.open(f"/proc/{pid}/{name}", os.O_RDONLY) for name in ("statm", "oom_score_adj")]
+            for fd in files:
+                os.pread(fd, 64, 0)
+            self.outbox.put(layout.SIZED, self.row, values, tuple(files))
+        self.row += 1
+
+    def people(self) -> None:
+        """Candidates for every branch, always on the same rows: one dead, one risen, tiers by age and by size."""
+        if not self.pids:
+            zombie = self.spawn()
+            os.kill(zombie, 9)
+            os.waitid(os.P_PID, zombie, os.WEXITED | os.WNOWAIT)
+            for _ in range(6):
+                self.spawn()
+        zombie, risen, *others = self.pids
+        self.row = 0
+        self.add(zombie, 999, False)
+        self.add(zombie, 998, True)
+        self.add(risen, 950, True)
+        for pid, adj in zip(others, (900, 900, 200, 200, 100)):
+            # Their own oom_score_adj is 0: with it pinned they would all count as risen.
+            self.add(pid, adj, False)
+        self.outbox.flush()
+
+    def policy(self, number: int) -> None:
+        """Another configuration, as a reload sends it."""
+        for index, value in enumerate(POLICIES[number % len(POLICIES)]):
+            self.outbox.put(layout.POLICY, index, (0, 0, 0, 0, 0, 0, int(value)))
+        self.outbox.put(layout.GENERATION, 0, (0, 0, 0, 0, 0, 0, number + 2))
+        self.outbox.flush()
+
+    def wake(self, count: int) -> None:
+        """Until the killer has evaluated `count` times more."""
+        goal = words[TURNS] + count
+        one = (1).to_bytes(8, "little")
+        turn = 0
+        while words[TURNS] < goal:
+            if turn % 256 == 0 and HOW != "caged":
+                self.look()
+                self.people()
+                self.policy(words[TURNS] // PHASE)
+            os.write(self.triggers[turn % len(self.triggers)], one)
+            turn += 1
+            sleep(0.00005)
+            if not self.outbox.consumed():
+                self.outbox.flush()
+        self.look()
+
+    def sink(self, depth: int) -> int:
+        """See SweepLoop."""
+        words[DEPTH] = depth
+        self.outbox.kick()
+        while words[DEPTH] >= 0:
+            sleep(0.0005)
+        return int(words[TOP])
+
+    def look(self) -> None:
+        """What kinds of evaluation the ring holds: (action, reason, attempts, struck)."""
+        for data in self.killer.ring.take()[:: 5 if HOW == "steady" else 1]:
+            record = unpack_record(data)
+            self.records += 1
+            struck = 1 if record.outcome.pid else 0
+            self.kinds.add((record.judgement.action, record.judgement.reason, record.outcome.attempts, struck))
+
+    def go_live(self) -> None:
+        """From here on it strikes."""
+        self.killer.shared.words[layout.MODE] = layout.LIVE
+        self.outbox.kick()
+
+
+def say(*what: object) -> None:
+    """One line for whoever started us."""
+    print(*what, flush=True)
+
+
+def main() -> None:
+    """See above."""
+    child.open_domain = open_bent  # type: ignore[attr-defined, assignment]
+    words[DEPTH] = -1
+    if HOW in ("caged", "sweep"):
+        child.Loop = CagedLoop if HOW == "caged" else SweepLoop  # type: ignore[attr-defined]
+    root = os.path.dirname(os.path.abspath(__file__))
+    monitor = MonitorConfig(DomainKind.MEMCG_V1, MEMCG, TWIN, observe=0 if HOW == "caged" else 1, ring_slots=RING_SLOTS)
+    policy = PolicyConfig(kill_timeout_ms=20, lowmem_min_adj=201)
+    notify = eventfd()
+    killer = fork_killer(root, Config(policy, monitor), 1, 256, (os.getpid(), os.getppid()), notify, os.getpid())
+    stage = Stage(killer)
+    for _ in range(VICTIMS):
+        stage.add(stage.spawn(), 900, False)
+    stage.outbox.flush()
+    stage.go_live()
+    for line in killer.text():
+        say(line)
+    say("armed", killer.pid)
+    for line in sys.stdin:
+        verb, _, number = line.strip().partition(" ")
+        if verb == "wake":
+            stage.wake(int(number))
+            say("woken", words[TURNS])
+            continue
+        if verb == "sink":
+            say("sunk", stage.sink(int(number)))
+            continue
+        break
+    killer.shared.words[layout.MODE] = layout.STOP
+    killer.outbox.kick()  # type: ignore[union-attr]
+    killer.wait_end(5)
+    killer.end()
+    dead = 0
+    for pid in stage.pids:
+        dead += os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    say("exit", killer.shared.words[layout.EXIT_CODE])
+    say("dead", dead)
+    say("faults", words[FAULTS])
+    say("marks", *words[MARKS : MARKS + MARK_WORDS])
+    for kind in sorted(stage.kinds):
+        say("kind", *kind)
+
+
+if __name__ == "__main__":
+    main()
