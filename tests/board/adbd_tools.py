@@ -1,4 +1,4 @@
-"""What the tests of the ADB endpoint share: devices in this process, Debian's adb with a server of its own, raw bytes."""
+"""What the tests of the ADB endpoint share: Debian's adb with a server of its own, adb-shell, raw bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from adb_shell.adb_device import AdbDeviceTcp
+from adb_shell.adb_device import AdbDeviceTcp  # type: ignore[import-untyped]
 
 from lmkd_py.board.adbd.packet import CNXN, HEADER, VERSION, Message, encode
 from tests.support import require

@@ -8,8 +8,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from adb_shell.auth.keygen import keygen
-from adb_shell.auth.sign_pythonrsa import PythonRSASigner
+from adb_shell.auth.keygen import keygen  # type: ignore[import-untyped]
+from adb_shell.auth.sign_pythonrsa import PythonRSASigner  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -27,9 +27,8 @@ class Child:
 
     async def wait(self) -> int:
         """Its exit code, 128 + signal when one killed it."""
-        if self.code is None:
+        while not self.reap():
             await ready(self.pidfd)
-            self.reap()
         return self.code if self.code is not None else NOT_STARTED
 
     def reap(self) -> bool:
@@ -41,6 +40,17 @@ class Child:
             os.close(self.pidfd)
             self.code = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
         return True
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: it is reaped when it dies."""
+        if not self.reap():
+            loop = asyncio.get_running_loop()
+
+            def died() -> None:
+                loop.remove_reader(self.pidfd)
+                self.reap()
+
+            loop.add_reader(self.pidfd, died)
 
     def signal(self, number: int, group: bool = False) -> None:
         """Signal it, or all of its process group, if it still lives."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -23,6 +24,7 @@ from .tools import PROPERTIES, SEARCH_PATH, SHELL_UID
 if TYPE_CHECKING:
     from .endpoint import Endpoint
 
+MAX_CHILDREN = 128  # commands at once, those left behind by their clients too
 _NOTES = 500
 
 
@@ -144,6 +146,8 @@ class Device:
     def run(self, words: Sequence[str], fds: tuple[int, int, int], terminal: str = "") -> Child:
         """Start the device's shell with these words; `terminal` is TERM where the streams are one."""
         self._children = [child for child in self._children if child.code is None]
+        if len(self._children) >= MAX_CHILDREN:
+            raise OSError(errno.EAGAIN, f"{MAX_CHILDREN} commands run already")
         _ = self.files  # the namespace
         environment = {
             "PATH": SEARCH_PATH,

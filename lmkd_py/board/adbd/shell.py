@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import struct
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN, WINDOW = range(6)
 _PACKET = struct.Struct("<BI")
 CHUNK = 1 << 16
 PACKET_LIMIT = 1 << 20
-GRACE_S = 3.0  # a command whose client went away has this long after SIGHUP
 
 
 class _Session:
@@ -77,7 +75,8 @@ class _Session:
             for fd in (self.stdin, *self.outputs):
                 if fd >= 0:
                     os.close(fd)
-            await _end(self.child)
+            # As on a phone: a command whose client has left lives on, with its streams closed; a terminal hangs up.
+            self.child.abandon()
 
     async def _outward(self, fd: int, kind: int) -> None:
         while True:
@@ -139,20 +138,6 @@ class _Session:
             else:
                 os.close(self.stdin)
                 self.stdin = -1
-
-
-async def _end(child: Child) -> None:
-    # A hang-up for the group, as a terminal gives it: what was started with nohup or setsid is meant to stay.
-    if child.reap():
-        return
-    child.signal(signal.SIGHUP, group=True)
-    try:
-        await asyncio.wait_for(ready(child.pidfd), GRACE_S)
-    except (asyncio.TimeoutError, asyncio.CancelledError):
-        child.signal(signal.SIGKILL)
-        await child.wait()
-        return
-    child.reap()
 
 
 async def _serve(device: Device, stream: Stream, command: bytes, split: bool, terminal: str, crlf: bool) -> None:
