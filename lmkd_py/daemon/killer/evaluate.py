@@ -120,10 +120,10 @@ class Evaluator:
         row = roster.oldest_expendable(judgement.min_adj, config.kill_heaviest_task)
         attempts = error = 0
         if row != NOBODY:
-            victim = roster.candidate(row, 0)
             error = striker.strike(row)
             attempts = 1
             if error == 0:
+                victim = roster.candidate(row, 0)
                 self._struck(row, victim)
                 others = roster.collect(judgement.min_adj, victim.adj, 0)
                 self._considered = conclude(judgement, (victim, *others.values()), config).victims[:CANDIDATE_ROWS]
