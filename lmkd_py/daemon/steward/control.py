@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket as socket
 import os
+from time import monotonic, sleep
 from typing import Callable
 
 from ...wire.control import Reply, Request, decode_request, encode_reply
@@ -90,10 +91,22 @@ def ask(root: str, request: bytes, timeout_s: float = 5.0) -> bytes:
         client.settimeout(timeout_s)
         directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            client.connect(f"/proc/self/fd/{directory}/ctl")
+            _connect(client, f"/proc/self/fd/{directory}/ctl", monotonic() + timeout_s)
         finally:
             os.close(directory)
         client.send(request)
         return client.recv(65536)
     finally:
         client.close()
+
+
+def _connect(client: socket.socket, path: str, deadline: float) -> None:
+    # A socket with a timeout is told at once, not after it, that others wait to be accepted.
+    while True:
+        try:
+            client.connect(path)
+            return
+        except BlockingIOError:
+            if monotonic() > deadline:
+                raise
+        sleep(0.01)
