@@ -13,7 +13,9 @@ from .scripts import script
 
 PIECE_BYTES = 4 << 20
 MAX_FILE_BYTES = 1 << 40
-_RANGE = 'tail -c "+$2" "$1" | head -c "$3"; { tail -c "+$2" "$1" | head -c "$3" | sha256sum; } >&2'
+# The bytes, then their hash as the last 64 characters and a line end.
+_RANGE = """tail -c "+$2" "$1" | head -c "$3"; s=$(tail -c "+$2" "$1" | head -c "$3" | sha256sum); echo "${s%% *}" """
+_HASH_BYTES = 65
 _LOOK = 'stat -c %s "$1" && sha256sum <"$1"'
 
 
@@ -23,12 +25,13 @@ def read_range(device: Device, path: str, offset: int, length: int) -> bytes:
     result = device.run(words, root=True, limit=length + 4096, timeout_s=TRANSFER_S, again=True)
     if result.rc != 0:
         raise device.failed(result, f"reading {path}", words)
-    if digest_in(result.err.decode("ascii", "replace")) != sha256(result.out):
+    data, digest = result.out[:-_HASH_BYTES], result.out[-_HASH_BYTES:]
+    if digest.decode("ascii", "replace").strip() != sha256(data):
         raise device.error(
-            Fault.VERIFY, f"{path}: bytes {offset} to {offset + len(result.out)} arrived damaged",
+            Fault.VERIFY, f"{path}: bytes {offset} to {offset + len(data)} arrived damaged",
             hint="check the cable, then run it again",
         )  # fmt: skip
-    return result.out
+    return data
 
 
 def pull(device: Device, path: str, local: Path) -> int:
