@@ -15,6 +15,7 @@ from lmkd_py.core.vocabulary import ReclaimState
 from lmkd_py.wire.header import Process
 from lmkd_py.wire.record import Record
 from tests.analysis.paper import LOW_MEM, PaperKiller, header, write
+from tests.host.conftest import adb_key, rack  # noqa: F401  (fixtures)
 
 
 class Said(NamedTuple):
