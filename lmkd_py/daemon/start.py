@@ -7,9 +7,11 @@ import os
 import sys
 
 from ..core.config import Config, ConfigError
+from ..core.vocabulary import ABSENT
 from ..kernel.syscalls import eventfd, getrlimit_nofile, pidfd_open, setrlimit_nofile
 from .config_file import load_config
 from .inherited import EXIT_ALREADY_RUNNING, EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION
+from .protect import protect, undo
 from .steward.keeper import KillerFailed, find_orphan, fork_killer
 
 MAX_ROWS = 8192  # candidates at most; 42 bytes each in the killer's tables
@@ -24,8 +26,11 @@ class StartFailed(Exception):
         self.code = code
 
 
-def start(root: str, observe: bool) -> int:
-    """Run the daemon on this root until it is told to stop; its exit code. Raises StartFailed."""
+def start(root: str, observe: bool, required_layer: int = ABSENT) -> int:
+    """Run the daemon on this root until it is told to stop; its exit code. Raises StartFailed.
+
+    required_layer: it does not start unless this layer of the memory guarantee and those below it are active.
+    """
     lock = _lock(root)
     try:
         config = load_config(root, observe)
@@ -34,12 +39,22 @@ def start(root: str, observe: bool) -> int:
     except OSError as error:
         raise StartFailed(_code_of(error), f"{root}/config.bin: {error.strerror}") from None
     _need_pidfd()
+    told_compaction = protect([])  # the killer inherits it, and reports what was refused
+    try:
+        code = _guard(root, config, observe, required_layer)
+    finally:
+        undo(told_compaction)
+    os.close(lock)
+    return code
+
+
+def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int:
     rows = _rows(config)
     notify_fd = eventfd()
     orphan = find_orphan(root)
     never = (os.getpid(), os.getppid())
     try:
-        killer = fork_killer(root, config, 1, rows, never, notify_fd, 1 - orphan.slot if orphan else 0)
+        killer = fork_killer(root, config, 1, rows, never, notify_fd, 1 - orphan.slot if orphan else 0, required_layer)
     except KillerFailed as failure:
         raise StartFailed(failure.code, str(failure)) from None
     # The steward's own code is loaded only now: the killer was forked without it.
@@ -58,10 +73,10 @@ def start(root: str, observe: bool) -> int:
     candidates, trace = len(service.registry.processes), service.journal.trace.path
     print(f"armed: killer {service.killer.pid}, {candidates} candidates, trace {trace}")
     sys.stdout.flush()
+    service.required_layer = required_layer
     code = service.run(signal_fd)
     if service.complaint:
         raise StartFailed(code, service.complaint)
-    os.close(lock)
     return code
 
 
@@ -99,8 +114,13 @@ def _need_pidfd() -> None:
 
 
 def _rows(config: Config) -> int:
-    """Candidates there is room for: a pidfd each in both processes, two more for the sized ones."""
+    """Candidates there is room for under RLIMIT_NOFILE.
+
+    Each takes a pidfd in both processes, and the steward holds a duplicate until the killer has it; a sized one takes
+    two more, in the steward until they are passed on.
+    """
     soft, hard = getrlimit_nofile()
     if soft < hard:
         setrlimit_nofile(hard, hard)
-    return max(16, min(MAX_ROWS, hard - FDS_OF_OUR_OWN - 2 * config.monitor.sized_candidates))
+    free, sized = hard - FDS_OF_OUR_OWN, config.monitor.sized_candidates
+    return max(16, min(MAX_ROWS, max(min(free // 4, sized), (free - 2 * sized) // 2)))

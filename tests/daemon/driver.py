@@ -35,10 +35,11 @@ def wait_until(what: str, condition: Callable[[], object], patience_s: float = P
 class Daemon:
     """One `lmkd-py run`. Ends with the test, and its killer with it."""
 
-    def __init__(self, root: Path, *options: str, wait: bool = True) -> None:
+    def __init__(self, root: Path, *options: str, wait: bool = True, prefix: tuple[str, ...] = ()) -> None:
+        """prefix: a program and its options that runs the rest, as prlimit does."""
         self.root = root
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lmkd_py.daemon", "run", "--root", str(root), *options],
+            [*prefix, sys.executable, "-m", "lmkd_py.daemon", "run", "--root", str(root), *options],
             cwd=REPO_ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

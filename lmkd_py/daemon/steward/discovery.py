@@ -16,8 +16,8 @@ from ...kernel.syscalls import (
     inotify_add_watch,
     inotify_init1,
 )
-from .procs_file import parse_procs
-from .registry import Process, Refused, Registry
+from .procs_file import Line, parse_procs
+from .registry import NoRoom, Process, Refused, Registry
 
 PROCS = "procs"
 
@@ -34,6 +34,8 @@ class Discovery:
         self.fd = inotify_init1()
         inotify_add_watch(self.fd, root, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE)
         self.complaints: list[str] = []
+        self._left_out = 0  # processes without a place in this pass
+        self._said_left_out: dict[str, int] = {}
         self.fresh: list[Process] = []  # registered since somebody last looked; their names belong into the trace
 
     def close(self) -> None:
@@ -61,12 +63,14 @@ class Discovery:
         named = {line.pid for line in lines}
         for pid in [pid for pid, each in self.registry.processes.items() if each.registered and pid not in named]:
             self.remove(pid)
+        lines.sort(key=_least_adj_last)
         for line in lines:
             known = self.registry.processes.get(line.pid)
             # Only a new or changed line is a registration: rereading the file must not make everybody the newest.
             process = self.register(line.pid, line.uid, line.adj, refresh=known is None)
             if process is not None:
                 process.registered = True
+        self._say_left_out("procs")
 
     def scan(self) -> None:
         """Look at every member of the domain once."""
@@ -74,11 +78,10 @@ class Discovery:
             return
         members = self.domain.members()
         self._forget_strangers(set(members))
-        ranked = [(-adj, pid) for pid in members for adj in (_oom_score_adj(pid),) if adj is not None]
-        ranked.sort(key=_first)  # where there is no room for all, the most expendable get it
+        lines = [Line(pid, 0, adj) for pid in members for adj in (_oom_score_adj(pid),) if adj is not None]
+        lines.sort(key=_least_adj_last)
         new = []
-        for less, pid in ranked:
-            adj = -less
+        for pid, _, adj in lines:
             if pid in self.registry.never:
                 continue
             known = self.registry.processes.get(pid)
@@ -93,6 +96,14 @@ class Discovery:
         if new:
             # A member's pid may have been recycled outside the domain before it was identified.
             self._forget_strangers(set(self.domain.members()))
+        self._say_left_out("scan")
+
+    def _say_left_out(self, where: str) -> None:
+        count, self._left_out = self._left_out, 0
+        if count and count != self._said_left_out.get(where):
+            rows = self.registry.rows
+            self.complaints.append(f"{where}: no place for {count}: all {rows} are taken (RLIMIT_NOFILE bounds them)")
+        self._said_left_out[where] = count
 
     def _forget_strangers(self, members: set[int]) -> None:
         """What a scan found and is no member any more: it has left, or the domain is another since."""
@@ -104,6 +115,9 @@ class Discovery:
         known = self.registry.processes.get(pid)
         try:
             process = self.registry.register(pid, uid, adj, refresh=refresh)
+        except NoRoom:
+            self._left_out += 1
+            return None
         except Refused as refusal:
             if not str(refusal).endswith(("has ended", "No such process", "is a kernel thread")):
                 self.complaints.append(str(refusal))
@@ -124,8 +138,9 @@ class Discovery:
         return len(dead)
 
 
-def _first(pair: tuple[int, int]) -> int:
-    return pair[0]
+def _least_adj_last(line: Line) -> int:
+    # Where there is no room for all, the most expendable get it. Within a slot the order stays.
+    return -line.adj
 
 
 def _oom_score_adj(pid: int) -> int | None:

@@ -22,6 +22,10 @@ class Refused(Exception):
     """A process that cannot be a candidate, and why."""
 
 
+class NoRoom(Refused):
+    """A process for which there is no place left."""
+
+
 class Process:
     """One registered process; `row` is its number in the killer."""
 
@@ -152,7 +156,7 @@ class Registry:
         if pid in self.never or pid < 0:
             raise Refused(f"pid {pid} is never a candidate")
         if not self._free_rows:
-            raise Refused(f"pid {pid}: all {self.rows} places are taken (RLIMIT_NOFILE bounds them)")
+            raise NoRoom(f"pid {pid}: all {self.rows} places are taken (RLIMIT_NOFILE bounds them)")
         try:
             pidfd = pidfd_open(pid)
         except OSError as error:
