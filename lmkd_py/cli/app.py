@@ -12,7 +12,7 @@ import typer
 from ..board.errors import SandboxError
 from ..core.config import ConfigError
 from ..host.errors import DeviceError
-from . import collect, config, config_device, demo, devices, explain, install, options, replay, service
+from . import collect, config, config_device, demo, devices, explain, install, options, replay, service, watch
 from .devices_do import CODES
 from .output import CliError, safe
 
@@ -29,7 +29,7 @@ app.command("explain")(explain.explain)
 app.callback()(options.options)
 for verb in (
     devices.devices, devices.doctor, install.install, install.uninstall, service.start, service.stop, service.restart,
-    service.status, service.logs, service.shell, collect.collect,
+    service.status, service.logs, service.shell, collect.collect, watch.watch,
 ):  # fmt: skip
     app.command(verb.__name__)(verb)
 config_device.register(config.app)

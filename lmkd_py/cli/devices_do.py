@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import typer
@@ -163,8 +164,19 @@ class Telling:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def the_device(context: typer.Context) -> Device:
-    """The only device chosen, for verbs that work with one. CliError(4) for more."""
+@contextmanager
+def the_device(context: typer.Context) -> Iterator[Device]:
+    """The only device chosen, for verbs that work with one. CliError(4) for more; Ctrl-C is exit code 130."""
+    device = _only(context)
+    try:
+        yield device
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        device.close()
+
+
+def _only(context: typer.Context) -> Device:
     options = given(context)
     targets = options.targets()
     if len(targets) != 1:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..board.registry import Registry
 from ..host.adb.keys import KeyFileError
 from ..host.adb.link import LinkError
 from ..host.adb.server import list_devices, server_address
@@ -36,8 +37,8 @@ class Options:
     json: bool = False
     quiet: bool = False
     root: str = ""
-    # Addresses of the virtual boards that run here; whoever keeps such boards puts itself in.
-    boards: Callable[[], list[str]] = field(default=list)
+    # Addresses of the virtual boards that are up here.
+    boards: Callable[[], list[str]] = field(default=lambda: [board.address for board in Registry().boards()])
 
     def targets(self) -> list[Target]:
         """The devices that are meant. CliError(4) when that is not clear."""

@@ -95,17 +95,18 @@ def logs(
         on_devices(context, "logs", lambda device: _tail(context, device, lines), _text, lambda result: {
             "log": result.text})  # fmt: skip
         return
-    device = the_device(context)
-    path = service_of(context, device).layout.log
-    words = script('tail -n "$2" -F "$1" 2>/dev/null', path, str(lines))
-    device.deadline = float("inf")
-    while True:
-        try:
-            device.run(words, root=True, sink=_print, timeout_s=DAY_S)
-        except DeviceError as error:
-            if not error.transient:
-                raise
-            words = script('tail -n 0 -F "$1" 2>/dev/null', path)
+    with the_device(context) as device:
+        path = service_of(context, device).layout.log
+        words = script('tail -n "$2" -F "$1" 2>/dev/null', path, str(lines))
+        device.deadline = float("inf")
+        while True:
+            try:
+                device.run(words, root=True, sink=_print, timeout_s=DAY_S)
+            except DeviceError as error:
+                if not error.transient:
+                    raise
+                device.pause(1.0)
+                words = script('tail -n 0 -F "$1" 2>/dev/null', path)
 
 
 def _tail(context: typer.Context, device: Device, lines: int) -> Result:
@@ -139,11 +140,8 @@ def shell(
     words = command[0] if len(command) == 1 else command
     options = given(context)
     if not (options.json or options.choice.everything or options.choice.targets or options.choice.label):
-        device = the_device(context)
-        try:
+        with the_device(context) as device:
             result = device.run(words, root=root, sink=_raw, timeout_s=options.timeout_s)
-        finally:
-            device.close()
         raise typer.Exit(result.rc)
 
     def work(device: Device) -> Result:

@@ -21,6 +21,7 @@ def ctl(lmkctl: Lmkctl, rack: Rack, monkeypatch: pytest.MonkeyPatch) -> Lmkctl:
     """lmkctl with a key of its own and no adb server."""
     monkeypatch.delenv("ANDROID_SERIAL", raising=False)
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")
+    monkeypatch.setenv("LMKD_BOARDS", str(rack.folder / "boards"))
 
     def call(*words: object) -> Said:
         return lmkctl("--key", rack.key, "--timeout", 60, *words)
@@ -98,6 +99,7 @@ def test_the_whole_main_job(ctl: Lmkctl, rack: Rack, tmp_path: Path) -> None:
     assert "was there already" in ctl(*on, "config", "push", config).out
     assert "armed: killer" in ctl(*on, "logs").out
     assert ctl(*on, "restart", "--observe").code == 0
+    assert "armed, observing; kills 0" in ctl(*on, "watch", "-n", 2, "--every", 0.2).out
     said = ctl(*on, "--json", "collect", "-o", tmp_path / "out")
     assert json.loads(said.out.splitlines()[0])["frames"] > 0
     (trace,) = {path.parent for path in (tmp_path / "out").rglob("*.lmkt")}
