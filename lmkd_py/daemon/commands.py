@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
+from ..core.vocabulary import ABSENT
 from .inherited import EXIT_BAD_CONFIG, EXIT_NO_PERMISSION
 
+LAYERS = ("0", "1", "2", "3", "4")  # of the memory guarantee
 USAGE = """usage: lmkd-py COMMAND [--root DIR] [options]
 
-  run     [--observe]  guard memory until SIGTERM; --observe decides and records but never signals
+  run     [--observe] [--require-layer N]
+                       guard memory until SIGTERM; --observe decides and records but never signals;
+                       --require-layer refuses to start unless layers 0 to N of the memory guarantee are active
   check                say what this machine and this configuration would give, change nothing
   status               ask the running daemon
 
@@ -30,7 +34,7 @@ def main(words: list[str]) -> None:
 
 
 def _main(words: list[str]) -> int:
-    root, flags, command = default_root(), [], ""
+    root, flags, command, required_layer = default_root(), [], "", ABSENT
     rest = list(words)
     while rest:
         word = rest.pop(0)
@@ -43,6 +47,11 @@ def _main(words: list[str]) -> int:
             root = rest.pop(0)
         elif word.startswith("--root="):
             root = word[7:]
+        elif word == "--require-layer" or word.startswith("--require-layer="):
+            number = word[16:] if "=" in word else rest.pop(0) if rest else "nothing"
+            if number not in LAYERS:
+                return _usage(f"--require-layer: found {number}, wanted a layer from {LAYERS[0]} to {LAYERS[-1]}")
+            required_layer = int(number)
         elif word.startswith("-"):
             flags.append(word)
         elif command:
@@ -54,7 +63,9 @@ def _main(words: list[str]) -> int:
         unknown = [flag for flag in flags if flag != "--observe"]
         if unknown:
             return _usage(f"run: found {unknown[0]!r}, wanted --observe or --root DIR")
-        return _run(root, "--observe" in flags)
+        return _run(root, "--observe" in flags, required_layer)
+    if command in ("check", "status") and required_layer != ABSENT:
+        return _usage(f"{command}: found --require-layer, wanted it with run only")
     if command in ("check", "status") and flags:
         return _usage(f"{command}: found {flags[0]!r}, wanted --root DIR")
     if command == "check":
@@ -73,11 +84,11 @@ def _usage(text: str) -> int:
     return EXIT_BAD_CONFIG
 
 
-def _run(root: str, observe: bool) -> int:
+def _run(root: str, observe: bool, required_layer: int) -> int:
     from .start import StartFailed, start
 
     try:
-        return start(root, observe)
+        return start(root, observe, required_layer)
     except StartFailed as failure:
         print(f"lmkd-py: {failure}", file=sys.stderr)
         return failure.code

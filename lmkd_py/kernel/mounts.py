@@ -29,8 +29,17 @@ def _mounts(root: str) -> list[tuple[str, str, str]]:
 
 def memcg_v1_root(root: str = "/") -> str:
     """Directory of the root v1 memory cgroup, "" if that hierarchy is not mounted."""
+    return _v1_root("memory", root)
+
+
+def cpu_v1_root(root: str = "/") -> str:
+    """Directory of the root v1 cpu cgroup, "" if that hierarchy is not mounted."""
+    return _v1_root("cpu", root)
+
+
+def _v1_root(controller: str, root: str) -> str:
     for point, kind, options in _mounts(root):
-        if kind == "cgroup" and "memory" in options.split(","):
+        if kind == "cgroup" and controller in options.split(","):
             return under(root, point)
     return ""
 

@@ -4,9 +4,9 @@
 
 The killer is the daemon's: forked, rehearsed, locked and looped by the code that ships. Its samples are really read and
 then bent, one shortage after the other, so that every rule and every victim branch is gone through; this program is its
-steward. HOW is `steady` (observe: strikes are signal 0), `idiomatic` (the same, but the sample is read as one would
-usually do it), `caged` (real kills, every system call that is not on the kill path's list fails), or `sweep`
-(evaluations further and further down the stack of frames).
+steward. HOW is `steady` (observe: strikes are signal 0), `idiomatic` (the same, but the sample is read as is usual),
+`unlocked` and `unhurried` (steady without locked memory, without SCHED_FIFO), `caged` (real kills, every system
+call that is not on the kill path's list fails), or `sweep` (evaluations further and further down the stack of frames).
 
 Lines: it says `armed KILLER_PID`, then answers `wake N` with `woken N`, `sink DEPTH` with `sunk ADDRESS` (where that
 many more calls leave the top of the stack of frames), and `end` with what it saw.
@@ -320,7 +320,15 @@ def main() -> None:
     if HOW in ("caged", "sweep"):
         child.Loop = CagedLoop if HOW == "caged" else SweepLoop  # type: ignore[attr-defined]
     root = os.path.dirname(os.path.abspath(__file__))
-    monitor = MonitorConfig(DomainKind.MEMCG_V1, MEMCG, TWIN, observe=0 if HOW == "caged" else 1, ring_slots=RING_SLOTS)
+    monitor = MonitorConfig(
+        DomainKind.MEMCG_V1,
+        MEMCG,
+        TWIN,
+        observe=0 if HOW == "caged" else 1,
+        ring_slots=RING_SLOTS,
+        lock_memory=0 if HOW == "unlocked" else 1,
+        rt_priority=0 if HOW == "unhurried" else 10,
+    )
     policy = PolicyConfig(kill_timeout_ms=20, lowmem_min_adj=201)
     notify = eventfd()
     killer = fork_killer(root, Config(policy, monitor), 1, 256, (os.getpid(), os.getppid()), notify, os.getpid())

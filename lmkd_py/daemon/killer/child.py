@@ -18,6 +18,7 @@ from ...core.config import Config, MonitorConfig
 from ...core.vocabulary import ABSENT
 from ...kernel import memory, syscalls
 from ...kernel.domain import open_domain
+from ...kernel.own_cgroup import leave_rt_quota, take_rt_quota
 from ...kernel.resident import make_resident
 from ...kernel.triggers import StallMeter, Trigger, open_triggers
 from .. import shared as layout
@@ -33,6 +34,7 @@ from ..inherited import (
     SOCKET_FD,
     Inherited,
 )
+from ..protect import protect
 from ..shared import Shared
 from .evaluate import Evaluator
 from .framestack import SPARE_WANTED_BYTES, FrameStack
@@ -144,8 +146,7 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     gc.freeze()
     gc.disable()
     memory.populate(shared.map)
-    if config.monitor.lock_memory:
-        layers = _lock(layers, notes)
+    layers = _lock(layers, notes) if config.monitor.lock_memory else _unlocked(layers, notes)
     evaluator.layers = words[layout.LAYERS] = layers
     lines = [f"trigger {_settings(trigger)}" for trigger in triggers]
     if meter is not None:
@@ -215,16 +216,24 @@ def _presize_fd_table(rows: int) -> None:
 
 
 def _first_in_line(config: Config, notes: list[str], prepare: Callable[[], None]) -> int:
+    protect(notes)
+    priority = config.monitor.rt_priority
+    if not priority:
+        notes.append("rt_priority 0: not first in line")
+        return 0
+    quota = take_rt_quota()
     try:
         prepare()
-    except OSError as error:
-        notes.append(f"SCHED_FIFO {config.monitor.rt_priority} refused: {error.strerror}")
-        return 0
-    try:
-        with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-            file.write(b"-1000")
-    except OSError as error:
-        notes.append(f"oom_score_adj -1000 refused: {error.strerror}")
+    except OSError:
+        leave_rt_quota()
+        quota = f"own cpu cgroup given up: SCHED_FIFO {priority} is refused in it"
+        try:
+            prepare()
+        except OSError as error:
+            notes.append(f"SCHED_FIFO {priority} refused: {error.strerror}")
+            return 0
+    if quota:
+        notes.append(quota)
     return LAYER_RESIDENT
 
 
@@ -236,6 +245,11 @@ def _spare_frames(spare: int, layers: int, notes: list[str]) -> int:
         return layers
     notes[-1] += f", wanted {SPARE_WANTED_BYTES}: a call on the kill path may map memory"
     return layers & ~LAYER_KILL_PATH
+
+
+def _unlocked(layers: int, notes: list[str]) -> int:
+    notes.append("lock_memory 0: memory may be taken from us")
+    return layers & ~LAYER_RESIDENT
 
 
 def _lock(layers: int, notes: list[str]) -> int:

@@ -14,9 +14,10 @@ import sys
 from time import monotonic
 
 from ...core.config import Config
+from ...core.vocabulary import ABSENT
 from ...kernel.syscalls import eventfd, memfd_create, pidfd_open, pidfd_send_signal
 from .. import shared as layout
-from ..inherited import EXIT_BROKEN, SHARED_FD, Inherited
+from ..inherited import EXIT_BROKEN, EXIT_KERNEL_LACKS, SHARED_FD, Inherited
 from ..shared import Shared, shared_bytes
 from .outbox import Outbox
 from .ring_reader import RingReader
@@ -24,6 +25,7 @@ from .ring_reader import RingReader
 ARM_TIMEOUT_S = 20.0
 END_TIMEOUT_S = 5.0
 SIGKILL = 9
+LAYERS_BUILT = 2  # of the memory guarantee
 
 
 class KillerFailed(Exception):
@@ -106,9 +108,19 @@ def find_orphan(root: str) -> Killer | None:
 
 
 def fork_killer(
-    root: str, config: Config, generation: int, rows: int, never: tuple[int, ...], notify_fd: int, slot: int
+    root: str,
+    config: Config,
+    generation: int,
+    rows: int,
+    never: tuple[int, ...],
+    notify_fd: int,
+    slot: int,
+    required_layer: int = ABSENT,
 ) -> Killer:
-    """Fork a killer and wait until it is armed in stand-by. Raises KillerFailed."""
+    """Fork a killer and wait until it is armed in stand-by, every layer up to the required one active.
+
+    Raises KillerFailed.
+    """
     memory = memfd_create("lmkd_py")
     os.ftruncate(memory, shared_bytes(config.monitor.ring_slots))
     shared = Shared(memory)
@@ -142,4 +154,16 @@ def fork_killer(
             code, text = shared.words[layout.EXIT_CODE], shared.read_text()
             killer.close()
             raise KillerFailed(code or 4, text or "the killer ended before it was armed")
+    _need_layers(killer, required_layer)
     return killer
+
+
+def _need_layers(killer: Killer, required_layer: int) -> None:
+    active = killer.shared.words[layout.LAYERS]
+    for layer in range(required_layer + 1):
+        if not active >> layer & 1:
+            said = "; ".join([line[5:] for line in killer.text() if line.startswith("note ")])
+            why = said if layer < LAYERS_BUILT else "this version has no such layer"
+            killer.end()
+            killer.close()
+            raise KillerFailed(EXIT_KERNEL_LACKS, f"layer {layer} of the memory guarantee is not active: {why}")

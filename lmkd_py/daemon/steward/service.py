@@ -9,6 +9,7 @@ import sys
 from time import monotonic
 
 from ...core.config import Config, ConfigError
+from ...core.vocabulary import ABSENT
 from ...kernel.domain import Domain, open_domain
 from ...wire.control import Reply, Request, Verb
 from .. import shared as layout
@@ -50,6 +51,7 @@ class Service:
         self.stopping = False
         self.kills = 0
         self.complaint = ""
+        self.required_layer = ABSENT  # a reload that would end below it is refused
         self._young_deaths = 0
         self._forked_at = monotonic()
         self._scanned_at = 0.0
@@ -207,9 +209,10 @@ class Service:
             self.registry.never.discard(former.pid)
             former.close()
 
-    def _fork(self, slot: int) -> Killer:
+    def _fork(self, slot: int, required_layer: int = ABSENT) -> Killer:
+        never = tuple(self.registry.never)
         killer = fork_killer(
-            self.root, self.config, self.generation, self.rows, tuple(self.registry.never), self.notify_fd, slot
+            self.root, self.config, self.generation, self.rows, never, self.notify_fd, slot, required_layer
         )
         self._forked_at = monotonic()
         self.registry.never.add(killer.pid)
@@ -242,7 +245,7 @@ class Service:
         former = self.killer
         try:
             domain = open_domain(self.config.monitor)
-            killer = self._fork(1 - former.slot)
+            killer = self._fork(1 - former.slot, self.required_layer)
         except (KillerFailed, OSError, ValueError) as failure:
             self.config = former_config
             self.generation -= 1

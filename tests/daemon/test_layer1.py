@@ -1,0 +1,223 @@
+"""Layer 1: an armed killer is resident and first in line, and says what the machine refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.board.sandbox import Sandbox
+from lmkd_py.daemon.inherited import EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS
+from lmkd_py.kernel.mounts import memcg_v1_root
+from tests.daemon.driver import Daemon
+from tests.daemon.exercise import Exerciser
+from tests.daemon.program import assert_refused, lmkd_py
+from tests.support import require
+
+pytestmark = pytest.mark.pressure
+Start = Callable[..., Daemon]
+
+PRIORITY = 10
+SCHED_FIFO = 1
+MAJFLT, RT_PRIORITY, POLICY = 12, 40, 41  # fields of /proc/PID/stat, counted from 1
+REAPER_STACK = 128 << 10
+UNLIMITED = 1 << 60
+
+
+def stat_field(task: Path, number: int) -> int:
+    """One field of a stat file."""
+    return int((task / "stat").read_text().rpartition(")")[2].split()[number - 3])
+
+
+def tasks(pid: int) -> list[Path]:
+    return sorted(Path(f"/proc/{pid}/task").iterdir())
+
+
+def noted(daemon: Daemon, what: str) -> str:
+    return next((line for line in daemon.said if line.startswith("note ") and what in line), "")
+
+
+# -- first in line ---------------------------------------------------------------------------------------------------
+
+
+def test_every_thread_of_the_killer_has_its_priority_and_small_locked_stacks(board: Sandbox, start: Start) -> None:
+    daemon = start(board)
+    threads = tasks(daemon.killer_pid)
+    assert len(threads) == 3
+    assert {(stat_field(each, POLICY), stat_field(each, RT_PRIORITY)) for each in threads} == {(SCHED_FIFO, PRIORITY)}
+    status = Path(f"/proc/{daemon.killer_pid}/status").read_text()
+    assert int(status.partition("VmLck:")[2].split()[0]) > 5000
+    sizes = []
+    for line in Path(f"/proc/{daemon.killer_pid}/maps").read_text().splitlines():
+        first, _, last = line.split()[0].partition("-")
+        if line.split()[1] == "rw-p" and len(line.split()) == 5:
+            sizes.append(int(last, 16) - int(first, 16))
+    assert sizes.count(REAPER_STACK) >= 2
+
+
+def test_the_killer_has_a_real_time_quota_of_its_own_or_says_why_not(board: Sandbox, start: Start) -> None:
+    daemon = start(board)
+    note = noted(daemon, "cpu cgroup")
+    if note.startswith("note cpu cgroup"):
+        directory = Path(note.split()[3].rstrip(":"))
+        assert str(daemon.killer_pid) in (directory / "cgroup.procs").read_text().split()
+        assert str(daemon.pid) not in (directory / "cgroup.procs").read_text().split()
+        quota = int((directory / "cpu.rt_runtime_us").read_text()), int((directory / "cpu.rt_period_us").read_text())
+        assert quota == (80_000, 100_000)
+        assert note.endswith("80 of 100 ms")
+    assert {stat_field(each, POLICY) for each in tasks(daemon.killer_pid)} == {SCHED_FIFO}
+
+
+@pytest.fixture
+def busy_cpus() -> Iterator[None]:
+    """Twice as many busy processes as there are CPUs."""
+    hogs = [
+        subprocess.Popen([sys.executable, "-I", "-S", "-c", "while True: pass"])
+        for _ in range(2 * (os.cpu_count() or 1))
+    ]
+    yield
+    for hog in hogs:
+        hog.kill()
+        hog.wait()
+
+
+@pytest.mark.slow
+def test_a_killer_first_in_line_hardly_waits_for_busy_cpus(busy_cpus: None) -> None:
+    waited = {}
+    for how in ("steady", "unhurried"):
+        with Sandbox(limit_mib=64) as domain, Exerciser(domain, how) as killer:
+            before = run_delay_ns(killer.killer_pid)
+            killer.ask("wake 1000", "woken")
+            waited[how] = run_delay_ns(killer.killer_pid) - before
+    assert waited["steady"] < waited["unhurried"], waited
+
+
+def run_delay_ns(pid: int) -> int:
+    """How long its main thread was runnable and did not run."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1])
+
+
+# -- what the machine gives and refuses ------------------------------------------------------------------------------
+
+
+def test_the_oom_killer_is_kept_away_from_both_or_the_refusal_is_reported(board: Sandbox, start: Start) -> None:
+    daemon = start(board)
+    adjs = {Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid in (daemon.pid, daemon.killer_pid)}
+    if noted(daemon, "oom_score_adj -1000 refused"):
+        assert "-1000" not in adjs
+    else:
+        assert adjs == {"-1000"}
+    assert daemon.status().layers & 3 == 3, "a refused oom_score_adj is no reason to give the layer up"
+
+
+def test_compaction_leaves_locked_pages_alone_while_it_runs(board: Sandbox, start: Start) -> None:
+    daemon = start(board)
+    value = Path("/proc/sys/vm/compact_unevictable_allowed").read_text().strip()
+    assert value == "0" or noted(daemon, "compact_unevictable_allowed 0 refused")
+
+
+def test_a_daemon_started_under_a_memory_limit_leaves_it(board: Sandbox, start: Start) -> None:
+    top = memcg_v1_root()
+    require(top, "needs the v1 memory controller")
+    outer = Path(top, f"lmkd_m_{os.getpid()}")
+    inner = outer / "inner"
+    own = Path("/proc/self/cgroup").read_text()
+    home = next(line.split(":", 2)[2] for line in own.splitlines() if "memory" in line.split(":")[1].split(","))
+    inner.mkdir(parents=True)
+    try:
+        (outer / "memory.limit_in_bytes").write_text(str(1 << 30))
+        (inner / "cgroup.procs").write_text("0")
+        daemon = start(board)
+        for pid in (daemon.pid, daemon.killer_pid):
+            assert ":memory:/\n" in Path(f"/proc/{pid}/cgroup").read_text()
+        assert daemon.stop() == 0
+    finally:
+        Path(top + home, "cgroup.procs").write_text("0")
+        inner.rmdir()
+        outer.rmdir()
+
+
+# -- required --------------------------------------------------------------------------------------------------------
+
+
+def test_a_layer_that_is_required_and_active_lets_it_start(board: Sandbox, start: Start) -> None:
+    assert start(board, "--require-layer", "1").stop() == 0
+
+
+def test_a_layer_that_cannot_be_reached_keeps_it_from_starting(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    start(board, lock_memory=0).stop()
+    assert_refused(
+        lmkd_py("run", "--root", str(tmp_path), "--require-layer", "1"), EXIT_KERNEL_LACKS, "layer 1", "lock_memory 0"
+    )
+    assert_refused(lmkd_py("run", "--root", str(tmp_path), "--require-layer=4"), EXIT_KERNEL_LACKS, "layer 1")
+    start(board).stop()
+    assert_refused(
+        lmkd_py("run", "--root", str(tmp_path), "--require-layer=4"), EXIT_KERNEL_LACKS, "layer 2", "no such layer"
+    )
+
+
+def test_a_reload_that_would_give_up_a_required_layer_is_refused(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    from lmkd_py.core.config import Config
+    from lmkd_py.wire.control import Verb
+
+    daemon = start(board, "--require-layer=1")
+    board.write_root(str(tmp_path), Config(monitor=board.monitor_config(rt_priority=0)))
+    assert "layer 1" in daemon.ask(Verb.RELOAD).text
+    assert daemon.status().killer_pid == daemon.killer_pid
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("word", ["5", "-1", "x", ""])
+def test_a_layer_that_does_not_exist_is_bad_usage(tmp_path: Path, word: str) -> None:
+    done = lmkd_py("run", "--root", str(tmp_path), f"--require-layer={word}")
+    assert done.returncode == EXIT_BAD_CONFIG
+    assert "wanted a layer from 0 to 4" in done.stderr
+
+
+# -- resident --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cold_python(tmp_path: Path) -> list[str]:
+    """A copy of this interpreter whose code nobody has in the page cache: the first to run it is charged for it."""
+    base = Path(sys.base_prefix)
+    binary = Path(os.path.realpath(sys.executable))
+    library = Path(sysconfig.get_config_var("LIBDIR") or "", sysconfig.get_config_var("INSTSONAME") or "")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "lib").mkdir()
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    (tmp_path / "lib" / version).symlink_to(base / "lib" / version)
+    copies = [Path(shutil.copy(binary, tmp_path / "bin" / version))]
+    if library.name.count(".so") and library.is_file():
+        copies.append(Path(shutil.copy(library, tmp_path / "lib")))
+    for copy in copies:
+        with open(copy, "rb+") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return ["env", f"LD_LIBRARY_PATH={tmp_path / 'lib'}", str(copies[0])]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "faults"), [("steady", False), ("unlocked", True)])
+def test_only_locked_memory_is_still_there_after_everything_else_was_reclaimed(
+    how: str, faults: bool, cold_python: list[str]
+) -> None:
+    with Sandbox(limit_mib=64) as domain:
+        memory = Path(domain.place.memory)
+        # Started inside the domain, so that the domain's reclaim reaches the pages of its program.
+        inside = ["sh", "-c", f'echo $$ >{memory}/cgroup.procs; exec "$@"', "sh", *cold_python]
+        with Exerciser(domain, how, python=inside) as killer:
+            killer.ask("wake 500", "woken")
+            domain.start_thrashers(2)
+            (memory / "memory.force_empty").write_text("0")
+            before = stat_field(Path(f"/proc/{killer.killer_pid}"), MAJFLT)
+            killer.ask("wake 500", "woken")
+            after = stat_field(Path(f"/proc/{killer.killer_pid}"), MAJFLT)
+            assert killer.results()["exit"] == [(0,)]
+        assert (after - before > 0) == faults, after - before
