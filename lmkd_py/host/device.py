@@ -114,6 +114,8 @@ class Device:
             if self._link is None:
                 self._link = self._connect(min(until, time.monotonic() + CONNECT_S))
                 self._root, self._was_there = None, True
+                if self._stopped.is_set():  # meanwhile; from here on interrupt() finds the link itself
+                    raise LinkError("interrupted")
             self._link.set_deadline(until)
             return work(self._link)
         except Unauthorized as error:

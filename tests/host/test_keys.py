@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,10 @@ def test_keys_are_looked_for_where_adb_looks(tmp_path: Path, monkeypatch: pytest
     found = [path.relative_to(tmp_path).as_posix() for path in key_paths()]
     assert found == ["home/adbkey", "v/a.adb_key", "v/b.adb_key", "one"]
     assert key_paths(tmp_path / "given") == [tmp_path / "given"]
+
+
+def test_many_who_miss_the_key_at_once_get_the_same_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: signers(tmp_path / "adbkey")[0], range(8)))
+    assert len({signer.GetPublicKey().split()[0] for signer in made}) == 1
+    assert len({signer.Sign(bytes(20)) for signer in made}) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -36,23 +37,28 @@ def signers(given: Path | None = None) -> list[Any]:
 
 def make_key(path: Path) -> None:
     """A new key pair, PATH (mode 0600 from the start) and PATH.pub; an existing one is never overwritten."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    former = os.umask(0o077)
     try:
-        keygen(str(new))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.link(new, path)  # fails if somebody was faster: then theirs is the key
-        except FileExistsError:
-            return
-        os.replace(f"{new}.pub", f"{path}.pub")
-        os.chmod(f"{path}.pub", 0o644)
+            fcntl.flock(folder, fcntl.LOCK_EX)  # many threads and processes may miss it at once
+            if not path.exists():
+                _generate(path)
+        finally:
+            os.close(folder)
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}; choose another with --key PATH") from error
-    finally:
-        os.umask(former)
-        for left in (new, Path(f"{new}.pub")):
-            left.unlink(missing_ok=True)
+
+
+def _generate(path: Path) -> None:
+    new = path.with_name(f"{path.name}.new")
+    # Beforehand, so that adb-shell's open() does not choose the mode (an umask would be all threads').
+    for file, mode in ((new, 0o600), (Path(f"{new}.pub"), 0o644)):
+        file.unlink(missing_ok=True)
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    keygen(str(new))
+    os.replace(f"{new}.pub", f"{path}.pub")
+    os.replace(new, path)
 
 
 def _signer(path: Path) -> Any:

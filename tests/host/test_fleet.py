@@ -1,0 +1,156 @@
+"""Many devices at once: the good ones all succeed, each bad one gets its own line, memory stays small."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.board.adbd.endpoint import Endpoint
+from lmkd_py.core.config import Config, PolicyConfig
+from lmkd_py.host.collect import COLLECT, Collection
+from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush
+from lmkd_py.host.device import Device
+from lmkd_py.host.errors import Fault
+from lmkd_py.host.fleet import Interrupted, Report, run_fleet
+from lmkd_py.host.install import INSTALL, Installation
+from lmkd_py.host.steps import run_steps
+from lmkd_py.wire.config import encode_config
+from tests.host.conftest import Rack
+from tests.host.test_collect import BOOT, frames
+from tests.host.test_steps import PAYLOAD, ROOT, WATCHING, armed
+from tests.support import IS_ROOT
+
+pytestmark = pytest.mark.skipif(not IS_ROOT, reason="runs the daemon's own check on virtual devices")
+
+CONFIG = Config(PolicyConfig(lowmem_min_adj=803), WATCHING)
+MEMORY_LIMIT_KB = 300 << 10
+BAD = {"offline": Fault.OFFLINE, "unauthorized": Fault.UNAUTHORIZED, "full": Fault.NO_SPACE, "slow": None,
+       "corrupting": Fault.VERIFY}  # fmt: skip
+
+
+def push(device: Device) -> ConfigPush:
+    return run_steps(CONFIG_PUSH, ConfigPush(device, CONFIG))
+
+
+def collecting(out: Path) -> object:
+    def work(device: Device) -> Collection:
+        return run_steps(COLLECT, Collection(device, out, device_class="c"))
+
+    return work
+
+
+def prepare(rack: Rack, count: int, running: int) -> dict[str, Endpoint]:
+    """Devices with the payload and a trace, the last five bad in five ways; their endpoints by what is bad."""
+    endpoints = [rack.add(auth_mode="never" if at == count - 4 else "always") for at in range(count)]
+    reports = run_fleet([rack.device(one, timeout_s=600.0) for one in endpoints if one.device.auth_mode == "always"],
+                        lambda device: run_steps(INSTALL, Installation(device, PAYLOAD)), jobs=8)  # fmt: skip
+    assert [report.error for report in reports if report.error] == []
+    for at, endpoint in enumerate(endpoints):
+        if at < running:
+            device = rack.device(endpoint)
+            push(device)
+            Installation(device, PAYLOAD, ROOT).service.start(observe=True)
+            device.close()
+        else:
+            place = rack.path(endpoint, f"{ROOT}/traces/{BOOT}/0001.lmkt")
+            place.parent.mkdir(parents=True)
+            place.write_bytes(frames(at, 20))
+    bad = dict(zip(BAD, endpoints[-5:]))
+    rack.do(bad["offline"].stop())
+    bad["full"].device.faults.no_space_after = 10
+    bad["slow"].device.faults.slow_bytes_per_s = 20_000
+    bad["corrupting"].device.faults.corrupt_files = -1
+    return bad
+
+
+def check(reports: list[Report[object]], bad: dict[str, Endpoint], faults: dict[str, Fault | None]) -> None:
+    found = {report.serial: report.error.fault for report in reports if report.error}
+    assert found == {bad[what].address: fault for what, fault in faults.items() if fault}
+    for report in reports:
+        assert report.error is None or "\n" not in str(report.error)
+
+
+def run(rack: Rack, tmp_path: Path, count: int, running: int, jobs: int) -> None:
+    bad = prepare(rack, count, running)
+    heard: list[str] = []
+    devices = [rack.device(one, timeout_s=120.0) for one in rack.endpoints]
+    pushed: list[Report[object]] = run_fleet(devices, push, jobs=jobs, heard=lambda report: heard.append(report.serial))
+    assert sorted(heard) == sorted(device.serial for device in devices)
+    check(pushed, bad, BAD)
+    good = [one for one in rack.endpoints if one not in [bad[what] for what, fault in BAD.items() if fault]]
+    for endpoint in good:
+        assert rack.path(endpoint, f"{ROOT}/config.bin").read_bytes() == encode_config(CONFIG)
+    devices = [rack.device(one, timeout_s=120.0) for one in rack.endpoints]
+    fetched: list[Report[object]] = run_fleet(devices, collecting(tmp_path / "out"), jobs=jobs)  # type: ignore[arg-type]
+    check(fetched, bad, {what: fault for what, fault in BAD.items() if what in ("offline", "unauthorized")})
+    assert len(list((tmp_path / "out").rglob("*.lmkt"))) >= count - 2
+    for endpoint in rack.endpoints[:running]:
+        device = rack.device(endpoint)
+        assert armed(device)
+        Installation(device, PAYLOAD, ROOT).service.stop()
+        device.close()
+
+
+def test_of_a_few_devices_the_bad_ones_fail_alone(rack: Rack, tmp_path: Path) -> None:
+    run(rack, tmp_path, count=7, running=1, jobs=8)
+
+
+@pytest.mark.all_suite
+def test_of_two_hundred_devices_the_bad_ones_fail_alone(rack: Rack, tmp_path: Path) -> None:
+    run(rack, tmp_path, count=200, running=5, jobs=32)
+
+
+@pytest.mark.all_suite
+def test_the_host_tool_stays_small_with_two_hundred_devices(rack: Rack, tmp_path: Path) -> None:
+    prepare(rack, 200, 0)
+    targets = tmp_path / "targets"
+    targets.write_text("".join(f"{one.address}\n" for one in rack.endpoints))
+    program = (
+        "import resource, sys\nfrom lmkd_py.cli.app import run\ncode = run(sys.argv[1:])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)\nsys.exit(code)\n"
+    )
+    words = ["--key", str(rack.key), "--targets", str(targets), "-j", "32", "collect", "-o", str(tmp_path / "out")]
+    environment = {**os.environ, "ANDROID_ADB_SERVER_PORT": "1", "LMKD_BOARDS": str(tmp_path / "boards")}
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, env=environment,
+                          check=False, timeout=600)  # fmt: skip
+    assert done.returncode == 3
+    assert int(done.stderr.splitlines()[-1]) < MEMORY_LIMIT_KB
+
+
+def test_ctrl_c_ends_it_and_names_those_in_work(rack: Rack) -> None:
+    devices = [rack.device(rack.add()) for _ in range(3)]
+
+    def work(device: Device) -> None:
+        if device is not devices[0]:
+            device.run("sleep 60")
+
+    def heard(report: Report[None]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as stopped:
+        run_fleet(devices, work, heard=heard)
+    assert sorted(stopped.value.in_flight) == sorted(device.serial for device in devices[1:])
+
+
+def test_a_fault_of_ours_on_one_device_does_not_take_the_others_with_it(rack: Rack) -> None:
+    devices = [rack.device(rack.add()) for _ in range(3)]
+
+    def work(device: Device) -> str:
+        if device is devices[1]:
+            raise RuntimeError("ours")
+        return device.ask("echo well").text
+
+    reports = run_fleet(devices, work)
+    assert [report.value for report in reports] == ["well", None, "well"]
+    assert reports[1].error is not None
+    assert "RuntimeError" in str(reports[1].error)
+
+
+def test_a_device_that_waits_for_its_turn_does_not_use_up_its_time(rack: Rack) -> None:
+    devices = [rack.device(rack.add(), timeout_s=2.0) for _ in range(3)]
+    reports = run_fleet(devices, lambda device: device.run("sleep 1").rc, jobs=1)
+    assert [report.value for report in reports] == [0, 0, 0]
