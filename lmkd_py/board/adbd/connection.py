@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MAX_STREAMS = 64  # with those whose service still ends
 MAX_PENDING = 8 << 20  # bytes of all streams that no service has read yet
-MAX_UNSENT = 2 << 20  # bytes a client that does not read makes us hold before we wait for it
+MAX_UNSENT = 1 << 18  # bytes a client that does not read makes us hold before we wait for it
 READ_CHUNK = 1 << 18
 MESSAGE_S = 60.0  # for the rest of a message once it has begun, and for a client to read what it asked for
 HANDSHAKE_S = 600.0  # a person may have to press a button first

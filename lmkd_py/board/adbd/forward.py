@@ -57,7 +57,7 @@ async def _connected(stream: Stream, client: socket.socket, address: object) -> 
                 await stream.write(data)
         finally:
             inward.cancel()
-            await asyncio.wait((inward,))
+            await asyncio.gather(inward, return_exceptions=True)
 
 
 async def _inward(stream: Stream, client: socket.socket) -> None:

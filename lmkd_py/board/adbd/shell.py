@@ -61,17 +61,21 @@ class _Session:
         outward = [loop.create_task(self._outward(fd, STDOUT + place)) for place, fd in enumerate(self.outputs)]
         try:
             # It is over when nobody holds its outputs any more, or when the client has left.
-            outputs = asyncio.gather(*outward)
-            await asyncio.wait((inward, outputs), return_when=asyncio.FIRST_COMPLETED)
-            if outputs.done():
-                outputs.result()
+            waiting = set(outward)
+            while waiting and not inward.done():
+                done, _ = await asyncio.wait((inward, *waiting), return_when=asyncio.FIRST_COMPLETED)
+                for task in done & waiting:
+                    task.result()
+                waiting -= done
+            if not waiting:
                 code = await self.child.wait()
                 if self.split:
                     await self.stream.write(_PACKET.pack(EXIT, 1) + bytes((code,)))
         finally:
             for task in (inward, *outward):
                 task.cancel()
-            await asyncio.wait((inward, *outward))
+            # return_exceptions: what ended them is known, and asyncio complains of errors nobody looked at.
+            await asyncio.gather(inward, *outward, return_exceptions=True)
             for fd in (self.stdin, *self.outputs):
                 if fd >= 0:
                     os.close(fd)
