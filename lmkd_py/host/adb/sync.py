@@ -5,6 +5,7 @@ Sync v1 only, as every adbd has it; sizes and hashes of what counts are asked fo
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -78,15 +79,16 @@ class SyncSession:
     def pull(self, paths: Iterable[str], sink: Callable[[str, bytes], object], limit: int) -> None:
         """Fetch files; `sink` gets each piece with its path. SyncRefused; ProtocolError beyond `limit` bytes a file."""
         rest: Iterator[str] = iter(paths)
-        ahead: list[str] = []
+        ahead: deque[str] = deque()
         while True:
-            while len(ahead) < AHEAD and (path := next(rest, None)) is not None:
-                self._put(b"RECV", path.encode())
-                ahead.append(path)
+            if len(ahead) <= AHEAD // 2:  # many requests in one message
+                for path in itertools.islice(rest, AHEAD - len(ahead)):
+                    self._put(b"RECV", path.encode())
+                    ahead.append(path)
+                self._flush()
             if not ahead:
                 return
-            self._flush()
-            self._receive(ahead.pop(0), sink, limit)
+            self._receive(ahead.popleft(), sink, limit)
 
     def stat(self, path: str) -> Stat:
         """What sync v1 knows of a path."""
