@@ -87,6 +87,8 @@ class Device:
         self._space: Optional[Space] = None
         self._files: Optional[Files] = None
         self._children: list[Child] = []
+        # Asked once: in a user namespace everybody is 0.
+        self._may_change_user = os.geteuid() == 0
         self._booted_at = time.monotonic()
 
     def note(self, text: str) -> None:
@@ -108,7 +110,6 @@ class Device:
         if self._files is None:
             if self.bare:
                 self._files = Files(os.open(self.root, os.O_PATH | os.O_DIRECTORY), bare=True)
-                os.makedirs(PROPERTIES, exist_ok=True)
             else:
                 os.makedirs(self.root, exist_ok=True)
                 self._space = make_space(self.root, self._data_bytes, self._read_only)
@@ -129,12 +130,14 @@ class Device:
         """What getprop will say. The name must be one getprop takes."""
         if not key or "/" in key or key.startswith("."):
             raise ValueError(f"property name {key!r}")
+        if self.bare and not os.path.isdir(PROPERTIES):
+            return  # a guest that has no getprop of ours gets no directory in its /dev either
         self.files.write(f"{PROPERTIES}/{key}".encode(), value.encode("utf-8", "surrogateescape"))
 
     @contextmanager
     def identity(self) -> Iterator[None]:
         """File accesses inside count as the device's current user."""
-        if self.is_root or os.geteuid() != 0:
+        if self.is_root or not self._may_change_user:
             yield
             return
         set_fs_ids(SHELL_UID, SHELL_UID)
@@ -161,7 +164,7 @@ class Device:
             environment["TERM"] = terminal
         if self.root_kind in ("magisk", "userdebug"):
             environment["ADBD_SU"] = self.root_kind
-        if not self.is_root and os.geteuid() != 0:
+        if not self.is_root and not self._may_change_user:
             environment["ADBD_UID"] = str(SHELL_UID)
         shell = "/system/bin/sh" if not self.bare or os.path.exists("/system/bin/sh") else "/bin/sh"
         child = start((shell, *words), environment, fds, self._enter, bool(terminal))
@@ -177,7 +180,7 @@ class Device:
             self._space.enter()
         else:
             os.chdir(self.root)
-        if not self.is_root and os.geteuid() == 0:
+        if not self.is_root and self._may_change_user:
             os.setgroups([])
             os.setresgid(SHELL_UID, SHELL_UID, SHELL_UID)
             if self.root_kind in ("magisk", "userdebug"):
