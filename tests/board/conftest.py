@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.adbd.device import Device
-from lmkd_py.board.adbd.rack import Rack
 from lmkd_py.board.adbd.space import probe_space
 from lmkd_py.board.sandbox import Sandbox
 from tests.board.adbd_tools import Adb
+from tests.board.rack import Rack
 from tests.support import require
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from lmkd_py.board.adbd import connection, hostile
 from lmkd_py.board.adbd.device import Device
 from lmkd_py.board.adbd.packet import AUTH, CLSE, CNXN, COMMANDS, HEADER, OKAY, OPEN, VERSION, WRTE, Message, encode
-from lmkd_py.board.adbd.rack import Rack
 from tests.board.adbd_tools import Raw, connect, eventually
+from tests.board.rack import Rack
 
 MakeDevice = Callable[..., tuple[Device, str]]
 SLACK_KB = 60_000

@@ -1,16 +1,16 @@
-"""Devices in this process, in a thread of their own: for tests and for fleets that somebody else drives."""
+"""Devices in this process, in a thread of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Optional, TypeVar
 
-from .device import Device
-from .endpoint import Endpoint
-from .sweeper import Sweeper
+from lmkd_py.board.adbd.device import Device
+from lmkd_py.board.adbd.endpoint import Endpoint
+from lmkd_py.board.adbd.sweeper import Sweeper
 
 _T = TypeVar("_T")
 _PATIENCE_S = 60.0
