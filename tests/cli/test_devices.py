@@ -120,7 +120,7 @@ def test_some_failed_is_exit_code_3_and_each_bad_one_has_its_line(
     place.parent.mkdir(parents=True)
     place.write_bytes(frames(0, 5))
     said = ctl(
-        "--timeout", 8, "--targets", targets(tmp_path, good, shy, gone), "--json", "collect", "-o", tmp_path / "out"
+        "--timeout", 5, "--targets", targets(tmp_path, good, shy, gone), "--json", "collect", "-o", tmp_path / "out"
     )
     assert said.code == 3
     *devices, summary = map(json.loads, said.out.splitlines())

@@ -62,7 +62,7 @@ def prepare(rack: Rack, count: int, running: int) -> dict[str, Endpoint]:
     bad = dict(zip(BAD, endpoints[-5:]))
     rack.do(bad["offline"].stop())
     bad["full"].device.faults.no_space_after = 10
-    bad["slow"].device.faults.slow_bytes_per_s = 20_000
+    bad["slow"].device.faults.slow_bytes_per_s = 60_000
     bad["corrupting"].device.faults.corrupt_files = -1
     return bad
 

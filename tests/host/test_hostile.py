@@ -96,7 +96,7 @@ def test_a_service_name_is_only_a_name(line: str) -> None:
 
 
 def worked_on(address: str, key: Path) -> None:
-    connector = Connector(ServerAddress("127.0.0.1", 1), key, timeout_s=2.0, retries=1, auth_s=0.5)
+    connector = Connector(ServerAddress("127.0.0.1", 1), key, timeout_s=1.0, retries=1, auth_s=0.5)
     device = connector.device(Target(address, False))
     try:
         device.ask("true")
@@ -181,7 +181,7 @@ def test_every_lie_the_virtual_device_knows_is_survived(rack: Rack, kind: str) -
     assert not worker.is_alive()
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.lists(st.binary(max_size=120), max_size=4), st.booleans(), st.booleans())
 def test_any_bytes_on_the_wire_end_in_an_answer_or_an_error(
     adb_key: Path, parts: list[bytes], greets: bool, opens: bool
