@@ -39,7 +39,7 @@ from lmkd_py.daemon.killer.framestack import FrameStack  # noqa: E402
 from lmkd_py.daemon.killer.loop import Loop  # noqa: E402
 from lmkd_py.daemon.steward.keeper import Killer, fork_killer  # noqa: E402
 from lmkd_py.kernel.domain import Domain, open_domain  # noqa: E402
-from lmkd_py.kernel.syscalls import eventfd, pidfd_getfd, pidfd_open  # noqa: E402
+from lmkd_py.kernel.syscalls import PR_SET_PDEATHSIG, eventfd, pidfd_getfd, pidfd_open, prctl  # noqa: E402
 from lmkd_py.wire.record import unpack_record  # noqa: E402
 
 RING_SLOTS = 4096
@@ -227,6 +227,7 @@ class Stage:
         """A process that waits for its end."""
         pid = os.fork()
         if pid == 0:
+            prctl(PR_SET_PDEATHSIG, 9)
             while True:
                 sleep(1000)
         self.pids.append(pid)

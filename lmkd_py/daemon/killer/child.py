@@ -48,7 +48,8 @@ from .strike import Striker
 from .victim import Awaited
 
 HEAP_RESERVE_BYTES = 512 << 10  # blocks above 512 bytes (ancillary data, long lists) churn in here
-POOL_RESERVE_BYTES, POOL_BLOCK_BYTES = 256 << 10, 448  # and smaller ones, Python's objects, in these
+POOL_BYTES, SMALL_OBJECT_BYTES = 16 << 10, 512  # CPython's; pools were 4 KiB before 3.10
+BYTES_OVERHEAD = sys.getsizeof(b"")
 LAYER_KILL_PATH, LAYER_RESIDENT = 1, 2
 
 
@@ -179,11 +180,15 @@ def _keep_heap() -> None:
     memory.pregrow_heap(HEAP_RESERVE_BYTES)
 
 
-def _touch_pools() -> tuple[bytes, bytes]:
-    # What is locked on fault still faults when it is first used. Touched pools are reused before untouched ones; the
-    # two blocks, kept for good, keep the pools from being unmapped.
-    blocks = [bytes(POOL_BLOCK_BYTES) for _ in range(POOL_RESERVE_BYTES // POOL_BLOCK_BYTES)]
-    return blocks[0], blocks[-1]
+def _touch_pools() -> list[object]:
+    # Python's small objects lie in pools, one size each, whose pages are touched as they fill; what is locked on fault
+    # still faults then. So every size fills a whole pool once. One object of each is kept, or pools could be unmapped.
+    numbers = list(range(1 << 20, (1 << 20) + POOL_BYTES // 32))
+    kept: list[object] = [numbers[-1]]
+    for size in range(48, SMALL_OBJECT_BYTES + 1, 16):
+        blocks = [bytes(size - BYTES_OVERHEAD) for _ in range(POOL_BYTES // size)]
+        kept.append(blocks[-1])
+    return kept
 
 
 def _meter_settings(monitor: MonitorConfig) -> str:
