@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import os
+from typing import IO, NamedTuple
 
 from ..core.config import Config
 
@@ -19,6 +20,20 @@ EXIT_DOMAIN_GONE = 5
 EXIT_ALREADY_RUNNING = 6
 
 
+def say(text: str, stream: IO[str] | None) -> None:
+    """Print a line to whoever still listens: a closed or broken pipe is no reason to stop guarding."""
+    try:
+        if stream is not None:
+            print(text, file=stream, flush=True)
+    except ValueError:
+        pass
+    except OSError:
+        # What is left in the buffer would fail again at the end and change the exit code.
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(null, stream.fileno())  # type: ignore[union-attr]
+        os.close(null)
+
+
 class Inherited(NamedTuple):
     """Descriptors (memory, socket, kick, notify) and plain values."""
 
@@ -27,4 +42,3 @@ class Inherited(NamedTuple):
     generation: int
     rows: int
     never: tuple[int, ...]
-    name: bytes

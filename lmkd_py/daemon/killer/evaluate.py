@@ -18,6 +18,7 @@ from ...core.watermarks import wants_watermarks
 from ...kernel.domain import Domain
 from ...kernel.triggers import StallMeter
 from ...wire.record import CANDIDATE_ROWS, Record, Timings
+from ..shared import DEMOTED
 from .inbox import Inbox
 from .ring import Ring
 from .roster import NOBODY, Roster
@@ -135,7 +136,7 @@ class Evaluator:
         """Ranked victims one after the other, tier by tier, until one is struck."""
         roster, striker, min_adj = self.roster, self.striker, judgement.min_adj
         ceiling = ADJ_MAX
-        while attempts < MAX_ATTEMPTS:
+        while attempts < MAX_ATTEMPTS and ceiling >= max(0, min_adj):
             found = roster.collect(min_adj, ceiling, config.kill_heaviest_task)
             if not found:
                 break
@@ -163,6 +164,7 @@ class Evaluator:
     def _passed_over(self, row: int, error: int) -> None:
         if error == NOT_EXPENDABLE:
             self.roster.move(row, self.striker.seen_adj, self.roster.age[row])
+            self.ring.shared.words[DEMOTED] += 1
         else:
             self.roster.drop(row)
 

@@ -20,7 +20,7 @@ from ..shared import Shared
 from .evaluate import Evaluator
 from .ring import NOTIFY_AT
 
-KICK_SLOT, VICTIM_SLOT, TRIGGER_SLOT = 0, 1, 2
+KICK_SLOT, VICTIM_SLOT, STEWARD_SLOT, TRIGGER_SLOT = 0, 1, 2, 3
 EVENT, POLL, LOW, MEDIUM = int(WakeupKind.EVENT), int(WakeupKind.POLL), int(Level.LOW), int(Level.MEDIUM)
 KILL = int(Action.KILL)
 BROKEN = POLLERR | POLLNVAL
@@ -49,10 +49,11 @@ class Loop:
         self._into = [self._eight]
         self.polls = PollSet(TRIGGER_SLOT + len(triggers))
         self.polls.set(KICK_SLOT, kick_fd, POLLIN)
+        self.polls.set(STEWARD_SLOT, evaluator.inbox.sock.fileno(), 0)  # only the hang-up
         # Slots by falling level, so that the first that is up is the one to evaluate; _indexes lead back to the header.
         order = sorted(range(len(triggers)), key=lambda index: -triggers[index].level)
-        self._indexes = (0, 0, *order)
-        self._levels = (ABSENT, ABSENT, *(triggers[index].level for index in order))
+        self._indexes = (0,) * TRIGGER_SLOT + tuple(order)
+        self._levels = (ABSENT,) * TRIGGER_SLOT + tuple(triggers[index].level for index in order)
         self._slots = tuple(range(TRIGGER_SLOT, TRIGGER_SLOT + len(triggers)))
         for slot in self._slots:
             trigger = triggers[self._indexes[slot]]
@@ -70,6 +71,8 @@ class Loop:
             timeout = polling.wait_ms(self.poll, monotonic_ns() // 1_000_000, inbox.policy)
             if timeout < 0:
                 self._before_sleep()
+                if self.live and not self._unserved and self._goes_on_hanging():
+                    continue
             ready = polls.wait(timeout) if timeout else 0
             woke_ns = monotonic_ns()
             if ready > 0 and polls.revents(KICK_SLOT):
@@ -78,12 +81,15 @@ class Loop:
                 inbox.drain()
             if not self.live:
                 if words[layout.MODE] != layout.LIVE:
+                    if ready > 0 and polls.revents(STEWARD_SLOT):
+                        break  # the steward died before this killer was of use
                     self._stand_by(ready)
                     continue
                 self._go_live(woke_ns)
             self._handle(ready, woke_ns)
             if self._unserved and inbox.offers != self._offers:
-                self._offered(woke_ns)
+                self._offers = inbox.offers
+                self._goes_on_hanging()
             if self.evaluator.domain.gone:
                 self.shared.write_text("the guarded domain is gone")
                 return EXIT_DOMAIN_GONE
@@ -154,13 +160,19 @@ class Loop:
         elif self.evaluator.ring.backlog() >= NOTIFY_AT:
             self.evaluator.ring.notify()
 
-    def _offered(self, woke_ns: int) -> None:
-        """Candidates came after a kill that found none. Where all tasks hang, no trigger would fire ever again."""
-        self._offers = self.inbox.offers
+    def _goes_on_hanging(self) -> bool:
+        """Where all tasks of the domain hang, no trigger would fire ever again: its last one counts as given anew.
+
+        Asked when nothing else would wake us, and when candidates came after a kill that found none.
+        """
         slot = self._oom_slot
-        if slot and oom_control.hangs(self.triggers[self._indexes[slot]]):
-            self.evaluator.hangs += 1
-            self._evaluate(woke_ns, EVENT, self._levels[slot], self._indexes[slot])
+        if not slot or not oom_control.hangs(self.triggers[self._indexes[slot]]):
+            return False
+        self._unserved = True  # once; until somebody is struck or comes
+        self._offers = self.inbox.offers
+        self.evaluator.hangs += 1
+        self._evaluate(monotonic_ns(), EVENT, self._levels[slot], self._indexes[slot])
+        return True
 
     def _before_sleep(self) -> None:
         # Nothing will wake us soon: let the steward file what it has not seen, close what reapers have finished with.
@@ -197,6 +209,7 @@ class Loop:
 
     def _go_live(self, woke_ns: int) -> None:
         self.live = True
+        self.polls.clear(STEWARD_SLOT)  # from here on it goes on without one, too
         adopted = self.inbox.adopted
         if adopted is not None:
             # The former killer has struck already: no second victim for the same event.

@@ -28,7 +28,7 @@ class Roster:
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self.pid = _ints("i", rows, 0)
-        self.uid = _ints("i", rows, 0)
+        self.uid = _ints("I", rows, 0)
         self.adj = _ints("h", rows, 0)
         self.pidfd = _ints("i", rows, NOBODY)
         self.statm_fd = _ints("i", rows, NOBODY)

@@ -6,9 +6,12 @@ board is left alone. Deaths are seen by pidfd.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 from ...kernel.domain import Domain
+from ...kernel.process import read_uid
 from ...kernel.syscalls import (
     IN_CLOSE_WRITE,
     IN_CREATE,
@@ -20,6 +23,7 @@ from .procs_file import Line, parse_procs
 from .registry import NoRoom, Process, Refused, Registry
 
 PROCS = "procs"
+PROCS_BYTES = 4 << 20  # a hundred thousand lines
 
 
 class Discovery:
@@ -54,9 +58,11 @@ class Discovery:
     def read_file(self) -> None:
         """Make the registered set what the file says; lines that are none become complaints."""
         try:
-            with open(self.path, "rb") as file:
-                data = file.read()
+            data = _read_regular(self.path)
         except FileNotFoundError:
+            return
+        except OSError as error:
+            self.complaints.append(f"{self.path}: {error.strerror}; the registrations stay as they were")
             return
         lines, refused = parse_procs(data)
         self.complaints += refused
@@ -93,6 +99,10 @@ class Discovery:
                 continue
             if (known is None or known.adj != adj) and self.register(pid, _uid(pid), adj, refresh=False):
                 new.append(pid)
+                # Read again, now that a pidfd holds the process: the pid may have been another's a moment ago.
+                again = _oom_score_adj(pid)
+                if again is not None and again != adj:
+                    self.register(pid, _uid(pid), again, refresh=False)
         if new:
             # A member's pid may have been recycled outside the domain before it was identified.
             self._forget_strangers(set(self.domain.members()))
@@ -153,6 +163,17 @@ def _oom_score_adj(pid: int) -> int | None:
 
 def _uid(pid: int) -> int:
     try:
-        return os.stat(f"/proc/{pid}").st_uid
-    except OSError:
+        return read_uid(pid)
+    except (OSError, ValueError):
         return 0
+
+
+def _read_regular(path: str) -> bytes:
+    """A whole file; OSError for a directory, a FIFO or anything else one might wait for."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", path)
+        return os.read(fd, PROCS_BYTES)
+    finally:
+        os.close(fd)

@@ -1,15 +1,10 @@
-"""Keeps a killer: forks it, waits until it is armed, hands everything over, ends it, finds an orphan's.
-
-The name of a killer is an abstract socket `lmkd_py.<device>.<inode of the state root>.<0|1>`: two of them, so that a
-new killer can have its name while the old one still lives. SO_PEERCRED of a connection names the holder.
-"""
+"""Keeps a killer: forks it, waits until it is armed, ends it, finds one that a dead steward left behind."""
 
 from __future__ import annotations
 
 import _socket as socket
 import os
 import select
-import struct
 import sys
 from time import monotonic
 
@@ -17,8 +12,9 @@ from ...core.config import Config
 from ...core.vocabulary import ABSENT
 from ...kernel.syscalls import eventfd, memfd_create, pidfd_open, pidfd_send_signal
 from .. import shared as layout
-from ..inherited import EXIT_BROKEN, EXIT_KERNEL_LACKS, SHARED_FD, Inherited
+from ..inherited import EXIT_BROKEN, EXIT_KERNEL_LACKS, Inherited
 from ..shared import Shared, shared_bytes
+from .killers_file import MEMORY_NAME, living, remember
 from .outbox import Outbox
 from .ring_reader import RingReader
 
@@ -39,18 +35,23 @@ class KillerFailed(Exception):
 class Killer:
     """A killer as the steward sees it. An orphan has no outbox: its own steward is dead."""
 
-    def __init__(self, pid: int, pidfd: int, shared: Shared, slot: int, outbox: Outbox | None, child: bool) -> None:
+    def __init__(self, pid: int, pidfd: int, shared: Shared, outbox: Outbox | None, child: bool) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.shared = shared
-        self.slot = slot
         self.outbox = outbox
         self.child = child
         self.ring = RingReader(shared)
+        self._demoted = 0
 
     def text(self) -> list[str]:
         """What it says of itself: domain, triggers, what is missing."""
         return self.shared.read_text().splitlines()
+
+    def demoted(self) -> bool:
+        """True once after the killer moved somebody down because of an oom_score_adj we have not told it."""
+        known, self._demoted = self._demoted, self.shared.words[layout.DEMOTED]
+        return self._demoted != known
 
     def end(self) -> None:
         """Kill it, unless it has ended by itself, and see it dead."""
@@ -61,13 +62,13 @@ class Killer:
 
     def wait_end(self, timeout_s: float) -> bool:
         """True once it is dead."""
-        return bool(select.select([self.pidfd], [], [], timeout_s)[0])
+        return self.pidfd in wait_readable((self.pidfd,), timeout_s)
 
     def reap(self) -> None:
         """Collect its exit status."""
         if self.child:
             try:
-                os.waitpid(self.pid, 0)
+                os.waitpid(self.pid, os.WNOHANG)  # one in uninterruptible sleep is left to whoever comes after us
             except ChildProcessError:
                 pass
 
@@ -81,30 +82,25 @@ class Killer:
         self.shared.close()
 
 
-def name_of(root: str, slot: int) -> bytes:
-    """The abstract socket name of a killer of this state root."""
-    status = os.stat(root)
-    return b"\0lmkd_py.%x.%x.%d" % (status.st_dev, status.st_ino, slot)
+def wait_readable(fds: tuple[int, ...], timeout_s: float) -> list[int]:
+    """Those of fds that are readable or hung up. Not select(), which ends at descriptor 1024."""
+    poller = select.poll()
+    for fd in fds:
+        poller.register(fd, select.POLLIN)
+    return [fd for fd, _ in poller.poll(max(0, int(timeout_s * 1000)))]
 
 
 def find_orphan(root: str) -> Killer | None:
-    """The killer a dead steward left behind; None when there is none."""
-    for slot in (0, 1):
-        probe = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-        try:
-            probe.connect(name_of(root, slot))
-            pid = struct.unpack("=iii", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        except OSError:
-            continue
-        finally:
-            probe.close()
-        try:
-            pidfd = pidfd_open(pid)
-            memory = os.open(f"/proc/{pid}/fd/{SHARED_FD}", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            continue
-        return Killer(pid, pidfd, Shared(memory), slot, None, False)
-    return None
+    """The live killer a dead steward left behind; None when there is none. Those in stand-by are ended."""
+    live = None
+    for pid, pidfd, shared in living(root):
+        killer = Killer(pid, pidfd, shared, None, False)
+        if live is None and shared.words[layout.MODE] == layout.LIVE:
+            live = killer
+        else:
+            killer.end()
+            killer.close()
+    return live
 
 
 def fork_killer(
@@ -114,22 +110,19 @@ def fork_killer(
     rows: int,
     never: tuple[int, ...],
     notify_fd: int,
-    slot: int,
     required_layer: int = ABSENT,
 ) -> Killer:
     """Fork a killer and wait until it is armed in stand-by, every layer up to the required one active.
 
     Raises KillerFailed.
     """
-    memory = memfd_create("lmkd_py")
+    memory = memfd_create(MEMORY_NAME)
     os.ftruncate(memory, shared_bytes(config.monitor.ring_slots))
     shared = Shared(memory)
     shared.words[layout.RING_SLOTS] = config.monitor.ring_slots
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     kick_fd = eventfd()
-    inherited = Inherited(
-        (memory, theirs.fileno(), kick_fd, notify_fd), config, generation, rows, never, name_of(root, slot)
-    )
+    inherited = Inherited((memory, theirs.fileno(), kick_fd, notify_fd), config, generation, rows, never)
     pid = os.fork()
     if pid == 0:
         try:
@@ -142,20 +135,30 @@ def fork_killer(
         finally:
             os._exit(EXIT_BROKEN)
     theirs.close()
-    killer = Killer(pid, pidfd_open(pid), shared, slot, Outbox(shared, ours, kick_fd), True)
+    killer = Killer(pid, pidfd_open(pid), shared, Outbox(shared, ours, kick_fd), True)
+    try:
+        remember(root, pid)
+        _await_armed(killer, notify_fd)
+        _need_layers(killer, required_layer)
+    except BaseException:
+        killer.end()
+        killer.close()
+        raise
+    return killer
+
+
+def _await_armed(killer: Killer, notify_fd: int) -> None:
+    words = killer.shared.words
     deadline = monotonic() + ARM_TIMEOUT_S
-    while shared.words[layout.STATE] != layout.ARMED:
+    while words[layout.STATE] != layout.ARMED:
         left = deadline - monotonic()
-        ready, _, _ = select.select([killer.pidfd, notify_fd], [], [], max(0.0, left))
+        ready = wait_readable((killer.pidfd, notify_fd), left)
         if notify_fd in ready:
             os.read(notify_fd, 8)
-        if killer.pidfd in ready or left <= 0 or shared.words[layout.STATE] == layout.FAILED:
+        if killer.pidfd in ready or left <= 0 or words[layout.STATE] == layout.FAILED:
             killer.end()
-            code, text = shared.words[layout.EXIT_CODE], shared.read_text()
-            killer.close()
-            raise KillerFailed(code or 4, text or "the killer ended before it was armed")
-    _need_layers(killer, required_layer)
-    return killer
+            text = killer.shared.read_text() or "the killer ended before it was armed"
+            raise KillerFailed(words[layout.EXIT_CODE] or EXIT_KERNEL_LACKS, text)
 
 
 def _need_layers(killer: Killer, required_layer: int) -> None:
@@ -164,6 +167,4 @@ def _need_layers(killer: Killer, required_layer: int) -> None:
         if not active >> layer & 1:
             said = "; ".join([line[5:] for line in killer.text() if line.startswith("note ")])
             why = said if layer < LAYERS_BUILT else "this version has no such layer"
-            killer.end()
-            killer.close()
             raise KillerFailed(EXIT_KERNEL_LACKS, f"layer {layer} of the memory guarantee is not active: {why}")

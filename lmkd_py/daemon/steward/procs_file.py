@@ -24,7 +24,10 @@ def parse_procs(data: bytes) -> tuple[list[Line], list[str]]:
         try:
             if len(words) != 3:
                 raise ValueError
-            lines.append(Line(int(words[0]), int(words[1]), int(words[2])))
+            line = Line(int(words[0]), int(words[1]), int(words[2]))
+            if not (0 <= line.pid < 1 << 31 and 0 <= line.uid < 1 << 32):
+                raise ValueError
+            lines.append(line)
         except ValueError:
             refused.append(f"procs line {number}: found {raw[:60].decode('utf-8', 'replace')!r}, wanted 'pid uid adj'")
     return lines, refused

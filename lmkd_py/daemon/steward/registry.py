@@ -128,6 +128,11 @@ class Registry:
         self._sizes_stale = True
         self.assign_sizes()
 
+    def tell_again(self) -> None:
+        """Every place in the ranking once more, in order: the killer has moved somebody down on its own."""
+        for process in sorted(self.processes.values(), key=lambda each: each.age):
+            self._tell(layout.MOVE, process)
+
     def assign_sizes(self) -> None:
         """Pin statm and oom_score_adj of the most expendable; each is read once here; later reads do not allocate."""
         if not self._sizes_stale or self.outbox is None:
@@ -153,7 +158,7 @@ class Registry:
         return start_ticks in (ABSENT, known.start_ticks) and pidfd_send_signal(known.pidfd, 0) == 0
 
     def _identify(self, pid: int, uid: int, adj: int, start_ticks: int) -> Process:
-        if pid in self.never or pid < 0:
+        if pid in self.never or not 0 <= pid < 1 << 31 or not 0 <= uid < 1 << 32:
             raise Refused(f"pid {pid} is never a candidate")
         if not self._free_rows:
             raise NoRoom(f"pid {pid}: all {self.rows} places are taken (RLIMIT_NOFILE bounds them)")

@@ -14,7 +14,7 @@ from ...kernel.domain import Domain, open_domain
 from ...wire.control import Reply, Request, Verb
 from .. import shared as layout
 from ..config_file import load_config
-from ..inherited import EXIT_DOMAIN_GONE, EXIT_KERNEL_LACKS, EXIT_STOPPED
+from ..inherited import EXIT_DOMAIN_GONE, EXIT_KERNEL_LACKS, EXIT_STOPPED, say
 from .control import ControlServer
 from .discovery import Discovery
 from .journal import Journal
@@ -25,7 +25,7 @@ from .succession import go_live, hand_over
 
 BACKLOG_RETRY_MS = 5  # how soon a full inbox is tried again
 RESCAN_MS = 1000  # at most one scan a second while the killer has something to do
-MAX_REFORKS = 5  # killers in a row that did not live for a second
+MAX_REFORKS = 20  # killers in a row that did not live for a second
 
 
 class Service:
@@ -73,7 +73,11 @@ class Service:
         while not self.stopping:
             timeout = BACKLOG_RETRY_MS / 1000 if self._outbox_full() else -1
             for fd, _ in self.epoll.poll(timeout):
-                code = self._ready(fd, signal_fd)
+                try:
+                    code = self._ready(fd, signal_fd)
+                except OSError as error:
+                    # A disk, a pipe or a file that fails must not take the killer's keeper along.
+                    self.journal.note("error", str(error))
                 if code != EXIT_STOPPED:
                     self.stopping = True
                     break
@@ -131,7 +135,7 @@ class Service:
             elif number == signal.SIGHUP:
                 refused = self.reload()
                 if refused:
-                    print(f"lmkd-py: reload refused, the old config stays: {refused}", file=sys.stderr, flush=True)
+                    say(f"lmkd-py: reload refused, the old config stays: {refused}", sys.stderr)
 
     def answer(self, request: Request) -> Reply:
         """Carry out one request of the control socket; the reply always says how things stand."""
@@ -160,6 +164,8 @@ class Service:
 
     def _take_records(self) -> None:
         kills = self.journal.file_records(self.killer)
+        if self.killer.demoted():
+            self.registry.tell_again()
         self.kills += kills
         now = monotonic()
         if kills or now - self._scanned_at > RESCAN_MS / 1000:
@@ -187,7 +193,7 @@ class Service:
             return EXIT_KERNEL_LACKS
         self.journal.note("killer-died", f"killer {dead.pid} ended; forking another", dead.pid)
         try:
-            self._take_over(self._fork(1 - dead.slot), dead)
+            self._take_over(self._fork(), dead)
         except KillerFailed as failure:
             self.complaint = str(failure)
             return failure.code
@@ -209,11 +215,9 @@ class Service:
             self.registry.never.discard(former.pid)
             former.close()
 
-    def _fork(self, slot: int, required_layer: int = ABSENT) -> Killer:
+    def _fork(self, required_layer: int = ABSENT) -> Killer:
         never = tuple(self.registry.never)
-        killer = fork_killer(
-            self.root, self.config, self.generation, self.rows, never, self.notify_fd, slot, required_layer
-        )
+        killer = fork_killer(self.root, self.config, self.generation, self.rows, never, self.notify_fd, required_layer)
         self._forked_at = monotonic()
         self.registry.never.add(killer.pid)
         return killer
@@ -245,7 +249,7 @@ class Service:
         former = self.killer
         try:
             domain = open_domain(self.config.monitor)
-            killer = self._fork(1 - former.slot, self.required_layer)
+            killer = self._fork(self.required_layer)
         except (KillerFailed, OSError, ValueError) as failure:
             self.config = former_config
             self.generation -= 1

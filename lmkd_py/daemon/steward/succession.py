@@ -6,14 +6,13 @@ There is never a moment with two live killers, and the moment with none is the t
 from __future__ import annotations
 
 import os
-import select
-from time import monotonic, sleep
+from time import monotonic
 
 from ...kernel.process import read_stat
 from ...kernel.syscalls import pidfd_open
 from .. import shared as layout
 from ..shared import WORD_MASK
-from .keeper import Killer
+from .keeper import Killer, wait_readable
 from .registry import Registry
 
 HAND_OVER_TIMEOUT_S = 10.0
@@ -32,7 +31,8 @@ def hand_over(registry: Registry, killer: Killer) -> None:
             outbox.kick()
         except OSError:
             return  # it died; its pidfd says so to whoever waits for it
-        sleep(0.0005)
+        if killer.wait_end(0.001):
+            return
 
 
 def go_live(killer: Killer, former: Killer | None) -> None:
@@ -60,7 +60,7 @@ def _adopt(killer: Killer, former: Killer) -> None:
     except (OSError, ValueError):
         os.close(pidfd)
         return
-    if stat.start_ticks & WORD_MASK != start or select.select([pidfd], [], [], 0)[0]:
+    if stat.start_ticks & WORD_MASK != start or wait_readable((pidfd,), 0):
         os.close(pidfd)  # another process by now, or just dead
         return
     since_ms = int(monotonic() * 1000)

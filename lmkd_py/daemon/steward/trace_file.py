@@ -7,7 +7,7 @@ import os
 from ...wire.frames import HEADER, NOTE, PROCESS, RECORD, frame_bytes
 
 ROTATE_BYTES = 32 << 20
-KEEP_BYTES = 256 << 20  # of one boot; the oldest files go first
+KEEP_BYTES = 256 << 20
 
 
 class TraceFile:
@@ -34,7 +34,10 @@ class TraceFile:
     def record(self, data: bytes) -> None:
         """Append the bytes of one ring record."""
         if self.bytes > ROTATE_BYTES:
-            self._next_file()
+            try:
+                self._next_file()
+            except OSError:
+                self.bytes = 0  # the disk refuses another file: go on with this one
         self._write(frame_bytes(RECORD, data))
         self.records += 1
 
@@ -56,29 +59,34 @@ class TraceFile:
             self.fd = -1
 
     def _next_file(self) -> None:
+        self._make_room()
+        numbers = [
+            int(name[:-5]) for name in os.listdir(self.directory) if name.endswith(".lmkt") and name[:-5].isdigit()
+        ]
+        path = os.path.join(self.directory, f"{max(numbers, default=0) + 1:04d}.lmkt")
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         if self.fd >= 0:
             os.close(self.fd)
-        numbers = sorted(
-            int(name[:-5]) for name in os.listdir(self.directory) if name[:-5].isdigit() and name.endswith(".lmkt")
-        )
-        self._make_room(numbers)
-        self.path = self._path_of(numbers[-1] + 1 if numbers else 1)
-        self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self.bytes = 0
+        self.path, self.fd, self.bytes = path, fd, 0
         self._named.clear()
         self._write(frame_bytes(HEADER, self._header))
 
-    def _path_of(self, number: int) -> str:
-        return os.path.join(self.directory, f"{number:04d}.lmkt")
-
-    def _make_room(self, numbers: list[int]) -> None:
-        sizes = [os.stat(self._path_of(number)).st_size for number in numbers]
-        excess = sum(sizes) + ROTATE_BYTES - KEEP_BYTES
-        for number, size in zip(numbers, sizes):
+    def _make_room(self) -> None:
+        """Keep the traces of all boots together below KEEP_BYTES; the oldest go first."""
+        traces = os.path.dirname(self.directory)
+        files = []
+        for boot in os.listdir(traces):
+            for name in os.listdir(os.path.join(traces, boot)):
+                path = os.path.join(traces, boot, name)
+                status = os.stat(path)
+                files.append((status.st_mtime_ns, path, status.st_size))
+        excess = sum(size for _, _, size in files) + ROTATE_BYTES - KEEP_BYTES
+        for _, path, size in sorted(files):
             if excess <= 0:
                 break
-            os.unlink(self._path_of(number))
-            excess -= size
+            if path != self.path:
+                os.unlink(path)
+                excess -= size
 
     def _write(self, data: bytes) -> None:
         # A full disk must not stop the steward: what cannot be written is dropped, whole frames at a time.
