@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -34,8 +35,10 @@ class Exerciser:
 
     def __init__(self, board: Sandbox, how: str, victims: int = 0, python: Sequence[str] = (sys.executable,)) -> None:
         program = str(REPO_ROOT / "tests" / "daemon" / "exerciser.py")
+        self._root = tempfile.TemporaryDirectory(prefix="lmkd-exerciser-")
+        last = (self._root.name, str(victims))
         self.process = subprocess.Popen(
-            [*python, *LEAN, program, str(REPO_ROOT), board.place.memory, board.place.psi, how, str(victims)],
+            [*python, *LEAN, program, str(REPO_ROOT), board.place.memory, board.place.psi, how, *last],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -97,3 +100,4 @@ class Exerciser:
                 except ProcessLookupError:
                     continue
         self.process.wait()
+        self._root.cleanup()
