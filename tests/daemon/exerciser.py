@@ -25,97 +25,35 @@ from lmkd_py.daemon import lean  # noqa: E402
 lean.install()
 
 import gc  # noqa: E402
-import mmap  # noqa: E402
 import os  # noqa: E402
-from time import monotonic_ns, sleep  # noqa: E402
+from time import sleep  # noqa: E402
 from typing import Any  # noqa: E402
 
 from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig  # noqa: E402
 from lmkd_py.core.snapshot import Outcome, Snapshot  # noqa: E402
-from lmkd_py.core.vocabulary import Compat, Level, WakeupKind  # noqa: E402
+from lmkd_py.core.vocabulary import WakeupKind  # noqa: E402
 from lmkd_py.daemon import shared as layout  # noqa: E402
 from lmkd_py.daemon.killer import child  # noqa: E402
-from lmkd_py.daemon.killer.framestack import FrameStack  # noqa: E402
-from lmkd_py.daemon.killer.loop import Loop  # noqa: E402
 from lmkd_py.daemon.steward.keeper import Killer, fork_killer  # noqa: E402
 from lmkd_py.kernel.domain import Domain, open_domain  # noqa: E402
 from lmkd_py.kernel.syscalls import PR_SET_PDEATHSIG, eventfd, pidfd_getfd, pidfd_open, prctl  # noqa: E402
 from lmkd_py.wire.record import unpack_record  # noqa: E402
+from tests.daemon.altered_loops import (  # noqa: E402
+    DEPTH,
+    FAULTS,
+    MARK_WORDS,
+    MARKS,
+    TOP,
+    TURNS,
+    CagedLoop,
+    SweepLoop,
+    words,
+)
+from tests.daemon.shortages import POLICIES, SHAPES, read_as_usual  # noqa: E402
 
 RING_SLOTS = 4096
 MARK_EVERY = 10_000
 PHASE = 2_500  # wakeups under one policy; a round of all policies fits into MARK_EVERY
-POLICIES = (
-    PolicyConfig(kill_timeout_ms=20),
-    PolicyConfig(kill_timeout_ms=20, kill_heaviest_task=1, filecache_min_kb=1 << 30, lowmem_min_adj=201),
-    PolicyConfig(kill_timeout_ms=20, swap_util_max_pct=1, direct_reclaim_threshold_ms=1, thrashing_limit_pct=1 << 30),
-    PolicyConfig(kill_timeout_ms=20, compat=int(Compat.AOSP), stall_limit_critical_pct=1),
-)
-# Words of the page that killer and this program share. MARKS: getallocatedblocks and gc runs at each MARK_EVERY.
-TURNS, FAULTS, DEPTH, TOP, MARKS = 0, 1, 2, 3, 8
-MARK_WORDS = 24
-OPEN_FAILED, ALLOCATION_FAILED = 1, 2
-
-page = mmap.mmap(-1, 4096)
-words = memoryview(page).cast("q")
-
-
-def shapes() -> list[dict[str, int]]:
-    """What each evaluation in turn is made to see; the counters that grow are added by bend()."""
-    common = {
-        "watermark_min_pages": 400,
-        "watermark_low_pages": 800,
-        "watermark_high_pages": 1200,
-        "nr_inactive_file_pages": 500,
-        "nr_active_file_pages": 500,
-        "inactive_file_kb": 2000,
-        "mem_free_kb": 1 << 20,
-        "swap_total_kb": 10_000,
-        "swap_free_kb": 9_000,
-        "active_anon_kb": 1000,
-        "inactive_anon_kb": 1000,
-        "shmem_kb": 0,
-        "victim_alive": 0,
-        "kind": int(WakeupKind.POLL),
-        "refault": 1,
-    }
-    # After a kill the thrashing window begins anew: thrashing shows in the second evaluation behind it.
-    calm = {**common}
-    thrash = {"refault": 10_000_000}
-    low, lowest, no_swap = {"mem_free_kb": 2500}, {"mem_free_kb": 100}, {"swap_free_kb": 1}
-    vendor = {"kind": int(WakeupKind.VENDOR), "vendor_reason": 3, "vendor_min_adj": 0}
-    event = {"kind": int(WakeupKind.EVENT)}
-    return [
-        {"refault": 1},  # as it was sampled, kind and level too; an awaited victim is waited for
-        calm,
-        {**common, **low},
-        {**common, **lowest},
-        {**common, "victim_alive": 1},
-        calm,
-        {**common, **low, **no_swap, **thrash},
-        calm,
-        {**common, **low, **no_swap},
-        calm,
-        {**common, **low, **thrash},
-        calm,
-        {**common, **thrash, "direct": 1},
-        calm,
-        {**common, **low, "psi_mem_full_avg10_centi_pct": 9900},
-        {**common, **vendor},
-        {**common, **vendor, "vendor_reason": -1},
-        {**common, "memevents": 1, "direct_reclaim_since_ms": 1},
-        {**common, **event, "level": int(Level.CRITICAL)},
-        {**common, **event, "level": int(Level.MEDIUM)},
-        {**common, **event, "level": int(Level.LOW)},
-        calm,
-        {**common, "refault": 0, "memevents": 1},
-        {**common, "mem_free_kb": -1},
-        {**common, "kind": int(WakeupKind.ZONEINFO)},
-        {**common, "workingset_refault_pages": -1, "memevents": 1, "kswapd_since_ms": 1},
-    ]
-
-
-SHAPES = shapes()
 
 
 def bend(sample: Any) -> Any:
@@ -146,64 +84,11 @@ def bend(sample: Any) -> Any:
     return bent
 
 
-def read_as_usual() -> dict[bytes, int]:
-    """The negative control: open, read, split, convert."""
-    with open("/proc/meminfo", "rb") as file:
-        return {line.split()[0]: int(line.split()[1]) for line in file.read().splitlines()}
-
-
 def open_bent(monitor: MonitorConfig) -> Domain:
     """open_domain() of the killer."""
     domain = open_domain(monitor)
     domain.sample = bend(domain.sample)  # type: ignore[method-assign]
     return domain
-
-
-class CagedLoop(Loop):
-    """The armed loop inside a cage; at the end it tries what must fail there."""
-
-    def run(self) -> int:
-        """See Loop.run."""
-        from tests.daemon.cage import lock_up
-
-        lock_up()
-        code = super().run()
-        try:
-            os.close(os.open("/proc/meminfo", os.O_RDONLY))
-        except OSError:
-            words[FAULTS] |= OPEN_FAILED
-        try:
-            bytearray(64 << 20)
-        except MemoryError:
-            words[FAULTS] |= ALLOCATION_FAILED
-        return code
-
-
-class SweepLoop(Loop):
-    """Evaluates as deep down the stack as it is told, once for every shape and twice."""
-
-    def run(self) -> int:
-        """See Loop.run."""
-        stack = FrameStack()
-        while self.words[layout.MODE] != layout.STOP:
-            self.polls.wait(-1)
-            try:
-                os.readv(self.kick_fd, self._into)
-            except BlockingIOError:
-                continue
-            if words[DEPTH] >= 0:
-                self.sink(words[DEPTH], stack)
-                words[DEPTH] = -1
-        return 0
-
-    def sink(self, depth: int, stack: FrameStack) -> None:
-        """One frame a level."""
-        if depth:
-            self.sink(depth - 1, stack)
-            return
-        words[TOP] = stack._words()[0]
-        for _ in range(2 * len(SHAPES)):
-            self.evaluator.evaluate(monotonic_ns(), int(WakeupKind.EVENT), int(Level.MEDIUM), -1)
 
 
 class Stage:

@@ -1,0 +1,67 @@
+"""Two armed loops for the exerciser, one in a cage, one further down the stack, and the page they tell it by."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from time import monotonic_ns
+
+from lmkd_py.core.vocabulary import Level, WakeupKind
+from lmkd_py.daemon import shared as layout
+from lmkd_py.daemon.killer.framestack import FrameStack
+from lmkd_py.daemon.killer.loop import Loop
+from tests.daemon.cage import lock_up
+from tests.daemon.shortages import SHAPES
+
+# Words of the page that killer and this program share. MARKS: getallocatedblocks and gc runs at each MARK_EVERY.
+TURNS, FAULTS, DEPTH, TOP, MARKS = 0, 1, 2, 3, 8
+MARK_WORDS = 24
+OPEN_FAILED, ALLOCATION_FAILED = 1, 2
+
+page = mmap.mmap(-1, 4096)
+words = memoryview(page).cast("q")
+
+
+class CagedLoop(Loop):
+    """The armed loop inside a cage; at the end it tries what must fail there."""
+
+    def run(self) -> int:
+        """See Loop.run."""
+        lock_up()
+        code = super().run()
+        try:
+            os.close(os.open("/proc/meminfo", os.O_RDONLY))
+        except OSError:
+            words[FAULTS] |= OPEN_FAILED
+        try:
+            bytearray(64 << 20)
+        except MemoryError:
+            words[FAULTS] |= ALLOCATION_FAILED
+        return code
+
+
+class SweepLoop(Loop):
+    """Evaluates as deep down the stack as it is told, once for every shape and twice."""
+
+    def run(self) -> int:
+        """See Loop.run."""
+        stack = FrameStack()
+        while self.words[layout.MODE] != layout.STOP:
+            self.polls.wait(-1)
+            try:
+                os.readv(self.kick_fd, self._into)
+            except BlockingIOError:
+                continue
+            if words[DEPTH] >= 0:
+                self.sink(words[DEPTH], stack)
+                words[DEPTH] = -1
+        return 0
+
+    def sink(self, depth: int, stack: FrameStack) -> None:
+        """One frame a level."""
+        if depth:
+            self.sink(depth - 1, stack)
+            return
+        words[TOP] = stack._words()[0]
+        for _ in range(2 * len(SHAPES)):
+            self.evaluator.evaluate(monotonic_ns(), int(WakeupKind.EVENT), int(Level.MEDIUM), -1)

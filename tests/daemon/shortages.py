@@ -1,0 +1,77 @@
+"""What the exerciser makes a killer see: policies and shortages that together reach every rule and every action."""
+
+from __future__ import annotations
+
+from lmkd_py.core.config import PolicyConfig
+from lmkd_py.core.vocabulary import Compat, Level, WakeupKind
+
+POLICIES = (
+    PolicyConfig(kill_timeout_ms=20),
+    PolicyConfig(kill_timeout_ms=20, kill_heaviest_task=1, filecache_min_kb=1 << 30, lowmem_min_adj=201),
+    PolicyConfig(kill_timeout_ms=20, swap_util_max_pct=1, direct_reclaim_threshold_ms=1, thrashing_limit_pct=1 << 30),
+    PolicyConfig(kill_timeout_ms=20, compat=int(Compat.AOSP), stall_limit_critical_pct=1),
+)
+
+
+def shapes() -> list[dict[str, int]]:
+    """What each evaluation in turn is made to see; the counters that grow are added by bend()."""
+    common = {
+        "watermark_min_pages": 400,
+        "watermark_low_pages": 800,
+        "watermark_high_pages": 1200,
+        "nr_inactive_file_pages": 500,
+        "nr_active_file_pages": 500,
+        "inactive_file_kb": 2000,
+        "mem_free_kb": 1 << 20,
+        "swap_total_kb": 10_000,
+        "swap_free_kb": 9_000,
+        "active_anon_kb": 1000,
+        "inactive_anon_kb": 1000,
+        "shmem_kb": 0,
+        "victim_alive": 0,
+        "kind": int(WakeupKind.POLL),
+        "refault": 1,
+    }
+    # After a kill the thrashing window begins anew: thrashing shows in the second evaluation behind it.
+    calm = {**common}
+    thrash = {"refault": 10_000_000}
+    low, lowest, no_swap = {"mem_free_kb": 2500}, {"mem_free_kb": 100}, {"swap_free_kb": 1}
+    vendor = {"kind": int(WakeupKind.VENDOR), "vendor_reason": 3, "vendor_min_adj": 0}
+    event = {"kind": int(WakeupKind.EVENT)}
+    return [
+        {"refault": 1},  # as it was sampled, kind and level too; an awaited victim is waited for
+        calm,
+        {**common, **low},
+        {**common, **lowest},
+        {**common, "victim_alive": 1},
+        calm,
+        {**common, **low, **no_swap, **thrash},
+        calm,
+        {**common, **low, **no_swap},
+        calm,
+        {**common, **low, **thrash},
+        calm,
+        {**common, **thrash, "direct": 1},
+        calm,
+        {**common, **low, "psi_mem_full_avg10_centi_pct": 9900},
+        {**common, **vendor},
+        {**common, **vendor, "vendor_reason": -1},
+        {**common, "memevents": 1, "direct_reclaim_since_ms": 1},
+        {**common, **event, "level": int(Level.CRITICAL)},
+        {**common, **event, "level": int(Level.MEDIUM)},
+        {**common, **event, "level": int(Level.LOW)},
+        calm,
+        {**common, "refault": 0, "memevents": 1},
+        {**common, "mem_free_kb": -1},
+        {**common, "kind": int(WakeupKind.ZONEINFO)},
+        {**common, "workingset_refault_pages": -1, "memevents": 1, "kswapd_since_ms": 1},
+    ]
+
+
+SHAPES = shapes()
+
+
+def read_as_usual() -> dict[bytes, int]:
+    """The negative control: open, read, split, convert."""
+    with open("/proc/meminfo", "rb") as file:
+        return {line.split()[0]: int(line.split()[1]) for line in file.read().splitlines()}
