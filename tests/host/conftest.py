@@ -55,7 +55,7 @@ class Rack:
 
     def connector(self, **how: Any) -> Connector:
         """The host's side."""
-        return Connector(ServerAddress("127.0.0.1", 1), self.key, **{"timeout_s": 20.0, "auth_s": 1.0, **how})
+        return Connector(ServerAddress("127.0.0.1", 1), self.key, **{"timeout_s": 60.0, "auth_s": 1.0, **how})
 
     def device(self, endpoint: Endpoint, **how: Any) -> Device:
         """The device as the host sees it."""
