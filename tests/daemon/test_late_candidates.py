@@ -72,3 +72,18 @@ def test_nobody_is_struck_for_a_shortage_that_is_over(board: Sandbox, start: Sta
     assert daemon.stop() == 0
     assert Trace(tmp_path).kills == []
     assert all(app.is_alive() for app in apps)
+
+
+def test_a_death_that_frees_nothing_here_is_followed_by_the_next(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    elsewhere = [board.start_app(f"elsewhere-{number}", 980 + number, 4, outside=True) for number in range(12)]
+    apps = [board.start_app(f"cached-{900 + number}", 900 + number, 8) for number in range(4)]
+    wait_until("they have allocated", lambda: board.usage_kb() > 30_000)
+    board.write_procs(str(tmp_path), [*elsewhere, *apps])
+    daemon = start(board, scan=0)
+    board.start_hog(0, 150)
+    wait_until("two in the domain are dead", lambda: sum(not app.is_alive() for app in apps) >= 2)
+    board.stop_pressure()
+    assert daemon.stop() == 0
+    trace = Trace(tmp_path)
+    assert [kill.outcome.pid for kill in trace.kills][:14] == [app.pid for app in (*elsewhere[::-1], *apps[:1:-1])]
+    trace.assert_replays()

@@ -44,6 +44,7 @@ class Loop:
         self._suspect = False
         self._missed = ABSENT  # level of a trigger that fired while another killer was live
         self._unserved = False  # the last kill found nobody to strike
+        self._hung = False  # at the last poll; right behind a death the one who waited may only not have run yet
         self._offers = 0
         self._eight = bytearray(8)
         self._into = [self._eight]
@@ -106,6 +107,9 @@ class Loop:
     def _handle(self, ready: int, woke_ns: int) -> None:
         now_ms = woke_ns // 1_000_000
         if polling.poll_due(self.poll, now_ms):
+            hung, self._hung = self._hung, self._hangs()
+            if hung and self._hung:  # an event that came before the last victim was dead is gone by now
+                self.evaluator.hangs += 1
             self._evaluate(woke_ns, POLL, self.poll.handler, ABSENT)
         slot = 0
         if ready > 0:
@@ -152,7 +156,7 @@ class Loop:
             self.polls.set(VICTIM_SLOT, self.awaited.pidfd, POLLIN)
             self.words[layout.KILLS] = self.evaluator.kills
             self.evaluator.ring.notify()
-            self._unserved = False
+            self._unserved = self._hung = False
         elif judgement.action == KILL:
             self._unserved = True
             self._offers = self.inbox.offers
@@ -165,14 +169,17 @@ class Loop:
 
         Asked when nothing else would wake us, and when candidates came after a kill that found none.
         """
-        slot = self._oom_slot
-        if not slot or not oom_control.hangs(self.triggers[self._indexes[slot]]):
+        if not self._hangs():
             return False
         self._unserved = True  # once; until somebody is struck or comes
         self._offers = self.inbox.offers
         self.evaluator.hangs += 1
-        self._evaluate(monotonic_ns(), EVENT, self._levels[slot], self._indexes[slot])
+        self._evaluate(monotonic_ns(), EVENT, self._levels[self._oom_slot], self._indexes[self._oom_slot])
         return True
+
+    def _hangs(self) -> bool:
+        slot = self._oom_slot
+        return slot != 0 and oom_control.hangs(self.triggers[self._indexes[slot]])
 
     def _before_sleep(self) -> None:
         # Nothing will wake us soon: let the steward file what it has not seen, close what reapers have finished with.
