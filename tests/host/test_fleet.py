@@ -99,12 +99,12 @@ def test_of_a_few_devices_the_bad_ones_fail_alone(rack: Rack, tmp_path: Path) ->
     run(rack, tmp_path, count=7, running=1, jobs=8)
 
 
-@pytest.mark.all_suite
+@pytest.mark.soak
 def test_of_two_hundred_devices_the_bad_ones_fail_alone(rack: Rack, tmp_path: Path) -> None:
     run(rack, tmp_path, count=200, running=5, jobs=32)
 
 
-@pytest.mark.all_suite
+@pytest.mark.soak
 def test_the_host_tool_stays_small_with_two_hundred_devices(rack: Rack, tmp_path: Path) -> None:
     prepare(rack, 200, 0)
     targets = tmp_path / "targets"

@@ -119,11 +119,11 @@ def armed(device: Device) -> bool:
 
 CABLE = ["1200", "3000"]
 ALL_WAYS = [*CABLE, "400", "20000", "power", "ctrl-c"]
-LONG = [pytest.param(how, marks=pytest.mark.all_suite) for how in ALL_WAYS if how not in CABLE]
+LONG = [pytest.param(how, marks=pytest.mark.soak) for how in ALL_WAYS if how not in CABLE]
 
 
 @pytest.mark.parametrize("step", names(INSTALL))
-@pytest.mark.parametrize("how", [pytest.param(how, marks=pytest.mark.all_suite) for how in ALL_WAYS])
+@pytest.mark.parametrize("how", [pytest.param(how, marks=pytest.mark.soak) for how in ALL_WAYS])
 def test_an_upgrade_cut_off_at_any_step_leaves_old_or_new_on_guard(
     rack: Rack, guarded: Endpoint, step: str, how: str
 ) -> None:
@@ -145,7 +145,7 @@ def test_an_upgrade_cut_off_while_it_switches_leaves_old_or_new_on_guard(rack: R
 
 
 @pytest.mark.parametrize("step", names(CONFIG_PUSH))
-@pytest.mark.parametrize("how", [*CABLE[:1], pytest.param(CABLE[1], marks=pytest.mark.all_suite), *LONG])
+@pytest.mark.parametrize("how", [*CABLE[:1], pytest.param(CABLE[1], marks=pytest.mark.soak), *LONG])
 def test_a_config_push_cut_off_at_any_step_leaves_old_or_new_in_force(
     rack: Rack, guarded: Endpoint, step: str, how: str
 ) -> None:

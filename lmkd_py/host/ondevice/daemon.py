@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import socket
-import struct
 import time
 from typing import Any
 
@@ -47,19 +46,22 @@ def status(root: str) -> dict[str, Any]:
 
 
 def orphan(root: str) -> int:
-    """Pid of a killer of this root; 0 when there is none."""
+    """Pid of a killer of this root; 0 when there is none. Believed is a line of `killers` whose process started at
+    its tick and holds the daemon's memory."""
     try:
-        place = os.stat(root)
-    except OSError:
+        lines = read(os.path.join(root, "killers")).split(b"\n")
+    except (OSError, Failed):
         return 0
-    for slot in (0, 1):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as probe:
-            try:
-                probe.connect(b"\0lmkd_py.%x.%x.%d" % (place.st_dev, place.st_ino, slot))
-                pid: int = struct.unpack("=iii", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    for words in (line.split() for line in lines):
+        if len(words) != 2 or not b"".join(words).isdigit():
+            continue
+        pid, ticks = int(words[0]), words[1]
+        try:
+            started = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19]
+            if started == ticks and os.readlink(f"/proc/{pid}/fd/3").startswith("/memfd:lmkd_py"):
                 return pid
-            except OSError:
-                continue
+        except (OSError, Failed, IndexError):
+            continue
     return 0
 
 
