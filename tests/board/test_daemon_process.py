@@ -62,8 +62,7 @@ def test_the_ring_shows_the_records_that_the_trace_will_hold(make_board: MakeBoa
     board.write_root(str(tmp_path), Config(monitor=board.monitor_config()))
     with DaemonProcess(board, str(tmp_path)) as daemon:
         ring = RingWatch(daemon.ask())
-        assert ring.take() == []
-        seen: list[Record] = []
+        seen: list[Record] = ring.take()  # a board that was just filled may have woken it already
         board.start_hog(0, 200, limit_mib=44)
         deadline = time.monotonic() + 30
         while not any(record.outcome.pid for record in seen) and time.monotonic() < deadline:
