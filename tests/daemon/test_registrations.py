@@ -16,6 +16,7 @@ import pytest
 from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config
+from lmkd_py.daemon.killer.reaper import REAPERS
 from lmkd_py.kernel.process import read_stat
 from tests.support import REPO_ROOT
 from tools.observer import KILL, Kill, Observer
@@ -108,7 +109,7 @@ class Pressure:
 
 def run(board: Sandbox, root: Path, registrations: int, kills: int) -> tuple[Told, list[Kill]]:
     """Churn until both numbers are reached: what the steward said, and the killer's SIGKILLs as the kernel saw them."""
-    board.write_root(str(root), Config(monitor=board.monitor_config(scan=0, sized_candidates=64)))
+    board.write_root(str(root), Config(monitor=board.monitor_config(scan=0, sized_candidates=64, ring_slots=4096)))
     with Observer((KILL,)) as seen, churning(root, registrations, kills) as churn:
         assert churn.stdout is not None
         told = Told(churn.stdout.fileno())
@@ -150,7 +151,10 @@ def churn_and_check(board: Sandbox, root: Path, registrations: int, kills: int) 
         assert not late, f"{name} was struck after it had been removed"
     ((_, _, *armed),) = ([int(word) for word in line] for line in told.lines["armed"])
     assert held == 0
-    assert left == armed, "descriptors were left open"
+    # The killer closes a victim's pidfd at the first wakeup after its reaper is done with it: the awaited one and one
+    # of each reaper may be open while it sleeps. A leak would show as hundreds.
+    assert left[0] == armed[0], "the steward left descriptors open"
+    assert armed[1] <= left[1] <= armed[1] + 1 + REAPERS, "the killer left descriptors open"
 
 
 def test_every_victim_is_the_process_its_record_named(board: Sandbox, tmp_path: Path) -> None:
