@@ -125,8 +125,9 @@ def _own(root: str, controller: bytes) -> str:
 
 
 def _read(directory: str, name: str) -> str:
-    with open(os.path.join(directory, name), encoding="ascii") as file:
-        return file.read()
+    # Bytes: a codec is one more module to find, and whoever may not read the interpreter's library has none.
+    with open(os.path.join(directory, name), "rb") as file:
+        return file.read().decode()
 
 
 def _write(directory: str, name: str, text: str) -> None:

@@ -29,7 +29,7 @@ def test_any_bytes_give_lines_or_sentences(data: bytes) -> None:
     assert len(lines) + len(refused) <= data.count(b"\n") + 1
 
 
-@given(st.lists(st.tuples(*[st.integers(-(2**31), 2**31)] * 3)))
+@given(st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**32 - 1), st.integers(-(2**31), 2**31))))
 def test_what_is_written_is_read(rows: list[tuple[int, int, int]]) -> None:
     data = "".join(f"{pid} {uid} {adj}\n" for pid, uid, adj in rows).encode()
     assert parse_procs(data) == ([Line(*row) for row in rows], [])

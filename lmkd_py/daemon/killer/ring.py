@@ -34,6 +34,9 @@ class Ring:
         """Nothing was ever written (after the dry run, before anybody reads)."""
         self.head = 0
         self.shared.words[RING_HEAD] = 0
+        self.shared.map[RING_OFFSET : RING_OFFSET + RECORD_SIZE] = bytes(
+            RECORD_SIZE
+        )  # some look at the slots themselves
 
     def backlog(self) -> int:
         """Records the steward has not taken yet."""

@@ -106,5 +106,5 @@ def _layers(active: int, notes: str) -> tuple[Layer, ...]:
 
 
 def _line(path: str) -> str:
-    with open(path, encoding="ascii") as file:
-        return file.readline().strip()
+    with open(path, "rb") as file:
+        return file.readline().strip().decode()
