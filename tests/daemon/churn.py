@@ -4,7 +4,7 @@ A program, started like the daemon: PACKAGE_PARENT ROOT REGISTRATIONS KILLS BREE
 victims, `pid start adj` a line, the breeder's pipe short-lived processes, `pid start name`. Everybody is registered
 under the start time told, so that no other process of this machine that got the pid can be struck. It uses the
 steward's own registry, outbox, handing over and ring reader. Lines on standard output:
-    armed STEWARD KILLER FDS FDS      descriptors in each before the first registration
+    armed STEWARD KILLER FDS FDS      what each held open before the first registration
     progress REGISTRATIONS KILLS      now and then
     spared PID NAME NS                removed for good, and the killer has taken that in
     killed PID NAME[|NAME] NAMED      a record of the ring: who was registered under its pid and start time
@@ -20,13 +20,21 @@ import time
 
 ROWS = 1024
 BATCH = 64
+RECENT = 56  # births that are remembered: most of them are still alive
 ADJS = 60  # victims and breed lie in overlapping tiers, so that the killer's choice is in the middle of the churn
 PATIENCE_S = 60.0
+Person = tuple[int, int, int]  # pid, start ticks, oom_score_adj to register with
 
 
-def fds_of(pid: int) -> int:
-    """Descriptors a process holds."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+def fds_of(pid: int) -> str:
+    """What a process holds open, as one word."""
+    names = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            names.append(os.readlink(f"/proc/{pid}/fd/{fd}").replace(" ", "_"))
+        except FileNotFoundError:  # the listing's own
+            continue
+    return ",".join(sorted(names))
 
 
 def say(*words: object) -> None:
@@ -79,7 +87,8 @@ class Churn:
         assert self.killer.outbox is not None
         self.outbox = self.killer.outbox
         self.breed, self.orders = Lines(breeder), Lines(0)
-        self.people: list[tuple[int, int, int]] = []  # (pid, start, adj) of whom we may register
+        self.people: list[Person] = []
+        self.victims: list[Person] = []
         self.ledger: dict[tuple[int, int], set[str]] = {}
         self.owners: set[int] = set()
         self.spared: set[int] = set()
@@ -100,14 +109,16 @@ class Churn:
             self.spared.discard(int(pid))
             self.people.append((int(pid), int(start), 900 + self.draw(ADJS)))
         for pid, start, adj in self.orders.read():
-            self.people.append((int(pid), int(start), int(adj)))
-        del self.people[:-256]
+            self.victims.append((int(pid), int(start), int(adj)))
+        del self.people[:-RECENT]
+        del self.victims[:-RECENT]
 
     def step(self) -> None:
         """One registration or removal of somebody."""
-        if not self.people:
+        people = self.people if self.draw(8) or not self.victims else self.victims
+        if not people:
             return
-        pid, start, adj = self.people[self.draw(len(self.people))]
+        pid, start, adj = people[self.draw(len(people))]
         if pid in self.spared:
             return
         if pid in self.registry.processes and self.draw(4):

@@ -182,8 +182,7 @@ class Loop:
         return slot != 0 and oom_control.hangs(self.triggers[self._indexes[slot]])
 
     def _before_sleep(self) -> None:
-        # Nothing will wake us soon: let the steward file what it has not seen, close what reapers have finished with.
-        self.evaluator.awaited.reapers.tidy()
+        # Nothing will wake us soon: let the steward file what it has not seen.
         if self.evaluator.ring.backlog():
             self.evaluator.ring.notify()
 

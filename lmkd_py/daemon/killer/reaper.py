@@ -16,17 +16,22 @@ from ...kernel.syscalls import process_mrelease
 REAPERS = 2
 STACK_BYTES = 128 << 10  # the default 8 MiB would all be locked
 EAGAIN = 11
+LAST, FIRST = 0, 1
+BOTH = (LAST, FIRST)  # taken from the end
 
 
 class Job:
     """One reaper's work. The killer writes pidfd and releases `wake`; the reaper writes the rest and clears `busy`."""
 
-    __slots__ = ("busy", "pidfd", "reap_ns", "result", "wake")
+    __slots__ = ("busy", "pidfd", "reap_ns", "result", "tokens", "wake")
 
     def __init__(self) -> None:
         self.wake = _thread.allocate_lock()
         self.wake.acquire()
         self.pidfd = -1
+        # One token for the reaper, one for the killer. pop() is one step of the interpreter: whoever takes the second
+        # is the last to use the pidfd and closes it.
+        self.tokens: list[int] = []
         self.busy = 0
         self.result = 0
         self.reap_ns = 0
@@ -42,6 +47,8 @@ def _reap(job: Job, prepare: Callable[[], None]) -> None:
             result = process_mrelease(job.pidfd)
         job.reap_ns = monotonic_ns() - began
         job.result = result
+        if job.tokens.pop() == LAST:
+            os.close(job.pidfd)
         job.busy = 0
 
 
@@ -50,7 +57,6 @@ class Reapers:
 
     def __init__(self) -> None:
         self.jobs = [Job() for _ in range(REAPERS)]
-        self._to_close: list[tuple[Job, int]] = []
 
     def start(self, prepare: Callable[[], None]) -> None:
         """Start the threads."""
@@ -64,22 +70,13 @@ class Reapers:
             if not job.busy:
                 job.pidfd = pidfd
                 job.result = job.reap_ns = 0
+                job.tokens += BOTH
                 job.busy = 1
                 job.wake.release()
                 return job
         return None
 
-    def close(self, pidfd: int, job: Job | None) -> None:
-        """Close a victim's pidfd as soon as no reaper works on it."""
-        if job is not None and job.busy and job.pidfd == pidfd:
-            self._to_close.append((job, pidfd))
-        else:
+    def let_go(self, pidfd: int, job: Job | None) -> None:
+        """The killer needs the pidfd no more: it is closed now, or by the reaper that still works on it."""
+        if job is None or job.tokens.pop() == LAST:
             os.close(pidfd)
-
-    def tidy(self) -> None:
-        """Close what a reaper has finished with."""
-        for entry in self._to_close[:]:
-            job, pidfd = entry
-            if not job.busy:
-                os.close(pidfd)
-                self._to_close.remove(entry)

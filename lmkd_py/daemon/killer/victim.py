@@ -56,7 +56,7 @@ class Awaited:
             reap_ns, result = job.reap_ns, job.result
         self._after = Aftermath(self.pid, self.struck_ns, died_ns, reap_ns, result)
         if self.owned:
-            self.reapers.close(self.pidfd, job)
+            self.reapers.let_go(self.pidfd, job)
         self.pid = 0
         self.pidfd = -1
         self.job = None
