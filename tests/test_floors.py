@@ -45,7 +45,8 @@ PAYLOAD_LIBRARY = {
     *("struct", "array", "mmap", "select", "fcntl", "resource", "binascii", "zlib", "_thread"),
     "ctypes",  # 0.7 MB: every system call the standard library lacks
     "socket",  # 0.4 MB: SCM_RIGHTS and the control socket
-    *("collections", "_collections", "_signal", "_socket"),  # the interpreter, socket and signal load them anyway
+    # The interpreter, socket and signal load these anyway.
+    *("abc", "collections", "_collections", "_signal", "_socket"),
     *("_sha2", "_sha256"),  # the hash behind hashlib, without OpenSSL; its name depends on the Python
 }
 # (file, module) that stand behind a cheap way that nearly every Python has.

@@ -9,10 +9,11 @@ from ..core.vocabulary import ABSENT
 from .inherited import EXIT_BAD_CONFIG, EXIT_NO_PERMISSION
 
 LAYERS = ("0", "1", "2", "3", "4")  # of the memory guarantee
+OBSERVE = ("--observe", "--dry-run")  # two names of one thing
 USAGE = """usage: lmkd-py COMMAND [--root DIR] [options]
 
   run     [--observe] [--require-layer N]
-                       guard memory until SIGTERM; --observe decides and records but never signals;
+                       guard memory until SIGTERM; --observe (or --dry-run) decides and records but never signals;
                        --require-layer refuses to start unless layers 0 to N of the memory guarantee are active
   check                say what this machine and this configuration would give, change nothing
   status               ask the running daemon
@@ -60,10 +61,10 @@ def _main(words: list[str]) -> int:
             command = word
     root = os.path.abspath(root)
     if command == "run":
-        unknown = [flag for flag in flags if flag != "--observe"]
+        unknown = [flag for flag in flags if flag not in OBSERVE]
         if unknown:
             return _usage(f"run: found {unknown[0]!r}, wanted --observe or --root DIR")
-        return _run(root, "--observe" in flags, required_layer)
+        return _run(root, bool(flags), required_layer)
     if command in ("check", "status") and required_layer != ABSENT:
         return _usage(f"{command}: found --require-layer, wanted it with run only")
     if command in ("check", "status") and flags:

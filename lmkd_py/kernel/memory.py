@@ -9,10 +9,9 @@ import mmap
 from .libc import function, oserror
 
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
-MADV_DONTNEED = 4
 MADV_POPULATE_WRITE = 23  # Linux 5.14
 # glibc's mallopt parameters. The first two keep the heap from being given back or bypassed by mmap.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -3, -4, -8
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 _mlockall = function("mlockall", ctypes.c_int, ctypes.c_int)
 _munlockall = function("munlockall", ctypes.c_int)

@@ -88,16 +88,13 @@ def parse_stat(text: bytes, path: str) -> ProcessStat:
     return ProcessStat(text[opening + 1 : closing], fields[0], ppid, flags, start)
 
 
-def parse_status(text: bytes, path: str) -> tuple[int, int]:
-    """(thread group id, real uid). The kernel escapes a newline in a command name here, so lines are lines."""
-    numbers = []
-    for key in (b"\nTgid:", b"\nUid:"):
-        at = text.find(key)
-        words = text[at + len(key) : text.find(b"\n", at + 1)].split()
-        if at < 0 or not words or not words[0].isdigit():
-            raise ValueError(f"{path}: no line {key[1:].decode()!r} with a number")
-        numbers.append(int(words[0]))
-    return numbers[0], numbers[1]
+def parse_uid(text: bytes, path: str) -> int:
+    """Real uid of a status file. The kernel escapes a newline in a command name here, so lines are lines."""
+    at = text.find(b"\nUid:")
+    words = text[at + 5 : text.find(b"\n", at + 1)].split()
+    if at < 0 or not words or not words[0].isdigit():
+        raise ValueError(f"{path}: no line 'Uid:' with a number")
+    return int(words[0])
 
 
 def read_stat(pid: int, root: str = "/") -> ProcessStat:
@@ -106,16 +103,10 @@ def read_stat(pid: int, root: str = "/") -> ProcessStat:
     return parse_stat(_slurp(path), path)
 
 
-def read_tgid(pid: int, root: str = "/") -> int:
-    """Steward: thread group id from /proc/PID/status; equal to `pid` for a process, another for a mere thread."""
-    path = os.path.join(root, "proc", str(pid), "status")
-    return parse_status(_slurp(path), path)[0]
-
-
 def read_uid(pid: int, root: str = "/") -> int:
     """Steward: real uid from /proc/PID/status; the owner of the directory would be root for a non-dumpable process."""
     path = os.path.join(root, "proc", str(pid), "status")
-    return parse_status(_slurp(path), path)[1]
+    return parse_uid(_slurp(path), path)
 
 
 def pin(pid: int, sized: int = 1) -> PinnedProcess:

@@ -28,13 +28,10 @@ from .poll import PollSet as PollSet
 _int, _uint, _ptr = ctypes.c_int, ctypes.c_uint, ctypes.c_void_p
 
 PR_SET_PDEATHSIG = 1
-PR_SET_NAME = 15
-PR_SET_TIMERSLACK = 29
 EFD_CLOEXEC = os.O_CLOEXEC
 EFD_NONBLOCK = os.O_NONBLOCK
 MFD_CLOEXEC = 1
-MFD_ALLOW_SEALING = 2
-IN_MODIFY, IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE, IN_DELETE = 0x2, 0x8, 0x80, 0x100, 0x200
+IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x8, 0x80, 0x100
 RLIMIT_NOFILE = 7  # generic number; same on x86, arm, riscv
 
 _pidfd_open = raw_syscall(_int, _uint)

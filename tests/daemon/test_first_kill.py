@@ -9,7 +9,7 @@ import pytest
 
 from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.core.vocabulary import KillReason
+from lmkd_py.core.vocabulary import KillReason, WakeupKind
 from tests.daemon.driver import Daemon, Trace, wait_until
 from tools.observer import Observer
 
@@ -53,6 +53,25 @@ def test_file_thrash_kills_cached_before_previous_before_perceptible(
     trace.assert_replays()
 
 
+def raised_by(trace: Trace) -> set[str]:
+    """First words of the triggers whose events were judged: psi, vmpressure, oom_control."""
+    names = trace.headers[0].triggers
+    return {names[r.trigger].split()[0] for r in trace.records if r.snapshot.kind == WakeupKind.EVENT}
+
+
+def test_psi_alone_kills_in_the_same_order(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    apps = fill(board, 16)
+    daemon = start(board, vmpressure=0, psi_some_stall_ms=20)
+    board.start_thrashers(4, adj=0)
+    wait_until("10 of 11 expendable apps are dead", lambda: sum(not app.is_alive() for app in apps[:-1]) >= 10, 90)
+    board.stop_pressure()
+    assert daemon.stop() == 0
+    trace = Trace(tmp_path)
+    assert_right_order(trace, [app for app in board.apps if app.pid in {k.outcome.pid for k in trace.kills}])
+    assert raised_by(trace) == {"psi"}
+    trace.assert_replays()
+
+
 def test_an_anonymous_hog_kills_in_the_same_order(board: Sandbox, start: Start, tmp_path: Path) -> None:
     apps = fill(board, 16)
     daemon = start(board)
@@ -66,6 +85,7 @@ def test_an_anonymous_hog_kills_in_the_same_order(board: Sandbox, start: Start, 
     assert len(order) >= 10
     assert len(set(order)) >= 3
     assert apps[-1].is_alive(), "the foreground app died while others could"
+    assert {"vmpressure", "oom_control"} & raised_by(trace)
     trace.assert_replays()
 
 

@@ -31,8 +31,6 @@ def work(what: str, kind: int, path: str, twin: str) -> Callable[[], object]:
     if what == "stat":
         stat = PinnedFile(os.path.join(path, "memory.stat"))
         return lambda: stat.read()
-    if what == "totals":
-        return domain.stall_totals
     if what.startswith("poll"):
         polls = PollSet(int(what[4:]))
         for slot in range(polls.size):

@@ -135,7 +135,7 @@ def test_a_change_of_a_file_wakes_an_inotify_watch(tmp_path: Path) -> None:
     assert polls.wait(60_000) == 1
     assert b"procs" in os.read(fd, 4096)
     with pytest.raises(OSError, match="inotify_add_watch /no/such"):
-        syscalls.inotify_add_watch(fd, "/no/such", syscalls.IN_MODIFY)
+        syscalls.inotify_add_watch(fd, "/no/such", syscalls.IN_CREATE)
     os.close(fd)
 
 

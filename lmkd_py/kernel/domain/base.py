@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from abc import ABC, abstractmethod
 
 from ...core.config import MonitorConfig
 from ...core.snapshot import Outcome, Snapshot
@@ -16,7 +17,7 @@ NO_EVENTS = (0, 0, 0, ABSENT, ABSENT, ())
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-class Domain:
+class Domain(ABC):
     """A guarded domain with its pinned files. open_domain() makes one; steward and killer each open their own."""
 
     kind: int  # DomainKind
@@ -34,6 +35,7 @@ class Domain:
         self._psi_io: Pressure | None = None
         self._psi_cpu: Pressure | None = None
 
+    @abstractmethod
     def sample(
         self, now_ms: int, kind: int, level: int, outcome: Outcome, victim_alive: int, want_watermarks: int
     ) -> Snapshot:
@@ -43,31 +45,22 @@ class Domain:
         What cannot be read is ABSENT. SYSTEM reads zoneinfo only if `want_watermarks`, else the watermarks are ABSENT;
         in a cgroup they are derived from its limit and cost nothing, so they are always there.
         """
-        raise NotImplementedError
-
-    def stall_totals(self) -> tuple[int, int]:
-        """Kill path: (some_total_us, full_total_us) of memory PSI from one pinned read; ABSENT where missing."""
-        psi = self._psi_memory
-        if psi is None:
-            return ABSENT, ABSENT
-        psi.read()
-        return psi.some_total_us, psi.full_total_us
 
     def fds(self) -> list[int]:
         """Every descriptor the domain holds."""
         return [file.fd for file in self._files if file.fd >= 0]
 
+    @abstractmethod
     def members(self) -> list[int]:
         """Steward: pids inside the domain now. OSError naming the directory if it is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def oom_kills(self) -> int:
         """Steward: kills by the kernel's OOM killer in this domain so far; ABSENT where the kernel does not count."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self) -> str:
         """One line for the trace header: what is guarded and where the numbers come from."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Close all descriptors; may be called twice."""
@@ -76,9 +69,9 @@ class Domain:
 
     # For the kinds: start-up.
 
+    @abstractmethod
     def pin(self) -> None:
         """Open everything and read it once; OSError or ValueError as open_domain() says."""
-        raise NotImplementedError
 
     def _pin_pressure(self, directory: str, suffix: str) -> None:
         # PSI is optional: a kernel or a cgroup without it leaves the fields ABSENT.
