@@ -12,7 +12,14 @@ from adb_shell.adb_device import AdbDeviceTcp  # type: ignore[import-untyped]
 from adb_shell.adb_device_async import AdbDeviceTcpAsync  # type: ignore[import-untyped]
 from adb_shell.auth.keygen import keygen  # type: ignore[import-untyped]
 from adb_shell.auth.sign_pythonrsa import PythonRSASigner  # type: ignore[import-untyped]
-from adb_shell.exceptions import AdbCommandFailureException, DeviceAuthError, PushFailedError  # type: ignore[import-untyped]
+from adb_shell.exceptions import (  # type: ignore[import-untyped]
+    AdbCommandFailureException,
+    AdbConnectionError,
+    AdbTimeoutError,
+    DeviceAuthError,
+    PushFailedError,
+    TcpTimeoutException,
+)
 
 from lmkd_py.board.adbd.device import LEGACY, Device
 from lmkd_py.board.adbd.faults import Faults
@@ -165,7 +172,7 @@ def test_root_can_always_cost_the_connection(make_device: MakeDevice) -> None:
     def answers() -> bool:
         try:
             return bool(connect(address, 2).shell("id -u", read_timeout_s=2) == "0\n")
-        except Exception:
+        except (OSError, AdbTimeoutError, AdbConnectionError, TcpTimeoutException):
             return False
 
     assert eventually(answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import socket
 import struct
@@ -87,6 +88,51 @@ def test_a_client_that_does_not_wait_for_okay_is_dropped(target: str) -> None:
             for _ in range(100):
                 client.send(WRTE, 7, stream, bytes(1 << 20))
         assert client.is_dropped()
+
+
+def test_messages_sent_before_their_okay_arrive_in_order(target: str) -> None:
+    # Debian's adb does this when its stdin ends early: everything at once, the close behind it.
+    parts = [bytes((65 + place,)) * 40_000 for place in range(4)]
+    with Raw(target) as client:
+        client.hello()
+        stream = opened(client, b"exec:head -c 160000 | md5sum")
+        for part in parts:
+            client.send(WRTE, 7, stream, part)
+        said = b""
+        while not said.endswith(b"-\n"):
+            message = client.receive()
+            assert message is not None
+            said += message.payload
+            if message.command == WRTE:
+                client.send(OKAY, 7, stream)
+    assert said.split()[0].decode() == hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
+
+
+def test_two_outputs_of_a_command_wait_for_each_others_okay(target: str) -> None:
+    with Raw(target) as client:
+        client.hello()
+        both = opened(client, b"shell,v2,raw:head -c 70000 /dev/zero; head -c 70000 /dev/zero >&2")
+        first = client.receive()
+        assert first is not None
+        assert first.command == WRTE
+        client.send(OPEN, 8, 0, b"exec:sleep 0.5; echo later\0")
+        while True:  # our okay is missing: nothing more may come on the first stream, however much there is to say
+            message = client.receive()
+            assert message is not None
+            assert message.arg1 == 8
+            if message.command == WRTE:
+                break
+        size = len(first.payload)
+        client.send(OKAY, 7, both)
+        while True:
+            message = client.receive()
+            assert message is not None
+            if message.command == CLSE and message.arg1 == 7:
+                break
+            if message.command == WRTE and message.arg1 == 7:
+                size += len(message.payload)
+                client.send(OKAY, 7, both)
+        assert size > 140_000
 
 
 def test_streams_beyond_the_limit_are_refused_and_the_others_live(target: str) -> None:
