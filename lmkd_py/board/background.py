@@ -14,9 +14,10 @@ from contextlib import ExitStack
 from types import FrameType
 
 from .errors import SandboxError
+from .orders import listen, serve_one
 from .registry import Board, Registry, start_ticks
 from .sandbox import Sandbox
-from .scenario import LIMIT_MIB, populate
+from .scenario import LIMIT_MIB, PRESSURES, Scene, populate, press, revive
 from .virtual_device import VirtualDevice
 
 
@@ -32,17 +33,32 @@ def run(directory: str, kind: str, name: str, port: int, options: list[str]) -> 
         stack.callback(registry.remove, name)
         board = stack.enter_context(Sandbox(LIMIT_MIB, name=f"lmkd_board_{os.getpid()}")) if kind == "sandbox" else None
         device = stack.enter_context(VirtualDevice(root, board, port=port, name=name, options=options))
-        if board is not None:
-            populate(board)
+        scene = populate(board) if board is not None else None
+        if scene is not None:
             device.register()
+        listener = stack.enter_context(listen(registry.path(name, ".ctl")))
         log = registry.path(name, ".log")
         registry.write(Board(name, kind, device.address, os.getpid(), start_ticks(os.getpid()), root, log))
         print("up", flush=True)
         if not sys.stdin.buffer.readline():
             return
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
-        select.select([device.pidfd], [], [])
+        while device.is_alive():
+            if listener in select.select([device.pidfd, listener], [], [])[0]:
+                serve_one(listener, lambda words: _obey(device, scene, words))
         raise SandboxError(f"the endpoint of board {name} has died")
+
+
+def _obey(device: VirtualDevice, scene: Scene | None, words: list[str]) -> list[str]:
+    """press KIND SECONDS: who died of it."""
+    if device.board is None or scene is None:
+        raise SandboxError("this board has no applications; wanted a sandbox")
+    match words:
+        case ["press", kind, seconds] if kind in PRESSURES:
+            if revive(device.board, scene):
+                device.register()
+            return press(device.board, scene, kind, float(seconds))
+    raise SandboxError(f"found {words}, wanted: press {'|'.join(PRESSURES)} SECONDS")
 
 
 def main() -> None:

@@ -121,12 +121,13 @@ class Registry:
         os.replace(path + ".new", path)
 
     def remove(self, name: str) -> None:
-        """Remove the record and the device's tree; the log stays."""
+        """Remove the record, its socket and the device's tree; the log stays."""
         shutil.rmtree(self.path(name, ".root"), ignore_errors=True)
-        try:
-            os.unlink(self.path(name, ".json"))
-        except FileNotFoundError:
-            pass
+        for suffix in (".json", ".ctl"):
+            try:
+                os.unlink(self.path(name, suffix))
+            except FileNotFoundError:
+                pass
 
     def up(
         self, kind: str, name: str = "", port: int = 0, options: tuple[str, ...] = (), patience_s: float = 90.0
@@ -179,11 +180,16 @@ class Registry:
             process.stdin.flush()
         return board
 
-    def down(self, name: str, patience_s: float = 60.0) -> Board:
-        """End a board and wait until all of it is gone. SandboxError if there is none of this name."""
+    def find(self, name: str) -> Board:
+        """The board of this name. SandboxError if none is up."""
         board = next((board for board in self.boards() if board.name == name), None)
         if board is None:
             raise SandboxError(f"no board {name!r} is up; wanted one of: {', '.join(self.names()) or 'none is'}")
+        return board
+
+    def down(self, name: str, patience_s: float = 60.0) -> Board:
+        """End a board and wait until all of it is gone. SandboxError if there is none of this name."""
+        board = self.find(name)
         try:
             pidfd = os.pidfd_open(board.pid)
         except ProcessLookupError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .apps import App
@@ -30,7 +31,7 @@ HOG_MIB = LIMIT_MIB - 3 * APP_MIB - LIMIT_MIB * 6 // 100 - 9
 HOG_MIB_PER_S = 40
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scene:
     """Everybody on the board before the pressure."""
 
@@ -42,8 +43,21 @@ def populate(board: Sandbox, patience_s: float = 20.0) -> Scene:
     """Start the cast and the bystanders and wait until they have their memory; SandboxError if they do not."""
     cast = tuple(board.start_app(name, adj, APP_MIB) for name, adj in CAST)
     bystanders = tuple(board.start_app(name, adj, 2, outside=True) for name, adj in BYSTANDERS)
+    _wait_grown((*cast, *bystanders), patience_s)
+    return Scene(cast, bystanders)
+
+
+def revive(board: Sandbox, scene: Scene, patience_s: float = 20.0) -> bool:
+    """Start those of the cast that died once more; False when all live. SandboxError as populate()."""
+    dead = [app for app in scene.cast if not app.is_alive()]
+    scene.cast = tuple(board.start_app(app.name, app.adj, APP_MIB) if app in dead else app for app in scene.cast)
+    _wait_grown(scene.cast, patience_s)
+    return bool(dead)
+
+
+def _wait_grown(apps: tuple[App, ...], patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
-    for app in (*cast, *bystanders):
+    for app in apps:
         while app.resident_kb() < app.size_kb:
             if time.monotonic() > deadline or not app.is_alive():
                 raise SandboxError(
@@ -51,7 +65,6 @@ def populate(board: Sandbox, patience_s: float = 20.0) -> Scene:
                     "wanted all: is this machine itself out of memory?"
                 )
             time.sleep(0.01)
-    return Scene(cast, bystanders)
 
 
 def thrash_files(board: Sandbox) -> None:
@@ -62,3 +75,15 @@ def thrash_files(board: Sandbox) -> None:
 def grow_hog(board: Sandbox) -> App:
     """Pressure of the second kind: an application in the foreground grows until there is nothing left to reclaim."""
     return board.start_hog(0, HOG_MIB_PER_S, limit_mib=HOG_MIB, name="game-0")
+
+
+PRESSURES: dict[str, Callable[[Sandbox], object]] = {"thrash": thrash_files, "hog": grow_hog}
+
+
+def press(board: Sandbox, scene: Scene, kind: str, seconds: float) -> list[str]:
+    """Make pressure of one of PRESSURES for so long; the names of the cast that died of it, most expendable first."""
+    lived = [app for app in scene.cast if app.is_alive()]
+    PRESSURES[kind](board)
+    time.sleep(seconds)
+    board.stop_pressure()
+    return [app.name for app in lived if not app.is_alive()]

@@ -16,6 +16,7 @@ import subprocess
 from collections.abc import Sequence
 from types import TracebackType
 
+from ..core.config import DEFAULTS, Config
 from .adbd.packet import CNXN, HEADER, VERSION, Message, encode
 from .apps import App
 from .errors import SandboxError
@@ -80,10 +81,14 @@ class VirtualDevice:
         return self.root + STATE_ROOT
 
     def register(self, apps: list[App] | None = None) -> None:
-        """Tell the device's daemon of the board's applications, as ActivityManager would (default: all that live)."""
+        """Tell the device's daemon of the board's applications, as ActivityManager would (default: all that live).
+
+        A daemon that nobody configured guards the board from now on: the default would be this whole machine.
+        """
         if self.board is None:
             raise SandboxError("a device without a board has no applications to register; wanted kind sandbox")
-        os.makedirs(self.state_root(), mode=0o700, exist_ok=True)
+        if not os.path.exists(f"{self.state_root()}/config.bin"):
+            self.board.write_root(self.state_root(), Config(DEFAULTS.policy, self.board.monitor_config()))
         self.board.write_procs(self.state_root(), apps)
 
     def power_cut(self) -> None:

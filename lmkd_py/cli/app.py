@@ -12,7 +12,7 @@ import typer
 from ..board.errors import SandboxError
 from ..core.config import ConfigError
 from ..host.errors import DeviceError
-from . import collect, config, config_device, demo, devices, explain, install, options, replay, service, watch
+from . import board, collect, config, config_device, demo, devices, explain, install, options, replay, service, watch
 from .devices_do import CODES
 from .output import CliError, safe
 
@@ -34,6 +34,7 @@ for verb in (
     app.command(verb.__name__)(verb)
 config_device.register(config.app)
 app.add_typer(config.app, name="config")
+app.add_typer(board.app, name="board")
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from ..core.config import Config
 from ..host import config_push as host
 from ..host.config_text import config_text
 from ..host.device import Device
+from ..host.facts import facts_of
 from ..host.steps import run_steps
 from ..wire.config import config_hash, encode_config
 from .config import File, load
@@ -45,7 +46,8 @@ def _pushed(done: host.ConfigPush) -> list[str]:
     if done.is_there:
         return [f"{name} was there already"]
     until = f"; returns in {done.confirm_s:.0f} s unless confirmed: lmkctl config confirm" if done.hold else ""
-    return [f"{name} {'in force' if done.answer.get('running') else 'in place, nobody runs'}{until}"]
+    where = f"; guards {done.config.monitor.domain_path}" if done.config.monitor.domain_path else ""
+    return [f"{name} {'in force' if done.answer.get('running') else 'in place, nobody runs'}{where}{until}"]
 
 
 def pull(
@@ -76,9 +78,10 @@ def pull(
 
 def diff(context: typer.Context, file: File) -> None:
     """Show how the devices' configurations differ from a file; exit 1 where they do."""
-    ours = config_text(load(file)).splitlines()
+    wanted = load(file)
 
     def work(device: Device) -> list[str]:
+        ours = config_text(facts_of(device).in_its_domain(wanted)).splitlines()
         theirs = config_text(host.device_config(device, given(context).root)).splitlines()
         return list(difflib.unified_diff(theirs, ours, device.serial, str(file), lineterm="", n=0))
 

@@ -35,7 +35,7 @@ def in_order(adjs: list[int]) -> bool:
 def check(board: Sandbox, scene: Scene, trace: Trace, seen: list[list[int]]) -> list[Claim]:
     """Compare the trace with pidfds, wait statuses and the kernel's own counter, while the board still stands.
 
-    seen: the pids the ring showed struck, a list for each kind of pressure.
+    seen: the pids that were seen struck while it ran, a list for each kind of pressure.
     """
     victims = [trace.records[index].record.outcome for index in trace.kills]
     died = dead(scene.cast)
@@ -56,7 +56,7 @@ def check(board: Sandbox, scene: Scene, trace: Trace, seen: list[list[int]]) -> 
         ),
         Claim("each of them died of SIGKILL", not by_signal, f"not so: {by_signal}"),
         Claim(
-            "the ring showed the same kills while it ran",
+            "the same kills were seen over ADB while it ran",
             shown == [victim.pid for victim in victims],
             f"shown {seen}",
         ),

@@ -1,6 +1,6 @@
 """What the demo shows while it runs: a live table on a terminal, plain lines anywhere else.
 
-Its numbers come from the killer's ring and nowhere else; of the board it only knows who is who.
+Its numbers come from the records the device hands out and nowhere else; of the board it only knows who is who.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..board.daemon_process import ask_daemon
+from ..board.local_daemon import ask_daemon
 from .output import say
 
 # design.md section 10; the daemon's own default for a board that is not Android.

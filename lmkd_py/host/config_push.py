@@ -50,7 +50,9 @@ class ConfigPush:
 def look(state: ConfigPush) -> None:
     """Root, an installation, and which config it has."""
     state.device.need_root()
-    state.root = safe_root(state.device, state.root or facts_of(state.device).state_root)
+    facts = facts_of(state.device)
+    state.root = safe_root(state.device, state.root or facts.state_root)
+    state.config = facts.in_its_domain(state.config)
     state.data = encode_config(state.config)
     answer = state.service.status()
     looked = state.device.must(script(_LOOK, state.root), f"looking into {state.root}")

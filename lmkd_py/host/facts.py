@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..core.config import Config, DomainKind
 from .device import Device
 from .scripts import script
 
 ANDROID_ROOT = "/data/adb/lmkd_py"
 BOARD_ROOT = "/var/lib/lmkd_py"
 
-_PROPERTIES = ("ro.product.model", "ro.product.cpu.abi", "ro.build.version.sdk", "sys.boot_completed")
+# A device may name the memory domain that its daemon guards in place of the whole system: a virtual one does.
+_DOMAIN = ("ro.lmkd_py.domain_kind", "ro.lmkd_py.domain_path", "ro.lmkd_py.domain_psi_path")
+_PROPERTIES = ("ro.product.model", "ro.product.cpu.abi", "ro.build.version.sdk", "sys.boot_completed", *_DOMAIN)
 _ASK = f"""echo "machine=$(uname -m)"; echo "kernel=$(uname -r)"; echo "host=$(uname -n)"
 [ -d /data/adb ] && echo android_root=1; [ -d /run/systemd/system ] && echo systemd=1
 while read -r k v _; do
@@ -50,6 +53,14 @@ class Facts:
     def state_root(self) -> str:
         """Where the daemon's files lie, see design.md section 10."""
         return ANDROID_ROOT if self.said.get("android_root") == "1" else BOARD_ROOT
+
+    def in_its_domain(self, config: Config) -> Config:
+        """The config, guarding the domain that the device names if it names one and the config none."""
+        kind, path, psi = self.number(_DOMAIN[0]), self.said.get(_DOMAIN[1], ""), self.said.get(_DOMAIN[2], "")
+        monitor = config.monitor
+        if monitor.domain_kind != DomainKind.SYSTEM or kind not in (DomainKind.MEMCG_V1, DomainKind.CGROUP_V2):
+            return config
+        return config._replace(monitor=monitor._replace(domain_kind=kind, domain_path=path, domain_psi_path=psi))
 
     @property
     def abi(self) -> str:

@@ -15,7 +15,6 @@ import pytest
 
 from lmkd_py.board.scenario import BYSTANDERS, CAST
 from lmkd_py.cli.demo_check import in_order
-from tests.cli.conftest import Lmkctl
 from tests.support import REPO_ROOT
 
 DEMO = [sys.executable, "-c", "from lmkd_py.cli import main; main()", "demo", "--seconds", "30"]
@@ -24,7 +23,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def remains(board: str, root: Path) -> list[str]:
-    """Cgroups of this board, processes of its cast and daemons on this root."""
+    """Cgroups of this board, processes of its cast and devices that file their traces there."""
     found = [str(path) for path in CGROUPS.glob(f"*/{board}*")] + [str(path) for path in CGROUPS.glob(f"{board}*")]
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:
@@ -53,7 +52,7 @@ def wait_gone(board: str, root: Path) -> list[str]:
 @pytest.mark.pressure
 @pytest.mark.slow
 def test_the_demo_kills_in_order_explains_and_replays(tmp_path: Path) -> None:
-    done = subprocess.run([*DEMO, "--root", str(tmp_path)], cwd=REPO_ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([*DEMO, "-o", str(tmp_path)], cwd=REPO_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "NO:" not in done.stdout
@@ -65,6 +64,8 @@ def test_the_demo_kills_in_order_explains_and_replays(tmp_path: Path) -> None:
     assert in_order(adjs)
     trace = Path(re.search(r"^trace: (.*)$", done.stdout, re.MULTILINE)[1])  # type: ignore[index]
     assert trace.is_relative_to(tmp_path)
+    for verb in ("install", "config push", "start", "stop", "collect", "uninstall"):
+        assert re.search(rf"^over adb: {verb}: ", done.stdout, re.MULTILINE), verb
     again = subprocess.run(
         [*DEMO[:3], "replay", str(trace)], cwd=REPO_ROOT, capture_output=True, text=True, check=False
     )
@@ -76,7 +77,7 @@ def test_the_demo_kills_in_order_explains_and_replays(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_demo_draws_a_table_on_a_terminal(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    words = [*DEMO, "--root", str(tmp_path)]
+    words = [*DEMO, "-o", str(tmp_path)]
     with subprocess.Popen(words, cwd=REPO_ROOT, stdin=theirs, stdout=theirs, stderr=theirs) as demo:
         os.close(theirs)
         seen = b""
@@ -93,15 +94,24 @@ def test_the_demo_draws_a_table_on_a_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.pressure
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9), (signal.SIGTERM, -15)])
-def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, number: int, code: int) -> None:
-    words = [*DEMO, "--root", str(tmp_path)]
+@pytest.mark.parametrize(
+    ("number", "code", "stage"),
+    [
+        (signal.SIGINT, 130, "set-up"),
+        (signal.SIGINT, 130, "over adb: install"),
+        (signal.SIGINT, 130, "pressure 1"),
+        (signal.SIGKILL, -9, "pressure 1"),
+        (signal.SIGTERM, -15, "pressure 1"),
+    ],
+)
+def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, number: int, code: int, stage: str) -> None:
+    words = [*DEMO, "-o", str(tmp_path)]
     with subprocess.Popen(words, cwd=REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
         assert demo.stdout
         said = ""
         for line in demo.stdout:
             said += line
-            if line.startswith("pressure 1"):
+            if line.startswith(stage):
                 break
         board = board_of(said)
         assert remains(board, tmp_path)
@@ -124,18 +134,6 @@ def test_without_the_right_to_make_a_cgroup_one_line_says_what_is_missing() -> N
     (line,) = done.stderr.splitlines()
     assert line.startswith("lmkctl: ")
     assert "run it as root" in line
-
-
-def test_a_state_root_in_use_is_not_touched(tmp_path: Path, lmkctl: Lmkctl) -> None:
-    (tmp_path / "config.bin").write_bytes(b"somebody's")
-    said = lmkctl("demo", "--root", tmp_path)
-    assert said.code == 2
-    assert (
-        said.err
-        == f"lmkctl: {tmp_path}: found it in use; wanted a new or empty directory: choose another with --root DIR\n"
-    )
-    assert [path.name for path in tmp_path.iterdir()] == ["config.bin"]
-    assert (tmp_path / "config.bin").read_bytes() == b"somebody's"
 
 
 def test_an_adj_that_rises_is_out_of_order() -> None:

@@ -1,0 +1,129 @@
+"""lmkctl board: virtual devices on this machine, to try everything on without a phone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+
+from ..board.orders import order
+from ..board.registry import Board, Registry
+from .devices_do import INTERRUPTED, SCHEMA
+from .options import given
+from .output import CliError, safe, say
+
+KINDS = {"sandbox": "a memory cgroup of 256 MiB with sixteen applications in it, behind an ADB endpoint"}
+Kind = Literal["sandbox"]
+Pressure = Literal["thrash", "hog"]
+REPLY_S = 60.0  # beyond the pressure itself: applications start again, a file is written
+
+app = typer.Typer(
+    help="""Virtual devices on this machine.
+
+    lmkctl board up sandbox      # prints HOST:PORT
+
+    lmkctl -s HOST:PORT install; lmkctl -s HOST:PORT start
+
+    lmkctl board pressure        # in another terminal: lmkctl -s HOST:PORT watch
+
+    lmkctl board down --all
+    """,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    kind: Annotated[Kind, typer.Argument(help="; ".join(f"{name}: {what}" for name, what in KINDS.items()))],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="5600 or more; default: a free one")] = 0,
+    name: Annotated[str, typer.Option(help="default: the kind and a number")] = "",
+) -> None:
+    """Start a virtual device in the background; prints its HOST:PORT once it answers."""
+    _progress(context, f"a {kind} board comes up")
+    try:
+        board = Registry().up(kind, name, port)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None  # the board sees that we are gone, and goes too
+    _progress(context, f"{board.name} is up; its log: {board.log}")
+    if given(context).json:
+        print(json.dumps(_object(board)))
+    else:
+        print(board.address)
+
+
+@app.command("list")
+def list_boards(context: typer.Context) -> None:
+    """The virtual devices that are up."""
+    boards = Registry().boards()
+    if given(context).json:
+        for board in boards:
+            print(json.dumps(_object(board)))
+        return
+    if not boards:
+        _progress(context, "no board is up; lmkctl board up sandbox")
+    for board in boards:
+        say(f"{board.address:<18} {board.name:<16} {board.kind:<8} pid {board.pid}  log {board.log}")
+
+
+@app.command()
+def down(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="as board list shows it; default: the only one")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="all of them")] = False,
+) -> None:
+    """End virtual devices and everything that runs on them."""
+    if name and everything:
+        raise CliError("found a name and --all, wanted one of them")
+    registry = Registry()
+    ended = registry.down_all() if everything else (registry.down(name or _only(registry).name),)
+    for board in ended:
+        if given(context).json:
+            print(json.dumps(_object(board)))
+        else:
+            say(f"{board.name} is down")
+
+
+@app.command()
+def pressure(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="as board list shows it; default: the only sandbox")] = "",
+    kind: Annotated[Pressure, typer.Option(help="read more file than fits, or grow in the foreground")] = "thrash",
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="for so long")] = 10.0,
+) -> None:
+    """Make memory pressure on a sandbox and tell who died. Applications that died earlier are started again first."""
+    registry = Registry()
+    board = registry.find(name) if name else _only(registry, "sandbox")
+    if board.kind != "sandbox":
+        raise CliError(f"{board.name} is a {board.kind} board without applications, wanted a sandbox")
+    _progress(context, f"{kind} on {board.name} for {seconds:g} s")
+    try:
+        died = order(registry.path(board.name, ".ctl"), ["press", kind, str(seconds)], seconds + REPLY_S)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    if given(context).json:
+        print(json.dumps({"schema": SCHEMA, "board": board.name, "pressure": kind, "died": died}))
+    else:
+        say(f"died: {', '.join(died)}" if died else "died: nobody; does a daemon run there? lmkctl status")
+
+
+def _only(registry: Registry, kind: str = "") -> Board:
+    found = [board for board in registry.boards() if not kind or board.kind == kind]
+    if len(found) != 1:
+        names = ", ".join(board.name for board in found) or f"no {kind or 'board'} is up"
+        raise CliError(f"found {len(found)} boards, wanted one or a name: {names}")
+    return found[0]
+
+
+def _object(board: Board) -> dict[str, object]:
+    return {"schema": SCHEMA, **asdict(board)}
+
+
+def _progress(context: typer.Context, text: str) -> None:
+    options = given(context)
+    if not options.quiet and not options.json:
+        print(f"lmkctl: {safe(text)}", file=sys.stderr, flush=True)
