@@ -7,13 +7,13 @@ get its number, and waits for its socket to close.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import time
 from typing import NoReturn
 
-_ROUNDS = 100
-_PAUSE_S = 0.005
+PATIENCE_S = 2.0
 
 
 def members(inode: int) -> list[int]:
@@ -30,25 +30,30 @@ def members(inode: int) -> list[int]:
 
 
 def kill_members(inode: int) -> None:
-    """SIGKILL all of them, and wait until none is left; gives up after a second on what cannot die."""
-    for _ in range(_ROUNDS):
-        pids = members(inode)
-        if not pids:
-            return
-        for pid in pids:
-            try:
-                pidfd = os.pidfd_open(pid)
-            except OSError:
-                continue
-            try:
-                # Looked at again now that the pid cannot become somebody else's.
-                if os.stat(f"/proc/{pid}/ns/mnt").st_ino == inode:
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            except OSError:
-                pass
-            finally:
-                os.close(pidfd)
-        time.sleep(_PAUSE_S)
+    """SIGKILL all of them, and wait until they are dead; gives up after a while on what cannot die."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline and (pids := members(inode)):
+        pidfds = [pidfd for pid in pids if (pidfd := _kill(pid, inode)) >= 0]
+        for pidfd in pidfds:  # a process leaves its namespaces some time before it is dead
+            select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))
+            os.close(pidfd)
+
+
+def _kill(pid: int, inode: int) -> int:
+    # Its pidfd; -1 if it is gone.
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return -1
+    try:
+        # Looked at again now that the pid cannot become somebody else's.
+        if os.stat(f"/proc/{pid}/ns/mnt").st_ino != inode:
+            os.close(pidfd)
+            return -1
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except OSError:
+        pass  # it dies
+    return pidfd
 
 
 class Sweeper:
