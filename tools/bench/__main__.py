@@ -1,6 +1,6 @@
 """`python -m tools.bench [--only PART ...] [--kills N] [--write-readme]`: measures and prints the table of README.md.
 
-Parts: latency, step, peers, idle, memory. All of them take about twelve minutes. Needs root.
+Parts: latency, step, peers, adb, idle, memory. All of them take about twelve minutes. Needs root.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import shutil
 import sys
 import tempfile
 import time
+from pathlib import Path
 
-from tools.bench import idle, kill_latency, memory, peers, report, step
+from tools.bench import adb_sync, idle, kill_latency, memory, peers, report, step
 from tools.bench.arena import Arena
 from tools.bench.figures import replace_part
 from tools.bench.guards import REPOSITORY, Daemon
@@ -21,7 +22,7 @@ from tools.bench.meminfo import Meminfo
 from tools.bench.packages import Peer, unpack
 from tools.bench.programs import MissingToolError, build
 
-PARTS = ("latency", "step", "peers", "idle", "memory")
+PARTS = ("latency", "step", "peers", "adb", "idle", "memory")
 README = os.path.join(REPOSITORY, "README.md")
 
 
@@ -93,6 +94,8 @@ class Run:
             self.sections.append(report.steps(responses, walked))
         if walked:
             self.sections.append(report.peer_wakeups(walked))
+        if "adb" in parts:
+            self._adb()
         if "idle" in parts:
             say(f"idle: {chosen.idle_seconds:.0f} s")
             self.idle_found = idle.measure(chosen.idle_seconds, others, self.directory)
@@ -100,6 +103,16 @@ class Run:
             say("memory: this program makes room and comes back")
             self._memory({peer.name: peer for peer in others})
         self.finish([])
+
+    def _adb(self) -> None:
+        rounds = max(5, self.chosen.steps // 2)
+        say(f"adb: {rounds} rounds of each transfer, ours and adb's in turns")
+        scratch = Path(self.directory) / "adb"
+        scratch.mkdir()
+        try:
+            self.sections.append(report.transfers(adb_sync.measure(scratch, rounds), adb_sync.adb_version()))
+        except MissingToolError as missing:
+            self.sections.append(str(missing))
 
     def _memory(self, others: dict[str, Peer]) -> None:
         with open(self.state, "w") as stream:

@@ -6,7 +6,9 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from statistics import median
 
+from tools.bench.adb_sync import Transfer
 from tools.bench.figures import percentile, spread, table
 from tools.bench.idle import Idle
 from tools.bench.kill_latency import THRASHING_PCT, Latency
@@ -97,6 +99,18 @@ def peer_wakeups(found: Sequence[Steps]) -> str:
         table(["kernel wake-up to signal, unpressed, 2 processes in sight", "kills", "µs p50 / p90 / p99 / max"], rows)
         if rows
         else ""
+    )
+
+
+def transfers(found: Sequence[Transfer], adb_version: str) -> str:
+    """Files over ADB, ours beside adb's."""
+    rows = [
+        [each.label, f"{median(each.ours_s) * 1000:,.0f}", f"{median(each.adb_s) * 1000:,.0f}", f"{each.ratio:.2f}"]
+        for each in found
+    ]
+    return table(["files over ADB", "lmkctl ms", f"adb {adb_version} ms", "ratio"], rows) + (
+        f"\nMedians of {len(found[0].ours_s)} rounds in turns, to the same endpoint; ours within the process, adb as a"
+        " command whose server is connected. The atomic tree is hashed, synced and renamed there; adb's push is not.\n"
     )
 
 

@@ -86,9 +86,20 @@ class Transport(TcpTransport):  # type: ignore[misc]
 
     def read_exactly(self, count: int, transport_timeout_s: float | None) -> bytearray:
         """So many bytes, or the errors of bulk_read()."""
-        data = bytearray()
-        while len(data) < count:
-            data += self._some(count - len(data), transport_timeout_s)
+        self._wait(transport_timeout_s)  # a device that never stops talking must not outlast the deadline
+        if self._connection is None:
+            raise ConnectionResetError("the connection is closed")
+        data = bytearray(count)
+        rest = memoryview(data)
+        while rest:
+            try:
+                got = self._connection.recv_into(rest)
+            except BlockingIOError:
+                self._await(select.POLLIN, transport_timeout_s, "sending anything")
+                continue
+            if not got:
+                raise ConnectionResetError("the device closed the connection")
+            rest = rest[got:]
         return data
 
     def bulk_write(self, data: bytes, transport_timeout_s: float | None) -> int:
