@@ -7,7 +7,7 @@ BIN = .venv/bin
 SETUP = @$(PYTHON) -m tools.setup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test soak bench proto lint clean
+.PHONY: help venv demo test bench proto lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -19,9 +19,6 @@ demo:  ## processes with Android priorities under real memory pressure, and who 
 test:  ## all tests that need no large download (SUITE=all make test: everything, as CI runs it)
 	$(SETUP) test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
-
-soak:  ## everything and the endurance tests: every step cut off in every way, 200 devices (about 40 minutes, a quiet machine)
-	@SUITE=soak $(MAKE) test
 
 bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; writes the table into README.md
 	$(SETUP) bench

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import IS_ROOT, REPO_ROOT, SHARED_DIR, SOAK, SUITE_ALL, require
+from tests.support import IS_ROOT, REPO_ROOT, SHARED_DIR, SUITE_ALL, require
 
 # The machine may be under pressure by our own hand: no test of ours is judged by a clock.
 settings.register_profile("lmkd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,8 +42,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Give the markers of pyproject.toml their meaning."""
     if item.get_closest_marker("all_suite") and not SUITE_ALL:
         pytest.skip("runs with SUITE=all only")
-    if item.get_closest_marker("soak") and not SOAK:
-        pytest.skip("runs with SUITE=soak only: minutes long, wants a quiet machine")
+    if mark := item.get_closest_marker("root"):
+        require(IS_ROOT, f"{mark.args[0]}: needs root")
     if item.get_closest_marker("pressure"):
         require(IS_ROOT, "makes real memory pressure in a memory cgroup: needs root")
 
@@ -58,5 +58,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     elif not SUITE_ALL:
         todo = "the longest ones run with: make test SUITE=all"
     else:
-        todo = "each line below says what was missing (make soak runs the endurance tests)"
+        todo = "each line below says what was missing"
     terminalreporter.write_line(f"{skipped} tests were skipped, listed below: {todo}", yellow=True)

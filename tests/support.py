@@ -11,8 +11,7 @@ REPO_ROOT = Path(__file__).resolve().parent.parent
 # The reference data is kept beside the checkout, not in it: here and in CI.
 SHARED_DIR = REPO_ROOT.parent / "shared"
 
-SOAK = os.environ.get("SUITE", "") == "soak"
-SUITE_ALL = os.environ.get("SUITE", "") in ("all", "soak")
+SUITE_ALL = os.environ.get("SUITE", "") == "all"
 IS_ROOT = os.geteuid() == 0
 # Where everything real has to be there: a component that is missing is a failure, not a skip.
 STRICT = IS_ROOT and (SUITE_ALL or os.environ.get("CI", "") == "true")

@@ -121,9 +121,8 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, number
     assert wait_gone(board, tmp_path) == []
 
 
+@pytest.mark.root("drops root's rights")
 def test_without_the_right_to_make_a_cgroup_one_line_says_what_is_missing() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("drops root's rights: needs root to begin with")
     code = (
         # Once before, as root: what is imported late lies where nobody may read it.
         "import os, sys; from lmkd_py.cli.app import run; run(['demo', '--help'])\n"

@@ -11,7 +11,6 @@ from lmkd_py.board.adbd.endpoint import Endpoint
 from tests.cli.conftest import HOSTILE, Lmkctl, Said
 from tests.host.conftest import Rack
 from tests.host.test_collect import frames
-from tests.support import IS_ROOT
 
 CONFIG = "policy { lowmem_min_adj: 801 }\nmonitor { observe: 1 rt_priority: 0 lock_memory: 0 scan_min_adj: 1000 }\n"
 
@@ -83,7 +82,7 @@ def test_doctor_says_what_to_do_about_each_finding(ctl: Lmkctl, rack: Rack) -> N
     assert summary["summary"]["devices"] == 1
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="starts the daemon on a virtual device, which needs root here")
+@pytest.mark.root("starts the daemon on a virtual device")
 def test_the_whole_main_job(ctl: Lmkctl, rack: Rack, tmp_path: Path) -> None:
     config = tmp_path / "c.textproto"
     config.write_text(CONFIG)

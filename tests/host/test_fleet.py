@@ -22,9 +22,8 @@ from lmkd_py.wire.config import encode_config
 from tests.host.conftest import Rack
 from tests.host.test_collect import BOOT, frames
 from tests.host.test_steps import PAYLOAD, ROOT, WATCHING, armed
-from tests.support import IS_ROOT
 
-pytestmark = pytest.mark.skipif(not IS_ROOT, reason="runs the daemon's own check on virtual devices")
+pytestmark = pytest.mark.root("runs the daemon's own check on virtual devices")
 
 CONFIG = Config(PolicyConfig(lowmem_min_adj=803), WATCHING)
 MEMORY_LIMIT_KB = 300 << 10
@@ -99,12 +98,12 @@ def test_of_a_few_devices_the_bad_ones_fail_alone(rack: Rack, tmp_path: Path) ->
     run(rack, tmp_path, count=7, running=1, jobs=8)
 
 
-@pytest.mark.soak
+@pytest.mark.all_suite
 def test_of_two_hundred_devices_the_bad_ones_fail_alone(rack: Rack, tmp_path: Path) -> None:
     run(rack, tmp_path, count=200, running=5, jobs=32)
 
 
-@pytest.mark.soak
+@pytest.mark.all_suite
 def test_the_host_tool_stays_small_with_two_hundred_devices(rack: Rack, tmp_path: Path) -> None:
     prepare(rack, 200, 0)
     targets = tmp_path / "targets"

@@ -26,7 +26,6 @@ from lmkd_py.host.tree import Tree
 from lmkd_py.wire.config import config_hash, encode_config
 from tests.host.conftest import Rack, until
 from tests.host.test_collect import collected, frames, put
-from tests.support import IS_ROOT
 
 ROOT = "/data/adb/lmkd_py"
 # It guards the whole machine that the tests run on: it only looks, and takes little.
@@ -35,7 +34,7 @@ OLD_CONFIG, NEW_CONFIG = (Config(PolicyConfig(lowmem_min_adj=adj), WATCHING) for
 PAYLOAD = payload()
 NEWER = Tree({**PAYLOAD.files, "lmkd_py/newer.txt": b"1"})
 
-pytestmark = pytest.mark.skipif(not IS_ROOT, reason="starts the daemon on a virtual device, which needs root here")
+pytestmark = pytest.mark.root("starts the daemon on a virtual device")
 
 
 def names(steps: tuple[Step[Any], ...]) -> list[str]:
@@ -119,11 +118,11 @@ def armed(device: Device) -> bool:
 
 CABLE = ["1200", "3000"]
 ALL_WAYS = [*CABLE, "400", "20000", "power", "ctrl-c"]
-LONG = [pytest.param(how, marks=pytest.mark.soak) for how in ALL_WAYS if how not in CABLE]
+LONG = [pytest.param(how, marks=pytest.mark.all_suite) for how in ALL_WAYS if how not in CABLE]
 
 
 @pytest.mark.parametrize("step", names(INSTALL))
-@pytest.mark.parametrize("how", [pytest.param(how, marks=pytest.mark.soak) for how in ALL_WAYS])
+@pytest.mark.parametrize("how", [pytest.param(how, marks=pytest.mark.all_suite) for how in ALL_WAYS])
 def test_an_upgrade_cut_off_at_any_step_leaves_old_or_new_on_guard(
     rack: Rack, guarded: Endpoint, step: str, how: str
 ) -> None:
@@ -145,7 +144,7 @@ def test_an_upgrade_cut_off_while_it_switches_leaves_old_or_new_on_guard(rack: R
 
 
 @pytest.mark.parametrize("step", names(CONFIG_PUSH))
-@pytest.mark.parametrize("how", [*CABLE[:1], pytest.param(CABLE[1], marks=pytest.mark.soak), *LONG])
+@pytest.mark.parametrize("how", [*CABLE[:1], pytest.param(CABLE[1], marks=pytest.mark.all_suite), *LONG])
 def test_a_config_push_cut_off_at_any_step_leaves_old_or_new_in_force(
     rack: Rack, guarded: Endpoint, step: str, how: str
 ) -> None:

@@ -7,16 +7,20 @@ import shutil
 
 import pytest
 
+from tests.support import require
 from tools.bench import step
 from tools.bench.arena import Arena
 from tools.bench.guards import CLoop, Daemon, open_files
 from tools.bench.kill_latency import one_round, policy, unlike_files
 from tools.bench.records import PHASES, phases_us, read_decisions
 
-pytestmark = [
-    pytest.mark.pressure,
-    pytest.mark.skipif(shutil.which("gcc") is None, reason="the bench's programs need gcc"),
-]
+pytestmark = pytest.mark.pressure
+
+
+@pytest.fixture(autouse=True)
+def compiler() -> None:
+    """The bench builds its C programs."""
+    require(shutil.which("gcc"), "gcc is not here: apt-get install gcc libc6-dev (make test does it as root)")
 
 
 def test_a_victim_is_replaced_and_the_news_tell_it() -> None:

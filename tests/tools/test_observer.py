@@ -13,7 +13,7 @@ import pytest
 from tools.observer import KILL, OOM_VICTIM, WAKING, Observer
 from tools.observer.tracefs import tracefs
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="perf_event_open on every CPU needs root")
+pytestmark = pytest.mark.root("perf_event_open on every CPU")
 
 
 def comm_of(pid: int) -> str:
