@@ -163,9 +163,12 @@ Conflicts=systemd-oomd.service earlyoom.service
 [Service]
 ExecStartPre=-/bin/sh -c 'PYTHONPATH={root}/current $(cat {root}/interpreter) -m lmkd_py.host.ondevice settle {root}'
 ExecStart=/bin/sh -c '{run} "$@"' sh --root {root}
+StandardOutput=append:{root}/log
 KillMode=process
 KillSignal=SIGKILL
+SuccessExitStatus=SIGKILL
 Restart=always
+RestartPreventExitStatus=2 3 4 5 6
 RestartSec=1
 OOMScoreAdjust=-1000
 MemoryMin=24M

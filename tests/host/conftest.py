@@ -45,6 +45,13 @@ class Rack:
         self.endpoints.append(endpoint)
         return endpoint
 
+    def add_again(self, endpoint: Endpoint, port: int) -> Endpoint:
+        """The device of a stopped endpoint, switched on again on that port."""
+        back = Endpoint(endpoint.device)
+        self.do(back.start(port))
+        self.endpoints.append(back)
+        return back
+
     def unplug(self, endpoint: Endpoint) -> None:
         """Cut its connections."""
 

@@ -27,6 +27,12 @@ def _start(root: str, release: str, observe: str = "") -> dict[str, Any]:
     return daemon.start(root, release, bool(observe))
 
 
+def _settle(root: str) -> dict[str, Any]:
+    # systemd runs it before each start, also before one that a verb of ours waits for: that one holds the lock, and
+    # has settled things itself.
+    return {"reverted": False} if lock(root, wait=False) < 0 else config.settle(root)
+
+
 def _restart(root: str, release: str, observe: str = "") -> dict[str, Any]:
     return daemon.restart(root, release, "", bool(observe))
 
@@ -37,7 +43,7 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "stop": daemon.stop,
     "restart": _restart,
     "upgrade": releases.upgrade,
-    "settle": config.settle,
+    "settle": _settle,
     "apply": lambda root, nonce, seconds: config.apply(root, nonce, float(seconds)),
     "confirm": config.confirm,
     "revert": config.revert,
@@ -52,7 +58,7 @@ def main(words: list[str]) -> int:
     for number in (signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)  # the cable may go; what was begun is finished
     try:
-        if words[0] != "status":
+        if words[0] not in ("status", "settle"):
             lock(words[1])
         answer = VERBS[words[0]](os.path.abspath(words[1]), *words[2:])
     except (Failed, OSError, ValueError) as error:

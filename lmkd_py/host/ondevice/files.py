@@ -37,8 +37,12 @@ def sync_directory(path: str) -> None:
         os.close(fd)
 
 
-def lock(root: str) -> int:
-    """Wait until nobody else changes this state root; an fd that holds it until it is closed."""
+def lock(root: str, wait: bool = True) -> int:
+    """An fd that keeps others from changing this state root until it is closed. Without `wait` -1 if somebody does."""
     fd = os.open(os.path.join(root, "lmkctl.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(fd)
+        return -1
     return fd
