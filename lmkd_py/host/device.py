@@ -143,7 +143,7 @@ class Device:
                 raise self.error(Fault.INTERRUPTED, "interrupted") from error
             fault = Fault.TRANSPORT if connected else Fault.OFFLINE
             hint = "" if connected else "is it on, and reachable?"
-            raise self.error(fault, f"{what}: {error}", hint=hint) from error
+            raise self.error(fault, f"{what}: {error}" if connected else str(error), hint=hint) from error
         except BaseException:
             self.close()  # in the middle of something: what comes next on it would be misread
             raise
@@ -153,17 +153,19 @@ class Device:
     def run(
         self, command: Command, *, timeout_s: float = STEP_S, root: bool = False, stdin: bytes = b"",
         limit: int = shell.MAX_OUTPUT, again: bool = False, sink: Callable[[int, bytes], None] | None = None,
+        what: str = "",
     ) -> Result:  # fmt: skip
         """Run words (quoted: nothing in them is executed) or a script (a str). Its exit status is in the Result.
 
-        again: it may be repeated when the connection breaks. sink: gets (1 or 2, bytes) as they come; the Result is
-        then empty but for the status. DeviceError when it could not be run to its end.
+        again: it may be repeated when the connection breaks. what: its name in errors. sink: gets (1 or 2, bytes) as
+        they come; the Result is then empty but for the status. DeviceError when it could not be run to its end.
         """
         try:
             line = shell.command_line(command)
         except ValueError as error:
             raise self.error(Fault.LOCAL, str(error), command=command) from error
-        name = line if len(line) <= 60 else line[:57] + "..."
+        name = what or " ".join(line.split())
+        name = name if len(name) <= 60 else name[:57] + "..."
 
         def once() -> Result:
             whole = self._as_root(line) if root else line
@@ -180,7 +182,7 @@ class Device:
 
     def must(self, command: Command, what: str, *, timeout_s: float = STEP_S, root: bool = True) -> Result:
         """run() of a step that may be repeated and has to work; DeviceError(REFUSED) with its output when not."""
-        result = self.run(command, timeout_s=timeout_s, root=root, again=True)
+        result = self.run(command, timeout_s=timeout_s, root=root, again=True, what=what)
         if result.rc != 0:
             raise self.failed(result, what, command)
         return result

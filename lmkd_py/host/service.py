@@ -30,7 +30,7 @@ class Service:
     def call(self, verb: str, *words: str, again: bool = False) -> dict[str, Any]:
         """Carry out a verb of lmkd_py.host.ondevice; its answer. REFUSED with its words when it failed."""
         command = script(_TOOL, self.layout.root, verb, *words)
-        result = self.device.run(command, root=True, timeout_s=VERB_S, again=again, limit=1 << 20)
+        result = self.device.run(command, root=True, timeout_s=VERB_S, again=again, limit=1 << 20, what=verb)
         if result.rc == NOT_INSTALLED:
             raise self.device.error(Fault.REFUSED, "lmkd-py is not installed there", hint="lmkctl install")
         if result.rc == NEEDED:

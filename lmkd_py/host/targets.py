@@ -133,5 +133,8 @@ def _names(targets: Iterable[Target]) -> str:
 
 def _nobody(listed: list[Listed] | None) -> str:
     if listed is None:
-        return "no adb server runs and no device is named; `adb start-server` finds USB devices, -s HOST:PORT others"
+        return (
+            "no adb server runs and no device is named; `adb start-server` finds USB devices, -s HOST:PORT others, "
+            "lmkctl board up sandbox makes a virtual one"
+        )
     return "the adb server knows no device; look at cable and USB debugging, or name one with -s HOST:PORT"
