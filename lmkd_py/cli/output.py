@@ -27,8 +27,3 @@ def safe(text: str) -> str:
 def say(text: str = "", style: str = "") -> None:
     """One line on stdout."""
     console.print(Text(safe(text), style=style))
-
-
-def milliseconds(ns: int) -> str:
-    """A duration in ns for people."""
-    return f"{ns / 1e6:.2f} ms"

@@ -67,7 +67,7 @@ class Run:
         found = []
         for name in ("earlyoom", "nohang"):
             try:
-                found.append(unpack(name, self.directory))
+                found.append(unpack(name))
             except MissingToolError as missing:
                 if str(missing) not in self.sections:
                     self.sections.append(str(missing))

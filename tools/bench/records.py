@@ -22,11 +22,6 @@ class Decision(NamedTuple):
     reason: int
     phases_ns: tuple[int, ...]  # in the order of PHASES
 
-    @property
-    def done_ns(self) -> int:
-        """The signal was sent, as far as one was."""
-        return self.woke_ns + sum(self.phases_ns)
-
 
 def read_decisions(path: str) -> list[Decision]:
     """Every evaluation of a trace file, oldest first."""

@@ -82,7 +82,6 @@ class Device:
         self.endpoint: Optional[Endpoint] = None
         self.sweeper: Optional[Sweeper] = None
         self.notes: deque[str] = deque(maxlen=_NOTES)
-        self.boots = 0
         self._data_bytes, self._read_only = data_bytes, read_only
         self._space: Optional[Space] = None
         self._files: Optional[Files] = None
@@ -116,7 +115,6 @@ class Device:
                 self._files = Files(self._space.root_fd)
                 if self.sweeper is not None:
                     self.sweeper.watch(self._space.inode, self._space.mount_fd)
-            self.boots += 1
             self._write_properties()
         return self._files
 

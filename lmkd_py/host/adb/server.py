@@ -15,7 +15,6 @@ from .link import LinkError, LinkTimeout, ServiceRefused, Unauthorized
 from .transport import ProtocolError
 
 DEFAULT_PORT = 5037
-MAX_REPLY = 1 << 16
 READ_BYTES = 1 << 18
 
 

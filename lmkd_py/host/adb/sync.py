@@ -23,7 +23,6 @@ MAX_REASON = 4096
 AHEAD = 64  # requests on the way without an answer
 
 Reader = Callable[[int], bytes]
-Writer = Callable[[bytes], object]
 
 
 class SyncRefused(Exception):
