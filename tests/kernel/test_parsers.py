@@ -65,6 +65,18 @@ def test_meminfo_is_right_whatever_the_widths(
     reader.file.close()
 
 
+@pytest.mark.parametrize("outgrown", [{"CmaFree": 10**9}, {"CmaFree": 10**12}, {"MemFree": 10**9, "MemAvailable": 1}])
+def test_a_number_that_outgrows_its_column_is_never_cut(path: Path, outgrown: dict[str, int]) -> None:
+    values = meminfo(ARM_V1)
+    values["MemAvailable"] = 10**9  # a line nobody reads: it may shrink by what another one grows
+    path.write_text(lines(values))
+    reader = Meminfo(str(path))
+    values.update(outgrown)
+    path.write_text(lines(values))
+    reader.read()
+    assert by_key(reader) == {key.decode(): values.get(key.decode(), ABSENT) for key in KEYS}
+
+
 def test_a_line_that_vanishes_is_absent_and_comes_back(path: Path) -> None:
     values = meminfo(ARM_V1)
     path.write_text(lines(values))

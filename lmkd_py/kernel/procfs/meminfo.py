@@ -29,19 +29,21 @@ KEYS = (
     b"PageTables",
     b"CmaFree",
 )
+_UNIT = b" kB"
 _REQUIRED = 2  # without the first two there is nothing to judge
 
 
 class Meminfo:
     """`values[i]`: kB of KEYS[i]; ABSENT where this kernel has no such line."""
 
-    __slots__ = ("_indexes", "_layout", "_names", "file", "values")
+    __slots__ = ("_indexes", "_layout", "_names", "_units", "file", "values")
 
     def __init__(self, path: str) -> None:
         self.file = PinnedFile(path)
         self.values = [ABSENT] * len(KEYS)
         self._layout = struct.Struct("")
         self._names: tuple[bytes, ...] = ()
+        self._units: tuple[bytes, ...] = ()
         self._indexes: tuple[int, ...] = ()
         self._search()
         for key, value in zip(KEYS[:_REQUIRED], self.values):
@@ -57,7 +59,7 @@ class Meminfo:
             needle = b"\n" + key + b":"
             at = buf.find(needle, 0, end)
             start = at + len(needle)
-            unit = buf.find(b" kB", start, end)
+            unit = buf.find(_UNIT, start, end)
             line_end = buf.find(b"\n", start, end)
             if at < 0 or unit < 0 or 0 <= line_end < unit:
                 self.values[index] = ABSENT
@@ -68,14 +70,15 @@ class Meminfo:
         found.sort()
         layout, names, indexes, cursor = "<", [], [], 0
         for at, needle, unit, index in found:
-            # The blank behind the number belongs to its field: one that outgrows its column by a digit stays whole.
-            layout += f"{at - cursor}x{len(needle)}s{unit + 1 - at - len(needle)}s"
-            cursor = unit + 1
+            # The unit is looked at too: a number that outgrows its column must not be cut.
+            layout += f"{at - cursor}x{len(needle)}s{unit - at - len(needle)}s{len(_UNIT)}s"
+            cursor = unit + len(_UNIT)
             names.append(needle)
             indexes.append(index)
         # A read that lost lines teaches nothing: what was there at the start is looked for until it is back.
         if indexes == sorted(indexes) and len(indexes) >= len(self._indexes):
             self._layout, self._names, self._indexes = struct.Struct(layout), tuple(names), tuple(indexes)
+            self._units = (_UNIT,) * len(names)
 
     def read(self) -> int:
         """Fresh `values`; bytes read or a negative errno (then all are ABSENT)."""
@@ -88,11 +91,11 @@ class Meminfo:
             self._search()
             return got
         fields = self._layout.unpack_from(file.buf)
-        if fields[0::2] != self._names:
+        if fields[0::3] != self._names or fields[2::3] != self._units:
             self._search()
             return got
         try:
-            numbers = [int(text) for text in fields[1::2]]
+            numbers = [int(text) for text in fields[1::3]]
         except ValueError:
             numbers = [-1]
         if min(numbers) < 0:
