@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lmkd_py.board.debs import PackageError
 from tests.support import REPO_ROOT, require
-from tools.debs import PackageError
 from tools.trixie_python import packages_for_tests, trixie_python
 
 pytestmark = pytest.mark.all_suite

@@ -12,7 +12,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tools.debs import PackageError, run, unpack
+from lmkd_py.board.debs import PackageError, run, unpack
 
 PACKAGES = ("python3.13-minimal", "libpython3.13-stdlib")
 # What the payload's own tests import, at the versions of pyproject.toml.

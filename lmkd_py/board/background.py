@@ -11,10 +11,13 @@ import select
 import signal
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 
 from .errors import SandboxError
 from .orders import listen, serve_one
+from .qemu.machine import DEFAULT_PROFILE, QemuBoard
 from .registry import Board, Registry, start_ticks
 from .sandbox import Sandbox
 from .scenario import LIMIT_MIB, PRESSURES, Scene, populate, press, revive
@@ -28,6 +31,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def run(directory: str, kind: str, name: str, port: int, options: list[str]) -> None:
     """Be the board until told to stop. Raises SandboxError."""
     registry = Registry(directory)
+    if kind == "qemu":
+        _emulate(registry, name, port, *options)
+        return
     root = registry.path(name, ".root")
     with ExitStack() as stack:
         stack.callback(registry.remove, name)
@@ -37,16 +43,33 @@ def run(directory: str, kind: str, name: str, port: int, options: list[str]) -> 
         if scene is not None:
             device.register()
         listener = stack.enter_context(listen(registry.path(name, ".ctl")))
-        log = registry.path(name, ".log")
-        registry.write(Board(name, kind, device.address, os.getpid(), start_ticks(os.getpid()), root, log))
-        print("up", flush=True)
-        if not sys.stdin.buffer.readline():
+        if not _answers(registry, Board(name, kind, device.address, os.getpid(), start_ticks(os.getpid()), root, "")):
             return
-        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
         while device.is_alive():
             if listener in select.select([device.pidfd, listener], [], [])[0]:
                 serve_one(listener, lambda words: _obey(device, scene, words))
         raise SandboxError(f"the endpoint of board {name} has died")
+
+
+def _emulate(registry: Registry, name: str, port: int, profile: str = DEFAULT_PROFILE) -> None:
+    with ExitStack() as stack:
+        stack.callback(registry.remove, name)
+        machine = stack.enter_context(QemuBoard(profile, Path(registry.path(name, ".console")), port))
+        pidfd = os.pidfd_open(machine.process.pid)
+        board = Board(name, f"qemu {profile}", machine.address, os.getpid(), start_ticks(os.getpid()), "", "")
+        if _answers(registry, board):
+            select.select([pidfd], [], [])
+            raise SandboxError(f"board {name} has ended: {machine.last_words()}")
+
+
+def _answers(registry: Registry, board: Board) -> bool:
+    """Record the board and say so; False when its starter has died meanwhile."""
+    registry.write(replace(board, log=registry.path(board.name, ".console" if not board.root else ".log")))
+    print("up", flush=True)
+    if not sys.stdin.buffer.readline():
+        return False
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+    return True
 
 
 def _obey(device: VirtualDevice, scene: Scene | None, words: list[str]) -> list[str]:

@@ -23,7 +23,8 @@ from .errors import SandboxError
 from .launch import PACKAGE_ROOT
 from .virtual_device import wait_answers
 
-KINDS = ("sandbox", "plain")  # a memory cgroup with applications behind the endpoint; the endpoint alone
+# A memory cgroup with applications behind the endpoint; the endpoint alone; an emulated ARM board.
+KINDS = ("sandbox", "plain", "qemu")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 
 
@@ -123,7 +124,7 @@ class Registry:
     def remove(self, name: str) -> None:
         """Remove the record, its socket and the device's tree; the log stays."""
         shutil.rmtree(self.path(name, ".root"), ignore_errors=True)
-        for suffix in (".json", ".ctl"):
+        for suffix in (".json", ".ctl", ".cpio"):
             try:
                 os.unlink(self.path(name, suffix))
             except FileNotFoundError:
@@ -134,7 +135,8 @@ class Registry:
     ) -> Board:
         """Start a board in the background and return once it answers. SandboxError if it does not.
 
-        options: words for the endpoint's command line. Should this process die before it returns, so does the board.
+        options: words for the endpoint's command line; of a qemu board its profile. Should this process die before it
+        returns, so does the board.
         """
         if kind not in KINDS:
             raise SandboxError(f"board kind {kind!r}; wanted one of {', '.join(KINDS)}")

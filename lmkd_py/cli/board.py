@@ -10,14 +10,19 @@ from typing import Annotated, Literal
 import typer
 
 from ..board.orders import order
+from ..board.qemu.machine import PROFILES
 from ..board.registry import Board, Registry
 from .devices_do import INTERRUPTED, SCHEMA
 from .options import given
 from .output import CliError, safe, say
 
-KINDS = {"sandbox": "a memory cgroup of 256 MiB with sixteen applications in it, behind an ADB endpoint"}
-Kind = Literal["sandbox"]
+KINDS = {
+    "sandbox": "a memory cgroup of 256 MiB with sixteen applications in it, behind an ADB endpoint",
+    "qemu": "an emulated ARM board with a kernel, RAM and swap of its own",
+}
+Kind = Literal["sandbox", "qemu"]
 Pressure = Literal["thrash", "hog"]
+UP_S = 400.0
 REPLY_S = 60.0  # beyond the pressure itself: applications start again, a file is written
 
 app = typer.Typer(
@@ -42,11 +47,18 @@ def up(
     kind: Annotated[Kind, typer.Argument(help="; ".join(f"{name}: {what}" for name, what in KINDS.items()))],
     port: Annotated[int, typer.Option(min=0, max=65535, help="5600 or more; default: a free one")] = 0,
     name: Annotated[str, typer.Option(help="default: the kind and a number")] = "",
+    profile: Annotated[
+        str, typer.Option(help="of a qemu board: " + ", ".join(f"{name} ({one})" for name, one in PROFILES.items()))
+    ] = "",
 ) -> None:
     """Start a virtual device in the background; prints its HOST:PORT once it answers."""
-    _progress(context, f"a {kind} board comes up")
+    if profile and kind != "qemu":
+        raise CliError(f"found --profile with a {kind} board, wanted it with qemu")
+    _progress(
+        context, f"a {kind} board comes up" + ("; the first time its packages are fetched" if kind == "qemu" else "")
+    )
     try:
-        board = Registry().up(kind, name, port)
+        board = Registry().up(kind, name, port, (profile,) if profile else (), patience_s=UP_S)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None  # the board sees that we are gone, and goes too
     _progress(context, f"{board.name} is up; its log: {board.log}")

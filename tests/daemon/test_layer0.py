@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from lmkd_py.board.debs import PackageError
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.vocabulary import Action, KillReason
 from lmkd_py.kernel.perf import EventCounter
 from tests.daemon.exercise import Exerciser
 from tests.support import require
-from tools.debs import PackageError
 from tools.trixie_python import trixie_python
 
 pytestmark = [pytest.mark.pressure, pytest.mark.slow]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from lmkd_py.board import debs
 from tests.support import REPO_ROOT, require
-from tools import debs, setup, setup_steps
+from tools import setup, setup_steps
 
 
 def test_an_ordinary_user_is_told_the_command_and_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tools import debs
+from lmkd_py.board import debs
 from tools.bench.programs import MissingToolError
 
 

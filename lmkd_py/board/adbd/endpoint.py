@@ -21,8 +21,10 @@ _BIND_S = 10.0
 class Endpoint:
     """`await start(port)`, `await stop()`; several live in one loop."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, host: str = HOST) -> None:
+        """host: an address of this machine; another than loopback only inside a guest."""
         self.device = device
+        self.host = host
         device.endpoint = self
         self.port = 0
         self.clients: set[Connection] = set()
@@ -34,13 +36,13 @@ class Endpoint:
     @property
     def address(self) -> str:
         """host:port, as `adb connect` takes it."""
-        return f"{HOST}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     async def start(self, port: int = 0) -> str:
         """Listen; port 0 takes a free one from MIN_PORT up. Returns the address. Raises OSError, ValueError."""
         if port and not MIN_PORT <= port <= 65535:
             raise ValueError(f"port {port}, wanted {MIN_PORT} to 65535")
-        listener = _listener(port, bool(self.device.faults.slow_bytes_per_s))
+        listener = _listener(self.host, port, bool(self.device.faults.slow_bytes_per_s))
         self.port = listener.getsockname()[1]
         limit = 1024 if self.device.faults.slow_bytes_per_s else READ_CHUNK
         self._server = await asyncio.start_server(self._serve, sock=listener, limit=limit)
@@ -121,14 +123,14 @@ class Endpoint:
         self.device.power_off()
 
 
-def _listener(port: int, tiny: bool) -> socket.socket:
+def _listener(host: str, port: int, tiny: bool) -> socket.socket:
     for number in (port,) if port else range(MIN_PORT + os.getpid() % 4000, 32768):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if tiny:  # accepted sockets inherit it
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TINY_BUFFER)
         try:
-            listener.bind((HOST, number))
+            listener.bind((host, number))
             listener.listen(64)
             return listener
         except OSError as error:

@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from .auth import ALWAYS, MODES
 from .device import LEGACY, MODERN, ROOT_KINDS, Device
-from .endpoint import MIN_PORT, Endpoint
+from .endpoint import HOST, MIN_PORT, Endpoint
 from .faults import Faults
 from .hostile import KINDS
 from .space import SpaceError
@@ -28,6 +28,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--name", default="virtual", help="its serial number")
     parser.add_argument("--count", type=int, default=1, help="so many devices, in ROOT/0, ROOT/1, ...")
     parser.add_argument("--bare", action="store_true", help="inside a guest: this machine is the device, ROOT is /")
+    parser.add_argument("--listen", default=HOST, metavar="ADDRESS", help="inside a guest: where its network ends")
     parser.add_argument("--auth", choices=MODES, default=ALWAYS, help="whom to let in (default: everybody)")
     parser.add_argument("--keys", default="", help="file of accepted public keys, as adbkey.pub has them")
     parser.add_argument("--legacy", action="store_true", help="as before Android 7: no features, 4 KiB messages")
@@ -88,7 +89,7 @@ async def serve(options: argparse.Namespace, sweeper: Sweeper) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    endpoints = [Endpoint(device) for device in devices_of(options)]
+    endpoints = [Endpoint(device, options.listen) for device in devices_of(options)]
     for endpoint in endpoints:
         endpoint.device.sweeper = sweeper
     try:

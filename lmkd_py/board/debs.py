@@ -7,6 +7,7 @@ sources are only asked for the mirror, and its signing keys and proxy settings s
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -54,11 +55,14 @@ def mirror() -> str:
     raise PackageError(f"apt's sources name no Debian mirror with {suite} main")
 
 
-def unpack(name: str, packages: Sequence[str], suite: str, with_dependencies: bool = False) -> Path:
+def unpack(
+    name: str, packages: Sequence[str], suite: str, with_dependencies: bool = False, architecture: str = ""
+) -> Path:
     """Root directory with `packages` of `suite` unpacked, `name` in the cache; fetched only if it is not there yet.
 
     Downloads the suite's package list (about 10 MB) and the packages; with_dependencies adds all they depend on,
-    down to libc. Raises PackageError.
+    down to libc. `architecture` is Debian's name of another than this machine's. A package `meta:NAME` stands for the
+    linux-image that NAME depends on now. Raises PackageError.
     """
     root = cache_dir() / f"{name}-{suite}"
     wanted = " ".join(packages)
@@ -66,12 +70,13 @@ def unpack(name: str, packages: Sequence[str], suite: str, with_dependencies: bo
         return root
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=cache_dir()) as scratch:
-        fetch(Path(scratch), packages, suite, with_dependencies)
+        fetch(Path(scratch), packages, suite, with_dependencies, architecture)
         fresh = Path(scratch) / "root"
         lines = [wanted]
         for deb in sorted(Path(scratch).rglob("*.deb")):
             run("dpkg-deb", "-x", str(deb), str(fresh))
             lines.append(run("dpkg-deb", "-W", "--showformat=${Package} ${Version}", str(deb)))
+            lines[-1] += " " + hashlib.sha256(deb.read_bytes()).hexdigest()
         (fresh / DONE).write_text("\n".join(lines))
         shutil.rmtree(root, ignore_errors=True)
         fresh.rename(root)
@@ -80,10 +85,10 @@ def unpack(name: str, packages: Sequence[str], suite: str, with_dependencies: bo
 
 def versions(root: Path) -> dict[str, str]:
     """Version of every package that unpack() put into `root`, by name."""
-    return dict(line.split(" ", 1) for line in (root / DONE).read_text().splitlines()[1:])
+    return {line.split()[0]: line.split()[1] for line in (root / DONE).read_text().splitlines()[1:]}
 
 
-def fetch(scratch: Path, packages: Sequence[str], suite: str, with_dependencies: bool) -> None:
+def fetch(scratch: Path, packages: Sequence[str], suite: str, with_dependencies: bool, architecture: str = "") -> None:
     """Download the .debs somewhere below `scratch` with a private apt tree. Raises PackageError."""
     keyring = next((path for path in KEYRINGS if os.path.exists(path)), None)
     if keyring is None:
@@ -94,8 +99,8 @@ def fetch(scratch: Path, packages: Sequence[str], suite: str, with_dependencies:
     source = f"Types: deb\nURIs: {mirror()}\nSuites: {suite}\nComponents: main\nSigned-By: {keyring}\n"
     (scratch / "etc/debian.sources").write_text(source)
     # -c is read after the system's files, so that #clear can take the system's hooks away: they belong to its
-    # own state, not to ours. The architecture is the machine's; foreign ones would only cost downloads.
-    architecture = run("dpkg", "--print-architecture").strip()
+    # own state, not to ours. One architecture: others would only cost downloads.
+    architecture = architecture or run("dpkg", "--print-architecture").strip()
     (scratch / "apt.conf").write_text(
         "#clear APT::Update; #clear DPkg; #clear APT::Architectures; #clear Acquire::IndexTargets::deb::DEP-11;\n"
         f'Dir::Etc::sourcelist "/dev/null"; Dir::Etc::sourceparts "{scratch}/etc";\n'
@@ -106,10 +111,20 @@ def fetch(scratch: Path, packages: Sequence[str], suite: str, with_dependencies:
     )
     apt = ("apt-get", "-q", "-y", "-c", str(scratch / "apt.conf"))
     run(*apt, "--error-on=any", "update")
+    packages = [_image_of(name[5:], scratch) if name.startswith("meta:") else name for name in packages]
     if with_dependencies:
         run(*apt, "--no-install-recommends", "--download-only", "install", *packages)
     else:
         run(*apt, "download", *packages, cwd=scratch)
+
+
+def _image_of(name: str, scratch: Path) -> str:
+    said = run("apt-cache", "-c", str(scratch / "apt.conf"), "depends", "--important", name)
+    for line in said.splitlines():
+        kind, _, what = line.strip().partition(": ")
+        if kind == "Depends" and what.startswith("linux-image-"):
+            return what
+    raise PackageError(f"{name}: found no linux-image among what it depends on")
 
 
 def run(*command: str, cwd: Path | None = None) -> str:
