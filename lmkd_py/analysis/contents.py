@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from ..core.config import Config
-from ..wire.header import Header, Note, Process
+from ..core.vocabulary import ABSENT
+from ..wire.header import OOM_KILLS, Header, Note, Process
 from ..wire.record import Record, unpack_record
 
 
@@ -70,6 +72,15 @@ class Trace:
     def kills(self) -> tuple[int, ...]:
         """Indexes of the records in which somebody was struck (or would have been, in observe mode)."""
         return tuple(index for index, traced in enumerate(self.records) if traced.killed)
+
+    @property
+    def oom_kills(self) -> int:
+        """Kills by the kernel's own OOM killer in the guarded memory while the daemon ran; ABSENT: not counted."""
+        counts = [note.number for note in self.notes if note.kind == OOM_KILLS]
+        if not counts or ABSENT in counts:
+            return ABSENT
+        # Another domain may begin with a lower count.
+        return sum(max(0, later - before) for before, later in pairwise(counts))
 
     def name_of(self, pid: int, start_ticks: int) -> str:
         """Name of a process; empty if the trace does not say."""

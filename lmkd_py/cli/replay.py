@@ -26,11 +26,13 @@ def load(path: Path) -> Trace:
 
 
 def say_losses(trace: Trace) -> None:
-    """What the trace does not hold; nothing if it is whole."""
+    """What the trace does not hold, and who else killed; nothing if it is whole and the daemon was alone."""
     for loss in trace.losses:
         say(f"lost: {loss.length} bytes at {loss.offset} of {loss.file.name}: {loss.why}", "yellow")
     for gap in trace.gaps:
         say(f"lost: {gap.count} records of killer {gap.killer_pid} after its record {gap.after_seq}", "yellow")
+    if trace.oom_kills > 0:
+        say(f"the kernel's own OOM killer struck {trace.oom_kills} times in the guarded memory meanwhile", "yellow")
 
 
 def say_result(result: again.ReplayResult) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from .message import Message
 
 FORMAT = 1
+OOM_KILLS = "oom-kills"  # kind of the note that counts kills by the kernel's own OOM killer
 
 
 class Layer(NamedTuple):

@@ -8,8 +8,9 @@ import time
 
 from ... import __version__
 from ...core.config import Config
+from ...kernel.domain import Domain
 from ...wire.config import config_hash, encode_config
-from ...wire.header import Header, Layer, Note, Process, encode_header, encode_note, encode_process
+from ...wire.header import OOM_KILLS, Header, Layer, Note, Process, encode_header, encode_note, encode_process
 from ...wire.record import RecordError, unpack_record
 from .. import shared as layout
 from .keeper import Killer
@@ -30,6 +31,7 @@ class Journal:
         self.lost = 0
         self.triggers: tuple[str, ...] = ()
         self.config_hash = ""
+        self._oom_kills = (0, 0)  # domain and count as last noted
 
     def begin(self, config: Config, generation: int, killer: Killer, domain: str) -> None:
         """Write a header: at start, for another killer and after a reload."""
@@ -92,6 +94,16 @@ class Journal:
     def note(self, kind: str, text: str = "", number: int = 0) -> None:
         """One word, a sentence, and what the word counts."""
         self.trace.note(encode_note(Note(time.monotonic_ns(), kind, text, number)))
+
+    def count_oom_kills(self, domain: Domain) -> None:
+        """Note how often the kernel's own OOM killer has struck in the domain: at first, and whenever that changes."""
+        try:
+            found = (id(domain), domain.oom_kills())
+        except OSError:
+            return  # the domain is gone, or memory is: the count is asked for again
+        if found != self._oom_kills:
+            self._oom_kills = found
+            self.note(OOM_KILLS, "by the kernel's OOM killer in the guarded memory, so far", found[1])
 
     def close(self) -> None:
         """Everything on disk."""

@@ -167,6 +167,7 @@ class Service:
         if self.killer.demoted():
             self.registry.tell_again()
         self.kills += kills
+        self.journal.count_oom_kills(self.domain)
         now = monotonic()
         if kills or now - self._scanned_at > RESCAN_MS / 1000:
             self._scanned_at = now
@@ -204,6 +205,7 @@ class Service:
         self.killer = killer
         hand_over(self.registry, killer)
         self.journal.begin(self.config, self.generation, killer, self.domain.describe())
+        self.journal.count_oom_kills(self.domain)
         self._write_down()
         if former is not None and former.child:
             self.epoll.unregister(former.pidfd)
