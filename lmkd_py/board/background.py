@@ -17,8 +17,10 @@ from types import FrameType
 
 from .errors import SandboxError
 from .orders import listen, serve_one
-from .qemu.machine import DEFAULT_PROFILE, QemuBoard
-from .registry import Board, Registry, start_ticks
+from .qemu.machine import QemuBoard
+from .qemu.profile import DEFAULT_PROFILE
+from .qemu.snapshot import Snapshot
+from .registry import SNAPSHOT, Board, Registry, start_ticks
 from .sandbox import Sandbox
 from .scenario import LIMIT_MIB, PRESSURES, Scene, populate, press, revive
 from .virtual_device import VirtualDevice
@@ -51,15 +53,29 @@ def run(directory: str, kind: str, name: str, port: int, options: list[str]) -> 
         raise SandboxError(f"the endpoint of board {name} has died")
 
 
-def _emulate(registry: Registry, name: str, port: int, profile: str = DEFAULT_PROFILE) -> None:
+def _emulate(registry: Registry, name: str, port: int, profile: str = "", restored: str = "") -> None:
+    snapshot = Snapshot(Path(registry.path(restored, SNAPSHOT))) if restored else None
+    profile = snapshot.profile if snapshot else profile or DEFAULT_PROFILE
     with ExitStack() as stack:
         stack.callback(registry.remove, name)
-        machine = stack.enter_context(QemuBoard(profile, Path(registry.path(name, ".console")), port))
+        machine = stack.enter_context(QemuBoard(profile, Path(registry.path(name, "")), port, snapshot=snapshot))
         pidfd = os.pidfd_open(machine.process.pid)
-        board = Board(name, f"qemu {profile}", machine.address, os.getpid(), start_ticks(os.getpid()), "", "")
-        if _answers(registry, board):
-            select.select([pidfd], [], [])
-            raise SandboxError(f"board {name} has ended: {machine.last_words()}")
+        listener = stack.enter_context(listen(registry.path(name, ".ctl")))
+        board = Board(name, "qemu", machine.address, os.getpid(), start_ticks(os.getpid()), "", "")
+        if not _answers(registry, board):
+            return
+
+        def obey(words: list[str]) -> list[str]:
+            match words:
+                case ["snapshot", path]:
+                    machine.save(Path(bytes.fromhex(path).decode("utf-8", "surrogateescape")))
+                    return []
+            raise SandboxError(f"found {words}, wanted: snapshot PATH")
+
+        while not select.select([pidfd], [], [], 0)[0]:
+            if listener in select.select([pidfd, listener], [], [])[0]:
+                serve_one(listener, obey)
+        raise SandboxError(f"board {name} has ended: {machine.last_words()}")
 
 
 def _answers(registry: Registry, board: Board) -> bool:

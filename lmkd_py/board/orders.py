@@ -1,6 +1,7 @@
 """What a board in the background can be told to do: a socket beside its record, one request and one reply a client.
 
-Requests are words: `press thrash|hog SECONDS`. The reply begins with `ok` or `no`, then lines.
+Requests are words: `press thrash|hog SECONDS` to a sandbox, `snapshot PATH-IN-HEX` to an emulated board. The reply
+begins with `ok` or `no`, then lines.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from .virtual_device import wait_answers
 
 # A memory cgroup with applications behind the endpoint; the endpoint alone; an emulated ARM board.
 KINDS = ("sandbox", "plain", "qemu")
+SNAPSHOT = ".snapshot"  # a directory beside the records; it outlives its board
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
 
 
@@ -124,7 +125,7 @@ class Registry:
     def remove(self, name: str) -> None:
         """Remove the record, its socket and the device's tree; the log stays."""
         shutil.rmtree(self.path(name, ".root"), ignore_errors=True)
-        for suffix in (".json", ".ctl", ".cpio"):
+        for suffix in (".json", ".ctl", ".cpio", ".disk"):
             try:
                 os.unlink(self.path(name, suffix))
             except FileNotFoundError:
@@ -135,7 +136,8 @@ class Registry:
     ) -> Board:
         """Start a board in the background and return once it answers. SandboxError if it does not.
 
-        options: words for the endpoint's command line; of a qemu board its profile. Should this process die before it
+        options: words for the endpoint's command line; of a qemu board its profile and the
+        snapshot it goes on from, each may be empty. Should this process die before it
         returns, so does the board.
         """
         if kind not in KINDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from typing import Annotated, Literal
@@ -10,8 +11,8 @@ from typing import Annotated, Literal
 import typer
 
 from ..board.orders import order
-from ..board.qemu.machine import PROFILES
-from ..board.registry import Board, Registry
+from ..board.qemu.profile import DEFAULT_PROFILE, PROFILES
+from ..board.registry import SNAPSHOT, Board, Registry
 from .devices_do import INTERRUPTED, SCHEMA
 from .options import given
 from .output import CliError, safe, say
@@ -48,17 +49,27 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="5600 or more; default: a free one")] = 0,
     name: Annotated[str, typer.Option(help="default: the kind and a number")] = "",
     profile: Annotated[
-        str, typer.Option(help="of a qemu board: " + ", ".join(f"{name} ({one})" for name, one in PROFILES.items()))
+        str,
+        typer.Option(
+            help="of a qemu board: "
+            + ", ".join(f"{name} ({one})" for name, one in PROFILES.items())
+            + f"; default: {DEFAULT_PROFILE}"
+        ),
     ] = "",
+    snapshot: Annotated[str, typer.Option(help="a qemu board goes on where this one was saved")] = "",
 ) -> None:
     """Start a virtual device in the background; prints its HOST:PORT once it answers."""
-    if profile and kind != "qemu":
-        raise CliError(f"found --profile with a {kind} board, wanted it with qemu")
+    if (profile or snapshot) and kind != "qemu":
+        raise CliError(f"found --{'profile' if profile else 'snapshot'} with a {kind} board, wanted it with qemu")
+    if profile and snapshot:
+        raise CliError("found --profile and --snapshot, wanted one of them: a snapshot knows its profile")
+    if profile and profile not in PROFILES:
+        raise CliError(f"found --profile {profile}, wanted one of {', '.join(PROFILES)}")
     _progress(
         context, f"a {kind} board comes up" + ("; the first time its packages are fetched" if kind == "qemu" else "")
     )
     try:
-        board = Registry().up(kind, name, port, (profile,) if profile else (), patience_s=UP_S)
+        board = Registry().up(kind, name, port, (profile, snapshot) if kind == "qemu" else (), patience_s=UP_S)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None  # the board sees that we are gone, and goes too
     _progress(context, f"{board.name} is up; its log: {board.log}")
@@ -121,6 +132,21 @@ def pressure(
         print(json.dumps({"schema": SCHEMA, "board": board.name, "pressure": kind, "died": died}))
     else:
         say(f"died: {', '.join(died)}" if died else "died: nobody; does a daemon run there? lmkctl status")
+
+
+@app.command()
+def snapshot(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="as board list shows it; default: the only qemu board")] = "",
+) -> None:
+    """Save an emulated board as it is now, to go on from there: board up qemu --snapshot NAME."""
+    registry = Registry()
+    board = registry.find(name) if name else _only(registry, "qemu")
+    if board.kind != "qemu":
+        raise CliError(f"{board.name} is a {board.kind} board, wanted an emulated one (qemu)")
+    place = registry.path(board.name, SNAPSHOT)
+    order(registry.path(board.name, ".ctl"), ["snapshot", os.fsencode(place).hex()], REPLY_S)
+    _progress(context, f"saved in {place}; lmkctl board up qemu --snapshot {board.name}")
 
 
 def _only(registry: Registry, kind: str = "") -> Board:

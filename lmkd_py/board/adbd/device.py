@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -62,6 +63,7 @@ class Device:
         data_bytes: int = 0,
         read_only: str = "",
         pen: str = "",
+        restart_with: Sequence[str] = (),
         faults: Optional[Faults] = None,
     ) -> None:
         if root_kind not in ROOT_KINDS:
@@ -79,6 +81,7 @@ class Device:
         self.properties = {**_defaults(name), **(properties or {})}
         self.is_root = root_kind == "adbd"
         self.pen = pen  # a cgroup.procs file every program of the device is written to
+        self.restart_with = tuple(restart_with)  # a guest's own command for it
         self.endpoint: Optional[Endpoint] = None
         self.sweeper: Optional[Sweeper] = None
         self.notes: deque[str] = deque(maxlen=_NOTES)
@@ -198,6 +201,10 @@ class Device:
         """Everything ends; the device comes again with a new boot id."""
         self.note(f"reboot {why}".rstrip())
         assert self.endpoint is not None
+        if self.restart_with:
+            os.sync()
+            subprocess.run(self.restart_with, check=False)
+            return
         self.endpoint.come_again(0.2, self.power_off)
 
     def power_off(self) -> None:

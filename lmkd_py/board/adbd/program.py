@@ -28,6 +28,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--name", default="virtual", help="its serial number")
     parser.add_argument("--count", type=int, default=1, help="so many devices, in ROOT/0, ROOT/1, ...")
     parser.add_argument("--bare", action="store_true", help="inside a guest: this machine is the device, ROOT is /")
+    parser.add_argument("--restart-with", default="", metavar="COMMAND", help="inside a guest: what reboots it")
     parser.add_argument("--listen", default=HOST, metavar="ADDRESS", help="inside a guest: where its network ends")
     parser.add_argument("--auth", choices=MODES, default=ALWAYS, help="whom to let in (default: everybody)")
     parser.add_argument("--keys", default="", help="file of accepted public keys, as adbkey.pub has them")
@@ -77,6 +78,7 @@ def devices_of(options: argparse.Namespace) -> list[Device]:
             data_bytes=options.data_bytes,
             read_only=options.mount_read_only,
             pen=options.pen,
+            restart_with=options.restart_with.split(),
             faults=faults_of(options),
         )
         made.append(device)

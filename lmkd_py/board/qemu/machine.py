@@ -1,14 +1,14 @@
-"""A virtual ARM board as a process of ours: QEMU, its console log, its ADB port on loopback."""
+"""A virtual ARM board as a process of ours: QEMU, its console log, its disk, its ADB port on loopback."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -17,81 +17,80 @@ from ..debs import PackageError
 from ..errors import SandboxError
 from ..virtual_device import wait_answers
 from . import image
+from .profile import PROFILES
+from .qmp import Qmp
+from .snapshot import Snapshot
 
 QEMU = "qemu-system-aarch64"
 GUEST_PORT = 5600
 CROWD = ("python3", "-m", "lmkd_py.board.qemu.guest.crowd")  # starts applications on the board; then their words
 BOOT_S = 240.0  # emulation on a busy machine; a quiet one takes 8 s
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """How large a board is and what it runs."""
-
-    ram_mib: int
-    swap_mib: int
-    cpus: int
-    kernel: str  # of image.KERNELS
-
-    def __str__(self) -> str:
-        return f"{self.ram_mib} MiB, {self.swap_mib} MiB of zram, kernel {self.kernel}"
-
-
-PROFILES = {
-    "small": Profile(128, 96, 1, "6.1"),
-    "board": Profile(256, 192, 2, "6.1"),
-    "new": Profile(256, 192, 2, "6.12"),  # MGLRU, and no v1 memory cgroups
-    "phone": Profile(4096, 3072, 2, "6.1"),
-}
-
-DEFAULT_PROFILE = "board"
+DISK_MIB = 256
 
 
 class QemuBoard:
-    """Boots when made; `address` speaks ADB then. SandboxError says what is missing or what the console said last."""
+    """Boots when made, or goes on where a snapshot was taken; `address` speaks ADB then.
 
-    def __init__(self, profile: str, log: Path, port: int = 0, boot_s: float = BOOT_S) -> None:
+    `place`: the path before .console, .disk and .cpio, its files. A disk that is there is kept, so that a
+    board can come again after a power cut. SandboxError says what is missing or what the console said last.
+    """
+
+    def __init__(
+        self, profile: str, place: Path, port: int = 0, boot_s: float = BOOT_S, snapshot: Snapshot | None = None
+    ) -> None:
         if profile not in PROFILES:
             raise SandboxError(f"profile {profile!r}; wanted one of {', '.join(PROFILES)}")
         if not shutil.which(QEMU):
             raise SandboxError(f"{QEMU} is not here; run: sudo apt-get install --no-install-recommends qemu-system-arm")
-        self.profile, self.log = PROFILES[profile], log
+        self.profile_name, self.profile = profile, PROFILES[profile]
+        self.log, self.disk, self._initrd = (Path(f"{place}{part}") for part in (".console", ".disk", ".cpio"))
+        self.port = port or _free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.qmp = Qmp()
+        incoming: list[str] = []
         try:
             kernel, base = image.base(self.profile.kernel)
         except PackageError as error:
             raise SandboxError(f"the board's packages: {error}") from error
-        self._initrd = log.with_suffix(".cpio")
-        init = Path(__file__).with_name("init.sh").read_bytes()
-        self._initrd.write_bytes(base.read_bytes() + image.overlay(init))
-        self.port = port or _free_port()
-        self.address = f"127.0.0.1:{self.port}"
-        with log.open("wb") as console:
+        if snapshot is None:
+            init = Path(__file__).with_name("init.sh").read_bytes()
+            self._initrd.write_bytes(base.read_bytes() + image.overlay(init))
+            if not self.disk.exists():
+                make_disk(self.disk)
+        else:
+            snapshot.unpack(self.disk, self._initrd)
+            incoming = ["-incoming", f"exec:cat {shlex.quote(str(snapshot.state))}"]
+        with self.log.open("ab") as console:
             self.process = subprocess.Popen(
-                self._command(kernel),
+                [*self._command(kernel), *incoming],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
+                pass_fds=[self.qmp.theirs.fileno()],
                 preexec_fn=_end_with_us,
             )
         try:
+            if snapshot is not None:
+                self.qmp.go_on()
             self._wait_up(boot_s)
         except BaseException:
             self.close()
             raise
-        self._initrd.unlink()
 
     def _command(self, kernel: Path) -> list[str]:
         profile = self.profile
-        words = f"console=ttyAMA0 rdinit=/init psi=1 panic=-1 loglevel=4 random.trust_cpu=on lmkd.port={GUEST_PORT}"
+        words = f"console=ttyAMA0 rdinit=/init psi=1 panic=5 loglevel=4 random.trust_cpu=on lmkd.port={GUEST_PORT}"
         forward = f"user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:{GUEST_PORT}"
         # fmt: off
         return [
             QEMU, "-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-smp", str(profile.cpus),
             "-m", str(profile.ram_mib), "-accel", "tcg,thread=multi,tb-size=256",
-            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+            "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
+            "-chardev", f"socket,id=q0,fd={self.qmp.theirs.fileno()}", "-mon", "chardev=q0,mode=control",
             "-kernel", str(kernel), "-initrd", str(self._initrd),
-            "-append", f"{words} lmkd.swap_mib={profile.swap_mib}",
+            "-append", f"{words} lmkd.swap_mib={profile.swap_mib} lmkd.android={int(profile.android)}",
             "-netdev", forward, "-device", "virtio-net-pci,netdev=n0,romfile=",
+            "-drive", f"file={_escaped(self.disk)},if=none,id=d0,format=raw", "-device", "virtio-blk-pci,drive=d0",
         ]
         # fmt: on
 
@@ -110,27 +109,48 @@ class QemuBoard:
 
     def last_words(self) -> str:
         """The last line of its console."""
-        lines = self.log.read_text(errors="backslashreplace").split("\n")
+        lines = self.console().split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "its console is silent")
 
     def console(self) -> str:
         """All that the board's console said."""
         return self.log.read_text(errors="backslashreplace")
 
+    def save(self, place: Path) -> Snapshot:
+        """Save it as it is now; it goes on. SandboxError while somebody is connected, or when QEMU fails."""
+        connected = _connections(self.port)
+        if connected:
+            raise SandboxError(
+                f"found {connected} ADB connections to {self.address}, wanted none while it is saved: "
+                f"adb disconnect {self.address}"
+            )
+        snapshot = Snapshot(place, self.profile_name)
+        self.qmp.ask("stop")
+        try:
+            with snapshot.writing() as new:
+                self.qmp.save(f"exec:cat > {shlex.quote(str(new.state))}")
+                new.pack(self.disk, self._initrd)
+        finally:
+            self.qmp.ask("cont")
+        return snapshot
+
     def power_cut(self) -> None:
-        """It is gone at once, in the middle of whatever it did."""
+        """It is gone at once, in the middle of whatever it did. Its disk stays."""
         self.process.kill()
         self.process.wait()
+        self.qmp.close()
+        self._initrd.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """End it."""
+        """End it and remove its disk."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
-                self.power_cut()
-        self._initrd.unlink(missing_ok=True)
+                pass
+        self.power_cut()
+        self.disk.unlink(missing_ok=True)
 
     def __enter__(self) -> QemuBoard:
         return self
@@ -141,9 +161,32 @@ class QemuBoard:
         self.close()
 
 
+def make_disk(path: Path) -> None:
+    """An empty ext4 file system in a sparse file. SandboxError if it cannot be made."""
+    maker = shutil.which("mke2fs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if maker is None:
+        raise SandboxError("mke2fs is not here; run: sudo apt-get install --no-install-recommends e2fsprogs")
+    words = [maker, "-q", "-t", "ext4", "-E", "root_owner=0:0", "-F", str(path), f"{DISK_MIB}M"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SandboxError(f"mke2fs: {done.stderr.strip()}")
+
+
 def _end_with_us() -> None:
     os.setsid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace(",", ",,")
+
+
+def _connections(port: int) -> int:
+    """Established TCP connections to a port of this machine's loopback."""
+    wanted = f":{port:04X}"
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in file.readlines()[1:]]
+    return sum(1 for row in rows if row[1].endswith(wanted) and row[3] == "01")
 
 
 def _free_port() -> int:

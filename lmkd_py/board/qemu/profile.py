@@ -1,0 +1,29 @@
+"""How large a virtual board is and what it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One kind of board. `android`: it has Android's directories, properties and commands."""
+
+    ram_mib: int
+    swap_mib: int
+    cpus: int
+    kernel: str  # of image.KERNELS
+    android: bool = False
+
+    def __str__(self) -> str:
+        kind = "Android-like, " if self.android else ""
+        return f"{kind}{self.ram_mib} MiB, {self.swap_mib} MiB of zram, {self.cpus} CPUs, kernel {self.kernel}"
+
+
+PROFILES = {
+    "small": Profile(128, 96, 1, "6.1"),
+    "board": Profile(256, 192, 2, "6.1"),
+    "new": Profile(256, 192, 2, "6.12"),  # MGLRU, and no v1 memory cgroups
+    "phone": Profile(4096, 3072, 2, "6.1", android=True),
+}
+DEFAULT_PROFILE = "board"
