@@ -17,7 +17,7 @@ demo:  ## processes with Android priorities under real memory pressure, and who 
 	@$(BIN)/lmkctl demo
 
 test:  ## all tests that need no large download (SUITE=all make test: everything, as CI runs it)
-	$(SETUP) test
+	$(SETUP) $(if $(filter all,$(SUITE)),all,test)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; writes the table into README.md

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import resource
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lmkd_py.board.qemu.machine import QEMU
 from tests.support import IS_ROOT, REPO_ROOT, SHARED_DIR, SUITE_ALL, require
 
 # The machine may be under pressure by our own hand: no test of ours is judged by a clock.
@@ -40,8 +42,11 @@ def shared_dir() -> Path:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Give the markers of pyproject.toml their meaning."""
-    if item.get_closest_marker("all_suite") and not SUITE_ALL:
+    needs_board = item.get_closest_marker("board")
+    if (needs_board or item.get_closest_marker("all_suite")) and not SUITE_ALL:
         pytest.skip("runs with SUITE=all only")
+    if needs_board:
+        require(shutil.which(QEMU), f"{QEMU} is not here: apt-get install --no-install-recommends qemu-system-arm")
     if mark := item.get_closest_marker("root"):
         require(IS_ROOT, f"{mark.args[0]}: needs root")
     if item.get_closest_marker("pressure"):

@@ -1,4 +1,4 @@
-"""Everything a target needs before it runs: `python3 -m tools.setup demo|test|bench` (make calls it).
+"""Everything a target needs before it runs: `python3 -m tools.setup demo|test|all|bench` (make calls it).
 
 NEEDS below is the one list of what this project takes from outside Python's standard library. Python packages go
 into .venv (the extras of pyproject.toml name them); programs come from Debian, installed when root, named with the
@@ -34,11 +34,14 @@ class Need(NamedTuple):
 
 
 C_COMPILER = Program("gcc", ("gcc", "libc6-dev"), "the C loop that the bench compares with")
+QEMU = Program("qemu-system-aarch64", ("qemu-system-arm",), "everything on an emulated ARM board")
+MKE2FS = Program("mke2fs", ("e2fsprogs",), "the disk of an emulated ARM board")
 ADB = Program("adb", ("adb",), "the proof that real adb can talk to the virtual device")
 
 NEEDS = {
     "demo": Need("host"),
     "test": Need("host,test", (C_COMPILER, ADB)),
+    "all": Need("host,test", (C_COMPILER, ADB, QEMU, MKE2FS)),
     # earlyoom and nohang are not here: the bench unpacks them, since installing would start them on this machine.
     "bench": Need("host,test", (C_COMPILER, ADB)),
 }
@@ -46,6 +49,7 @@ NEEDS = {
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 MIN_PYTHON = (3, 11)
+SEARCH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # ordinary users lack the last two
 STRICT = os.geteuid() == 0 and (os.environ.get("CI") == "true" or os.environ.get("SUITE") == "all")
 
 
@@ -62,7 +66,7 @@ def main(target: str) -> None:
         pip = (str(VENV / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input")
         step(f"Python packages ({need.extras})", *pip, "--progress-bar", "off", "-e", f"{ROOT}[{need.extras}]")
         stamp_of(need.extras).write_text(wanted)
-    missing = [program for program in need.programs if not shutil.which(program.name)]
+    missing = [program for program in need.programs if not shutil.which(program.name, path=SEARCH)]
     if missing:
         get_programs(missing)
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
+from typing import Protocol
 
 from rich import box
 from rich.console import Group
@@ -15,7 +17,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..board.apps import App
 from ..core.config import PolicyConfig
 from ..core.describe import describe
 from ..core.vocabulary import KillReason, WakeupKind
@@ -25,10 +26,21 @@ from .output import console, safe, say
 PSI_METER = "psi total"
 
 
+class Cast(Protocol):
+    """One whose fate is shown."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def adj(self) -> int: ...
+
+
 class View:
     """Shows records as they come. `kills` are those that struck somebody, `wakeups` counts them by trigger."""
 
-    def __init__(self, cast: tuple[App, ...], triggers: tuple[str, ...], policy: PolicyConfig, seconds: float) -> None:
+    def __init__(self, cast: Sequence[Cast], triggers: tuple[str, ...], policy: PolicyConfig, seconds: float) -> None:
         self._cast, self._triggers, self._policy, self._seconds = cast, triggers, policy, seconds
         self._names = {app.pid: app.name for app in cast}
         self._start = time.monotonic()

@@ -36,7 +36,8 @@ _WITHOUT = (
     "distutils",
     "curses",
     "sqlite3",
-    "pydoc_data",
+    "pydoc",
+    "turtle",
     "config-",
 )
 _WITHOUT_LIBRARIES = ("_codecs_", "_ssl.", "_hashlib.", "_sqlite3.", "_curses", "_dbm.", "_tkinter", "_test")
@@ -107,7 +108,7 @@ def userland() -> Files:
 
 def _is_left_out(where: str) -> bool:
     if not where.startswith(PYTHON):
-        return "/systemd/" in where or "binfmt" in where
+        return any(part in where for part in ("/systemd/", "/gconv/", "binfmt"))
     rest = where[len(PYTHON) + 1 :]
     library = rest.removeprefix("lib-dynload/")
     return rest.startswith(_WITHOUT) or (library != rest and library.startswith(_WITHOUT_LIBRARIES))

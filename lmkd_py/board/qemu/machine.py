@@ -23,9 +23,9 @@ from .snapshot import Snapshot
 
 QEMU = "qemu-system-aarch64"
 GUEST_PORT = 5600
-CROWD = ("python3", "-m", "lmkd_py.board.qemu.guest.crowd")  # starts applications on the board; then their words
 BOOT_S = 240.0  # emulation on a busy machine; a quiet one takes 8 s
 DISK_MIB = 256
+PANIC = "Kernel panic"
 
 
 class QemuBoard:
@@ -99,6 +99,9 @@ class QemuBoard:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise SandboxError(f"the board ended with code {self.process.returncode}: {self.last_words()}")
+            panic = self.console().partition(PANIC)[2].split("\n")[0]
+            if panic:
+                raise SandboxError(f"the board's kernel gave up{panic}; its console: {self.log}")
             try:
                 # QEMU takes the connection long before anybody listens behind it, and hangs up then.
                 wait_answers(self.address, 10.0)

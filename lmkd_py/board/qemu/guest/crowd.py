@@ -1,7 +1,7 @@
-"""Applications of a virtual board: `python3 -m lmkd_py.board.qemu.guest.crowd ADJ:MIB...` forks one for each word.
+"""Applications of a virtual board: `python3 -m lmkd_py.board.qemu.guest.crowd NAME:ADJ:MIB[:MIB_PER_S]...`.
 
-Each has its oom_score_adj, a name that tells it, and its memory from the start. `hog:ADJ:MIB:MIB_PER_S` grows instead.
-It says one line `PID NAME` an application and ends; they stay.
+It forks one for each word, with this name and oom_score_adj; each has its memory before the next one starts, or grows
+at a pace when there is one. It says a line `PID NAME` for each and ends; they stay.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def take(size: int) -> mmap.mmap:
     """Private memory with every page written."""
     room = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for at in range(0, size, mmap.PAGESIZE):
-        room[at : at + 8] = os.urandom(8)  # or zram would shrink it to nothing
+        room[at : at + 8] = os.urandom(8)  # no two pages alike; zram packs them, but one by one
     return room
 
 
@@ -36,16 +36,17 @@ def become(name: str, adj: int) -> None:
         os.dup2(null, fd)
 
 
-def live(words: list[str]) -> None:
-    """Hold memory, or grow, for ever."""
-    if words[0] == "hog":
-        limit, pace = int(words[2]), float(words[3])
-        held: list[mmap.mmap] = []
-        while len(held) < limit:
+def live(mib: int, mib_per_s: float, done: int) -> None:
+    """Hold memory, or grow, for ever; `done` is closed when there is nothing to wait for."""
+    held: list[mmap.mmap] = []
+    if mib_per_s:
+        os.close(done)
+        while len(held) < mib:
             held.append(take(MIB))
-            time.sleep(1 / pace)
+            time.sleep(1 / mib_per_s)
     else:
-        held = [take(int(words[1]) * MIB)]
+        held.append(take(mib * MIB))
+        os.close(done)
     while True:
         signal.pause()
 
@@ -53,16 +54,13 @@ def live(words: list[str]) -> None:
 def main() -> None:
     """Fork them all."""
     for word in sys.argv[1:]:
-        words = word.split(":")
-        adj = int(words[1] if words[0] == "hog" else words[0])
-        name = f"{'hog' if words[0] == 'hog' else 'app'}-{adj}"
+        name, adj, mib, pace = (word + ":0").split(":")[:4]
         ready, done = os.pipe()
         pid = os.fork()
         if not pid:
             os.close(ready)
-            become(name, adj)
-            os.close(done)
-            live(words)
+            become(name, int(adj))
+            live(int(mib), float(pace), done)
         os.close(done)
         os.read(ready, 1)
         os.close(ready)

@@ -1,0 +1,118 @@
+"""The demo on an emulated ARM board: the daemon guards the whole system, with its own kernel under real pressure."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ..analysis.contents import Trace
+from ..analysis.trace import read_trace
+from ..board.qemu.machine import QemuBoard
+from ..board.qemu.profile import PROFILES as ALL
+from ..board.qemu.stage import Guest, Stage
+from ..core.config import DEFAULTS
+from ..core.vocabulary import FOREGROUND_APP_ADJ
+from ..host.adb.server import server_address
+from ..host.collect import COLLECT, Collection
+from ..host.connect import Connector
+from ..host.install import uninstall
+from ..host.steps import run_steps
+from ..host.targets import Target
+from .demo_adb import Feed, adb, put_onto, tell_claims, tell_kills
+from .demo_check import Claim, in_order
+from .demo_view import View
+from .output import say
+
+REMAINS = ("key",)
+LARGEST_MIB = 512  # filling a larger one takes an emulated CPU minutes
+PROFILES = tuple(name for name in ("board", "small", "new") if ALL[name].ram_mib <= LARGEST_MIB)
+DEVICE_S = 300.0
+WANTED_KILLS, WANTED_TIERS = 10, 3
+RELIEF_S = 60.0
+
+
+def run(work: Path, traces: Path, seconds: float, profile: str) -> tuple[list[Claim], Path]:
+    """What was claimed in the end, and the trace; the board is gone then."""
+    say(f"set-up: an emulated ARM board ({ALL[profile]}); the first time its packages are fetched")
+    begin = time.monotonic()
+    with QemuBoard(profile, work / "board") as machine:
+        say(f"set-up: up on {machine.address} after {time.monotonic() - begin:.1f} s")
+        connector = Connector(server_address(None, None), work / "key" / "adbkey", DEVICE_S)
+        device = connector.device(Target(machine.address, via_server=False))
+        try:
+            stage = Stage(lambda command: device.must(["sh", "-c", command], command).text)
+            service = put_onto(device)
+            cast = stage.populate()
+            say(f"set-up: {len(cast)} applications of {stage.app_mib} MiB from adj {cast[0].adj} to {cast[-1].adj}")
+            collection = Collection(device, traces, service.layout.root)
+            claims, path = _press(stage, collection, seconds)
+            with adb("stop"):
+                service.stop()
+            with adb("collect"):
+                run_steps(COLLECT, collection)
+            trace = read_trace(path)
+            tell_kills(trace)
+            living = stage.living(cast)
+            say(f"survived: {', '.join(guest.name for guest in living) or 'nobody'}", "bold")
+            claims = tell_claims([*_check(stage, cast, living, trace), *claims], trace)
+            with adb("uninstall"):
+                uninstall(device, service.layout.root, purge=True)
+        finally:
+            device.close()
+            if traces.is_dir():
+                (work / "board.console").replace(traces / "console.log")
+    return claims, path
+
+
+def _press(stage: Stage, collection: Collection, seconds: float) -> tuple[list[Claim], Path]:
+    """Whole-system pressure until the one who makes it dies; what was seen of it while it ran."""
+    feed = Feed(collection)
+    feed.take()
+    before, highest = stage.oom_kills(), 0.0
+    deadline = time.monotonic() + seconds
+    hog = stage.grow_hog()
+    with View((*stage.cast, hog), feed.triggers, DEFAULTS.policy, seconds) as view:
+        view.begin("pressure: a game in the foreground grows until nothing is left")
+        while stage.living((hog,)) and time.monotonic() < deadline:
+            view.take(feed.take())
+            highest = max(highest, stage.psi_some_pct())
+        view.take(feed.take())
+    wakeups = ", ".join(f"{name} {count}" for name, count in sorted(view.wakeups.items()))
+    say(f"wakeups: {wakeups}" if wakeups else "wakeups: none")
+    (path,) = collection.folder.glob("*/*.lmkt")
+    deadline = time.monotonic() + RELIEF_S
+    while (now := stage.psi_some_pct()) > highest / 4 and time.monotonic() < deadline:
+        time.sleep(1)
+    by_kernel = stage.oom_kills() - before
+    return [
+        Claim("the game that caused it is dead", not stage.living((hog,)), "it lives"),
+        Claim("tasks stalled on memory, and do no more", now <= highest / 4 > 0, f"PSI {highest} %, then {now} %"),
+        Claim("the kernel's own OOM killer killed nobody", by_kernel == 0, f"oom_kill rose by {by_kernel}"),
+    ], path
+
+
+def _check(stage: Stage, cast: tuple[Guest, ...], living: tuple[Guest, ...], trace: Trace) -> list[Claim]:
+    victims = [trace.records[index].record.outcome for index in trace.kills]
+    told = {victim.pid for victim in victims}
+    dead = {guest.pid for guest in cast if guest not in living}
+    of_cast = told & {guest.pid for guest in cast}
+    adjs = [victim.adj for victim in victims]
+    foreground = [guest for guest in cast if guest.adj == FOREGROUND_APP_ADJ]
+    return [
+        Claim(
+            f"at least {WANTED_KILLS} were killed, of {WANTED_TIERS} tiers or more",
+            len(victims) >= WANTED_KILLS and len({adj // 100 for adj in adjs}) >= WANTED_TIERS,
+            f"adj {adjs}",
+        ),
+        Claim("the victims in the trace are exactly the dead", of_cast == dead, f"told {told}, dead {dead}"),
+        Claim("nobody died while a more expendable one lived", in_order(adjs), f"order of adj: {adjs}"),
+        Claim("the foreground application lives", all(guest in living for guest in foreground), "it died"),
+        Claim(
+            "the trace counts the kernel's OOM kills, and there are none", trace.oom_kills == 0, f"{trace.oom_kills}"
+        ),
+        Claim(
+            "the trace is whole",
+            not (trace.losses or trace.gaps),
+            f"{len(trace.losses)} losses, {len(trace.gaps)} gaps",
+        ),
+    ]

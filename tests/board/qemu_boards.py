@@ -1,0 +1,83 @@
+"""Emulated boards for tests: one at a time, each with a way in over ADB and the daemon's host side at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lmkd_py.board.qemu.machine import QemuBoard
+from lmkd_py.board.qemu.stage import Stage
+from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.host.adb.server import ServerAddress
+from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush
+from lmkd_py.host.connect import Connector
+from lmkd_py.host.device import Device
+from lmkd_py.host.install import INSTALL, Installation
+from lmkd_py.host.payload import payload
+from lmkd_py.host.service import Service
+from lmkd_py.host.steps import run_steps
+from lmkd_py.host.targets import Target
+from lmkd_py.host.tree import Tree
+
+STATE_ROOT = "/var/lib/lmkd_py"
+PAYLOAD = payload()
+
+
+class ArmBoard:
+    """A board of a profile whose files lie in `folder`; it comes again with its disk after a power cut."""
+
+    def __init__(self, folder: Path, profile: str = "board") -> None:
+        self.folder, self.profile = folder, profile
+        self.machine = QemuBoard(profile, folder / profile)
+        self._opened: list[Device] = []
+
+    def device(self, retries: int = 3) -> Device:
+        """A connection of its own."""
+        connector = Connector(ServerAddress("127.0.0.1", 1), self.folder / "adbkey", 600.0, retries)
+        opened = connector.device(Target(self.machine.address, via_server=False))
+        self._opened.append(opened)
+        return opened
+
+    def shell(self, command: str) -> str:
+        """What a command prints; it must succeed."""
+        device = self.device()
+        try:
+            return device.must(["sh", "-c", command], command).text
+        finally:
+            device.close()
+
+    def stage(self) -> Stage:
+        """Its applications."""
+        return Stage(self.shell)
+
+    def power_cut(self) -> None:
+        """Cut, and come again."""
+        for device in self._opened:
+            device.close()
+        self._opened.clear()
+        self.machine.power_cut()
+        self.machine = QemuBoard(self.profile, self.folder / self.profile)
+
+    def close(self) -> None:
+        """End it."""
+        for device in self._opened:
+            device.close()
+        self.machine.close()
+
+
+def install(device: Device, tree: Tree = PAYLOAD, watch: Callable[[str], None] | None = None) -> Installation:
+    """`lmkctl install`."""
+    return run_steps(INSTALL, Installation(device, tree), watch)
+
+
+def push(device: Device, config: Config, watch: Callable[[str], None] | None = None) -> ConfigPush:
+    """`lmkctl config push`."""
+    return run_steps(CONFIG_PUSH, ConfigPush(device, config, confirm_s=20.0), watch)
+
+
+def guard(device: Device, observe: bool = False, **policy: int) -> Service:
+    """Install, push a config and start."""
+    service = install(device).service
+    push(device, Config(PolicyConfig(**policy), MonitorConfig()))
+    service.start(observe=observe)
+    return service

@@ -1,0 +1,140 @@
+"""Emulated ARM boards for real: they boot, are saved and go on, restart, and nothing of them stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.board.errors import SandboxError
+from lmkd_py.board.qemu.machine import QEMU, QemuBoard
+from lmkd_py.board.qemu.snapshot import Snapshot
+from lmkd_py.board.registry import Registry
+from tests.board.qemu_boards import ArmBoard
+from tests.support import REPO_ROOT
+
+pytestmark = pytest.mark.board
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+LMKCTL = [sys.executable, "-c", "from lmkd_py.cli import main; main()"]
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[ArmBoard]:
+    made = ArmBoard(tmp_path)
+    yield made
+    made.close()
+
+
+def emulators(folder: Path) -> list[int]:
+    """QEMU processes whose files lie in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes()
+        except OSError:
+            continue
+        if words.startswith(QEMU.encode()) and str(folder).encode() in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+def wait_until(condition: object, what: str, patience_s: float = 120.0) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {patience_s:g} s in vain until {what}"
+        time.sleep(0.1)
+
+
+def test_a_board_is_saved_and_goes_on_with_its_memory_and_disk(board: ArmBoard, tmp_path: Path) -> None:
+    board.shell("echo on disk >/data/note; echo in memory >/tmp/note")
+    boot_id = board.shell(BOOT_ID)
+    wait_until(lambda: _saved(board, tmp_path / "saved"), "no connection is open")
+    board.shell("rm /data/note /tmp/note; sync")  # it went on itself
+    board.machine.close()
+    board.machine = QemuBoard("board", tmp_path / "again", snapshot=Snapshot(tmp_path / "saved"))
+    assert board.shell("cat /data/note /tmp/note") == "on disk\nin memory"
+    assert board.shell(BOOT_ID) == boot_id
+
+
+def _saved(board: ArmBoard, place: Path) -> bool:
+    try:
+        board.machine.save(place)
+    except SandboxError:  # a connection that has not quite ended
+        return False
+    return True
+
+
+def test_a_board_is_not_saved_while_somebody_is_connected(board: ArmBoard, tmp_path: Path) -> None:
+    device = board.device()
+    device.must(["true"], "connecting")
+    with pytest.raises(SandboxError, match=r"found 1 ADB connections to .*; ?wanted none|adb disconnect"):
+        board.machine.save(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_a_reboot_over_adb_keeps_the_disk_and_nothing_else(board: ArmBoard) -> None:
+    board.shell("echo kept >/data/note; echo lost >/tmp/note")
+    before = board.shell(BOOT_ID)
+    environment = {**os.environ, "ANDROID_ADB_SERVER_PORT": "15741"}
+
+    def adb(*words: str) -> str:
+        done = subprocess.run(["adb", *words], env=environment, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout
+
+    try:
+        adb("connect", board.machine.address)
+        assert adb("-s", board.machine.address, "shell", "cat /data/note") == "kept\n"
+        adb("-s", board.machine.address, "reboot")
+        wait_until(lambda: "reboot: Restarting system" in board.machine.console(), "the kernel restarts")
+        wait_until(lambda: board.machine.console().count("\nlistening ") == 2, "it listens again")
+    finally:
+        adb("kill-server")
+    assert board.shell(BOOT_ID) != before
+    assert board.shell("cat /data/note; ls /tmp") == "kept"
+
+
+def test_a_phone_has_android_properties_and_directories(tmp_path: Path) -> None:
+    phone = ArmBoard(tmp_path, "phone")
+    try:
+        assert phone.shell("getprop ro.product.cpu.abi; getprop sys.boot_completed") == "arm64-v8a\n1"
+        assert phone.shell("[ -d /data/adb ] && [ -x /system/bin/sh ] && echo yes") == "yes"
+    finally:
+        phone.close()
+
+
+def test_what_a_board_leaves_when_it_crashes_is_no_process(tmp_path: Path) -> None:
+    registry = Registry(str(tmp_path / "boards"))
+    board = registry.up("qemu", "crash", patience_s=300)
+    assert emulators(tmp_path)
+    os.kill(board.pid, signal.SIGKILL)
+    wait_until(lambda: not emulators(tmp_path), "the emulator has ended")
+    assert registry.boards() == []
+    assert sorted(path.name for path in (tmp_path / "boards").iterdir()) == ["crash.console", "crash.log", "lock"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_board_that_is_given_up_while_it_boots_is_gone(tmp_path: Path, number: signal.Signals) -> None:
+    environment = {**os.environ, "LMKD_BOARDS": str(tmp_path / "boards")}
+    words = [*LMKCTL, "board", "up", "qemu"]
+    caller = subprocess.Popen(words, cwd=REPO_ROOT, env=environment, stdout=subprocess.PIPE, start_new_session=True)
+    with caller:
+        wait_until(lambda: emulators(tmp_path), "the emulator runs")
+        caller.send_signal(number)
+        assert caller.wait(120) in (130, -signal.SIGKILL)
+    wait_until(lambda: not emulators(tmp_path), "the emulator has ended")
+    assert Registry(str(tmp_path / "boards")).boards() == []
+
+
+def test_down_ends_the_emulator_and_keeps_its_console(tmp_path: Path) -> None:
+    registry = Registry(str(tmp_path / "boards"))
+    board = registry.up("qemu", patience_s=300)
+    assert registry.down(board.name).name == "qemu1"
+    assert not emulators(tmp_path)
+    assert "board: kernel " in Path(board.log).read_text()

@@ -1,0 +1,48 @@
+"""lmkctl demo on emulated ARM boards: the whole system under pressure, on two kernels with different reclaim."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.analysis.trace import read_trace
+from tests.support import REPO_ROOT
+
+pytestmark = pytest.mark.board
+WORDS = ["demo", "--board", "qemu", "--seconds", "100"]
+DEMO = [sys.executable, "-c", "from lmkd_py.cli import main; main()", *WORDS]
+
+
+@pytest.mark.parametrize(
+    ("profile", "triggers", "missing"),
+    [
+        ("board", {"psi some", "psi full", "vmpressure low", "vmpressure medium", "vmpressure critical"}, ""),
+        ("new", {"psi some", "psi full"}, "missing vmpressure"),  # MGLRU, and no memory controller of cgroup v1
+        ("small", {"psi some", "psi full", "vmpressure low", "vmpressure medium", "vmpressure critical"}, ""),
+    ],
+)
+def test_the_demo_guards_a_whole_arm_board(tmp_path: Path, profile: str, triggers: set[str], missing: str) -> None:
+    words = [*DEMO, "--profile", profile, "-o", str(tmp_path)]
+    done = subprocess.run(words, cwd=REPO_ROOT, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NO:" not in done.stdout
+    assert re.search(r"^replay: \d+ wakeups, \d+ kills, 0 differences$", done.stdout, re.MULTILINE)
+    assert re.search(r"^survived: .*foreground-0$", done.stdout, re.MULTILINE)
+
+    (path,) = tmp_path.glob("*/*/*/*.lmkt")
+    trace = read_trace(path)
+    header = trace.headers[0]
+    assert header.machine == "aarch64"
+    assert {line.partition(":")[0] for line in header.triggers} == triggers
+    # A board's root may have windows of any length; here it is not stretched to two seconds.
+    assert any(line.endswith("in 1000 ms") for line in header.triggers)
+    assert (missing in header.layers[1].reason + "".join(note.text for note in trace.notes)) == bool(missing) or missing
+    assert trace.oom_kills == 0
+    tiers = {traced.record.outcome.adj // 100 for traced in map(trace.records.__getitem__, trace.kills)}
+    assert len(trace.kills) >= 10
+    assert len(tiers) >= 3
+    assert "Out of memory" not in (tmp_path / "console.log").read_text()
