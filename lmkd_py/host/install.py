@@ -18,7 +18,13 @@ from .steps import Step
 from .tree import Tree, push_tree
 
 _BEGIN = 'mkdir -p "$1" "$1/releases" && chmod 700 "$1" && sync "$1"'
-_TRIAL = 'cd / && PYTHONPATH=$2 exec "$1" -B -c "import lmkd_py.host.ondevice.__main__, lmkd_py.daemon.commands"'
+# Compiled once, here, and synced: a daemon that compiled while it starts would lose time, and a power cut could leave
+# it half a file. A release's files never change, so nothing has to be compared with them.
+_COMPILE = """"$1" -m compileall -q --invalidation-mode unchecked-hash "$2" >/dev/null 2>&1
+find "$2" -name "*.pyc" -exec sync {} + ; """
+_TRIAL = (
+    f'{_COMPILE}cd / && PYTHONPATH=$2 exec "$1" -B -c "import lmkd_py.host.ondevice.__main__, lmkd_py.daemon.commands"'
+)
 # Only what looks like a release of ours; $1 the root.
 _TIDY = """cd "$1/releases" || exit 1; c=$(readlink "$1/current"); p=$(readlink "$1/previous")
 for d in *; do case "releases/$d" in "$c"|"$p") ;; *) rm -rf "./$d";; esac; done"""
@@ -51,6 +57,10 @@ class Installation:
         """Where this release goes."""
         return f"{self.service.layout.releases}/{self.tree.digest[:16]}"
 
+    def is_current(self) -> bool:
+        """`current` leads to this release. Told by its name alone: links may lie on the way to the state root."""
+        return self.service.release().rpartition("/")[2] == self.release.rpartition("/")[2]
+
 
 def check_device(state: Installation) -> None:
     """Root, a Python, a device that has come up: nothing is changed before these are known."""
@@ -75,7 +85,7 @@ def push_release(state: Installation) -> None:
 
 def try_release(state: Installation) -> None:
     """The new code has to load over there before anything points to it."""
-    state.device.must(script(_TRIAL, state.python, state.release), "loading the new release", timeout_s=60.0)
+    state.device.must(script(_TRIAL, state.python, state.release), "loading the new release", timeout_s=120.0)
 
 
 def push_interpreter(state: Installation) -> None:
@@ -89,16 +99,16 @@ def activate(state: Installation) -> None:
         'cd / && PYTHONPATH=$3 exec "$1" -B -m lmkd_py.host.ondevice upgrade "$2" "$3"',
         state.python, state.root, state.release,
     )  # fmt: skip
-    current = state.service.release()
-    if current == state.release and not state.changed and state.service.status().get("running", False):
+    was_current = state.is_current()
+    if was_current and not state.changed and state.service.status().get("running", False):
         state.answer = state.service.status()
         return
-    state.changed = state.changed or current != state.release
+    state.changed = state.changed or not was_current
     result = state.device.run(tool, root=True, timeout_s=120.0, again=True)
     if result.rc != 0:
         raise state.device.failed(result, "switching to the new release", tool)
     state.answer = state.service.status()
-    if state.answer.get("running") and state.service.release() != state.release:
+    if state.answer.get("running") and not state.is_current():
         raise state.device.error(
             Fault.REVERTED, "the new release does not arm itself; the former one is back",
             hint="lmkctl logs tells why", output=result.text,
@@ -155,13 +165,13 @@ def safe_root(device: Device, root: str) -> str:
 
 def unit(root: str) -> str:
     """The systemd unit. SIGKILL for the steward alone: the killer is taken over, or ended by lmkctl stop."""
-    run = f"exec env PYTHONPATH=$(readlink -f {root}/current) $(cat {root}/interpreter) -m lmkd_py.daemon run"
+    run = f"exec env PYTHONPATH=$(readlink -f {root}/current) $(cat {root}/interpreter) -B -m lmkd_py.daemon run"
     return f"""[Unit]
 Description=lmkd_py, a low-memory killer
 Conflicts=systemd-oomd.service earlyoom.service
 
 [Service]
-ExecStartPre=-/bin/sh -c 'PYTHONPATH={root}/current $(cat {root}/interpreter) -m lmkd_py.host.ondevice settle {root}'
+ExecStartPre=-/bin/sh -c 'PYTHONPATH={root}/current $(cat {root}/interpreter) -B -m lmkd_py.host.ondevice settle {root}'
 ExecStart=/bin/sh -c '{run} "$@"' sh --root {root}
 StandardOutput=append:{root}/log
 KillMode=process

@@ -18,8 +18,9 @@ MANIFEST = "MANIFEST"
 # sha256sum quotes other names, each kind in its own way.
 _NAME = re.compile(r"[A-Za-z0-9._+-]+(/[A-Za-z0-9._+-]+)*")
 
-# Hashes of all files there, sorted, hashed: $1 the directory.
-_COUNT = f"""cd "$1" && find . -type f ! -name {MANIFEST} -exec sha256sum {{}} + | LC_ALL=C sort | sha256sum"""
+# Hashes of all files there, sorted, hashed: $1 the directory. What Python compiles there is not part of the tree.
+_FILES = f"find . -name __pycache__ -prune -o -type f ! -name {MANIFEST} -exec sha256sum {{}} +"
+_COUNT = f"""cd "$1" && {_FILES} | LC_ALL=C sort | sha256sum"""
 _VERIFY = f"""[ -d "$1" ] || exit {NEEDED}
 s=$({_COUNT}) || exit {NEEDED}
 [ "${{s%% *}}" = "$2" ] || {{ echo "files there differ: ${{s%% *}}" >&2; exit {NEEDED}; }}

@@ -116,6 +116,25 @@ def armed(device: Device) -> bool:
     return bool(status.get("armed") or status.get("orphan"))
 
 
+def test_a_state_root_behind_a_link_is_upgraded_like_any_other(rack: Rack, endpoint: Endpoint) -> None:
+    device = rack.device(endpoint)
+    device.must("mkdir -p /data/real && ln -s /data/real /data/link", "making a link")
+    root = "/data/link/lmkd_py"
+    installed = run_steps(INSTALL, Installation(device, PAYLOAD, root))
+    assert installed.changed
+    run_steps(CONFIG_PUSH, ConfigPush(device, OLD_CONFIG, root=root, confirm_s=5.0))
+    service = Service(device, root)
+    service.start(observe=True)
+    compiled = device.must("find /data/real -name '*.pyc' -exec sha256sum {} +", "looking at the release").text
+    assert not run_steps(INSTALL, Installation(device, PAYLOAD, root)).changed
+    again = device.must("find /data/real -name '*.pyc' -exec sha256sum {} +", "looking at the release").text
+    assert again == compiled
+    assert len(compiled.splitlines()) == len(PAYLOAD.files)  # all of it once, at installation, and never by the daemon
+    assert run_steps(INSTALL, Installation(device, NEWER, root)).changed
+    assert service.status()["armed"] == 1
+    service.stop()
+
+
 CABLE = ["1200", "3000"]
 ALL_WAYS = [*CABLE, "400", "20000", "power", "ctrl-c"]
 LONG = [pytest.param(how, marks=pytest.mark.all_suite) for how in ALL_WAYS if how not in CABLE]

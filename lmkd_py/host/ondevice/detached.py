@@ -27,7 +27,7 @@ def run_daemon(root: str, release: str, observe: bool, log: str) -> None:
     os.dup2(out, 2)
     # Not through `current`: a killer forked later must come from the release its steward is of.
     python = interpreter(root)
-    words = [python, "-m", DAEMON, "run", "--root", root, *(["--observe"] if observe else [])]
+    words = [python, "-B", "-m", DAEMON, "run", "--root", root, *(["--observe"] if observe else [])]
     os.execve(python, words, {**os.environ, "PYTHONPATH": release})
 
 
