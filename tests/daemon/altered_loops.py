@@ -14,7 +14,7 @@ from tests.daemon.cage import lock_up
 from tests.daemon.shortages import SHAPES
 
 # Words of the page that killer and this program share. MARKS: getallocatedblocks and gc runs at each MARK_EVERY.
-TURNS, FAULTS, DEPTH, TOP, MARKS = 0, 1, 2, 3, 8
+TURNS, FAULTS, DEPTH, TOP, LOCKED_UP, MARKS = 0, 1, 2, 3, 4, 8
 MARK_WORDS = 24
 OPEN_FAILED, ALLOCATION_FAILED = 1, 2
 
@@ -27,7 +27,8 @@ class CagedLoop(Loop):
 
     def run(self) -> int:
         """See Loop.run."""
-        lock_up()
+        lock_up()  # opens and closes a file of its own, so nobody may list ours before the word is set
+        words[LOCKED_UP] = 1
         code = super().run()
         try:
             os.close(os.open("/proc/meminfo", os.O_RDONLY))

@@ -41,6 +41,7 @@ from lmkd_py.wire.record import unpack_record  # noqa: E402
 from tests.daemon.altered_loops import (  # noqa: E402
     DEPTH,
     FAULTS,
+    LOCKED_UP,
     MARK_WORDS,
     MARKS,
     TOP,
@@ -217,6 +218,9 @@ def main() -> None:
     policy = PolicyConfig(kill_timeout_ms=20, lowmem_min_adj=201)
     notify = eventfd()
     killer = fork_killer(ROOT, Config(policy, monitor), 1, 256, (os.getpid(), os.getppid()), notify)
+    while HOW == "caged" and not words[LOCKED_UP]:
+        if killer.wait_end(0.001):
+            raise ChildProcessError("the killer ended before it was locked up")
     stage = Stage(killer)
     for _ in range(VICTIMS):
         stage.add(stage.spawn(), 900, False)
