@@ -27,3 +27,11 @@ def require(condition: object, why: str) -> None:
     if STRICT:
         pytest.fail(f"required here (CI or SUITE=all, as root): {why}", pytrace=False)
     pytest.skip(why)
+
+
+def peak_kb(again: bool = False) -> int:
+    """The most memory this process has had resident; `again` begins anew with what it has now."""
+    if again:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])

@@ -25,7 +25,7 @@ from .pull import read_range
 from .scripts import script
 from .steps import Step
 
-PIECE_BYTES = 2 << 20
+PIECE_BYTES = 512 << 10  # times 32 devices at once, and a few copies of each
 # A frame is at most 64 KiB: a piece of this size without the end of one holds damage.
 MAX_FRAME = (1 << 16) + 64
 MAX_FILES = 4096

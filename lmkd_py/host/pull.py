@@ -11,7 +11,7 @@ from .errors import Fault
 from .hashes import digest_in, sha256
 from .scripts import script
 
-PIECE_BYTES = 4 << 20
+PIECE_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 40
 # The bytes, then their hash as the last 64 characters and a line end.
 _RANGE = """tail -c "+$2" "$1" | head -c "$3"; s=$(tail -c "+$2" "$1" | head -c "$3" | sha256sum); echo "${s%% *}" """

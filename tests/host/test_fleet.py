@@ -22,11 +22,14 @@ from lmkd_py.wire.config import encode_config
 from tests.host.conftest import Rack
 from tests.host.test_collect import BOOT, frames
 from tests.host.test_steps import PAYLOAD, ROOT, WATCHING, armed
+from tests.support import REPO_ROOT
 
 pytestmark = pytest.mark.root("runs the daemon's own check on virtual devices")
 
 CONFIG = Config(PolicyConfig(lowmem_min_adj=803), WATCHING)
-MEMORY_LIMIT_KB = 300 << 10
+JOBS = 32
+MEMORY_LIMIT_KB = 200 << 10  # 300 are promised
+LONG_TRACE = 25  # times 2,000 frames: 3 MB
 BAD = {"offline": Fault.OFFLINE, "unauthorized": Fault.UNAUTHORIZED, "full": Fault.NO_SPACE, "slow": None,
        "corrupting": Fault.VERIFY}  # fmt: skip
 
@@ -100,24 +103,32 @@ def test_of_a_few_devices_the_bad_ones_fail_alone(rack: Rack, tmp_path: Path) ->
 
 @pytest.mark.all_suite
 def test_of_two_hundred_devices_the_bad_ones_fail_alone(rack: Rack, tmp_path: Path) -> None:
-    run(rack, tmp_path, count=200, running=5, jobs=32)
+    run(rack, tmp_path, count=200, running=5, jobs=JOBS)
 
 
 @pytest.mark.all_suite
 def test_the_host_tool_stays_small_with_two_hundred_devices(rack: Rack, tmp_path: Path) -> None:
     prepare(rack, 200, 0)
+    for at in range(JOBS):  # all that work at once have a trace of several pieces
+        place = rack.path(rack.endpoints[at], f"{ROOT}/traces/{BOOT}/0001.lmkt")
+        place.write_bytes(frames(at, 2000) * LONG_TRACE)
     targets = tmp_path / "targets"
     targets.write_text("".join(f"{one.address}\n" for one in rack.endpoints))
+    config = tmp_path / "config.bin"
+    config.write_bytes(encode_config(CONFIG))
+    # Not ru_maxrss: after a vfork that begins with the peak of whoever started the program.
     program = (
-        "import resource, sys\nfrom lmkd_py.cli.app import run\ncode = run(sys.argv[1:])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)\nsys.exit(code)\n"
+        "import sys\nfrom lmkd_py.cli.app import run\nfrom tests.support import peak_kb\n"
+        "code = run(sys.argv[1:])\nprint(peak_kb(), file=sys.stderr)\nsys.exit(code)\n"
     )
-    words = ["--key", str(rack.key), "--targets", str(targets), "-j", "32", "collect", "-o", str(tmp_path / "out")]
     environment = {**os.environ, "ANDROID_ADB_SERVER_PORT": "1", "LMKD_BOARDS": str(tmp_path / "boards")}
-    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, env=environment,
-                          check=False, timeout=600)  # fmt: skip
-    assert done.returncode == 3
-    assert int(done.stderr.splitlines()[-1]) < MEMORY_LIMIT_KB
+    given = ["--key", str(rack.key), "--targets", str(targets), "-j", str(JOBS)]
+    for words in (["config", "push", str(config)], ["collect", "-o", str(tmp_path / "out")]):
+        done = subprocess.run([sys.executable, "-c", program, *given, *words], capture_output=True, text=True,
+                              env=environment, cwd=REPO_ROOT, check=False, timeout=600)  # fmt: skip
+        assert done.returncode == 3, done.stderr
+        assert int(done.stderr.splitlines()[-1]) < MEMORY_LIMIT_KB
+    assert sum(path.stat().st_size > 2 << 20 for path in (tmp_path / "out").rglob("*.lmkt")) == JOBS
 
 
 def test_ctrl_c_ends_it_and_names_those_in_work(rack: Rack) -> None:

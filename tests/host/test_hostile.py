@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import struct
 import threading
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from lmkd_py.host.errors import DeviceError
 from lmkd_py.host.targets import Target
 from tests.host.conftest import Rack
 from tests.host.peer import Peer, Plug
+from tests.support import peak_kb
 
 LIMIT_KB = 64 << 10
 
@@ -165,10 +165,10 @@ ACTS: list[Callable[[Plug], None]] = [
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
 def test_a_device_that_never_ends_is_given_up_in_little_memory(act: Callable[[Plug], None], adb_key: Path) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kb(again=True)
     with Peer(act) as peer:
         worked_on(peer.address, adb_key)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < LIMIT_KB
+    assert peak_kb() - before < LIMIT_KB
 
 
 @pytest.mark.parametrize("kind", KINDS)
