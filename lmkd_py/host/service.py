@@ -10,7 +10,7 @@ from .errors import Fault
 from .layout import Layout
 from .scripts import NEEDED, script
 
-VERB_S = 90.0
+VERB_S = 180.0  # the end of the old pair, the start of a new one and, if that fails, of the old one again
 
 # Runs the release's own tool with the Python that was chosen at installation: $1 the root, then verb and words.
 _TOOL = """r=$1; v=$2; shift 2

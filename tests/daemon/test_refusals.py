@@ -174,3 +174,14 @@ def test_without_rights_on_the_state_root_the_line_names_it(open_root: Path) -> 
     os.chown(open_root, 0, 0)
     open_root.chmod(0o755)
     assert_refused(run_as_nobody(open_root), inherited.EXIT_NO_PERMISSION, f"state root {open_root}", "--root DIR")
+
+
+def test_a_killer_that_takes_too_long_to_arm_is_said_to_have_been_ended_for_it(tmp_path: Path) -> None:
+    program = (  # not through __main__, which starts another interpreter
+        "from lmkd_py.daemon.steward import keeper; keeper.ARM_TIMEOUT_S = 0.0\n"
+        "import sys; from lmkd_py.daemon.commands import main; main(sys.argv[1:])"
+    )
+    words = [sys.executable, "-c", program, "run", "--observe", "--root", str(tmp_path)]
+    done = subprocess.run(words, cwd=REPO_ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert_refused(done, inherited.EXIT_KERNEL_LACKS, "the killer was not armed within 0 s and was ended")
+    assert daemons_on(tmp_path) == []

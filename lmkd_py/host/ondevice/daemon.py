@@ -15,7 +15,7 @@ from . import systemd
 from .detached import detach, run_daemon
 from .files import Failed, read
 
-ARM_S = 25.0
+ARM_S = 70.0  # beyond the steward's own patience with its killer
 STOP_S = 15.0
 LOG_BYTES = 1 << 20  # beyond it the log starts anew, the former one is kept as log.1
 
