@@ -7,7 +7,7 @@ BIN = .venv/bin
 SETUP = @$(PYTHON) -m tools.setup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test bench proto lint clean
+.PHONY: help venv demo test bench proto bpf lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -30,6 +30,10 @@ venv:  ## only the set-up of `make test`
 proto:  ## lmkd_py/pb from proto/*.proto
 	$(SETUP) test
 	@$(BIN)/python -m tools.gen_pb
+
+bpf:  ## lmkd_py/kernel/bpf/strike.o from device/bpf (fetches clang 14 once, 60 MB)
+	$(SETUP) test
+	@$(BIN)/python -m tools.build_bpf
 
 lint:  ## style, types and import floors alone
 	$(SETUP) test

@@ -8,10 +8,12 @@ from .tree import Tree
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ROOMS = ("core", "kernel", "wire", "daemon", "host/ondevice")
+KINDS = ("*.py", "strike.o")  # the second is the BPF program
 FILES = ("__init__.py", "host/__init__.py")
 
 
 def payload() -> Tree:
     """The release this lmkctl would install; `digest` is its name."""
-    names = [*FILES, *(f.relative_to(PACKAGE).as_posix() for room in ROOMS for f in (PACKAGE / room).rglob("*.py"))]
+    found = (path for room in ROOMS for kind in KINDS for path in (PACKAGE / room).rglob(kind))
+    names = [*FILES, *(path.relative_to(PACKAGE).as_posix() for path in found)]
     return Tree({f"lmkd_py/{name}": (PACKAGE / name).read_bytes() for name in names})

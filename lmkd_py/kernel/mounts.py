@@ -50,3 +50,8 @@ def cgroup_v2_root(root: str = "/") -> str:
         if kind == "cgroup2":
             return under(root, point)
     return ""
+
+
+def mount_points(kind: str, root: str = "/") -> list[str]:
+    """Where file systems of this type are mounted (bpf, tracefs), in the order of the kernel's list."""
+    return [under(root, point) for point, found, _ in _mounts(root) if found == kind]

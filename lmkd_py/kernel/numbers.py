@@ -22,6 +22,7 @@ class Numbers(NamedTuple):
     prlimit64: int
     memfd_create: int
     perf_event_open: int
+    bpf: int
     pidfd_send_signal: int = 424
     pidfd_open: int = 434
     close_range: int = 436
@@ -30,11 +31,11 @@ class Numbers(NamedTuple):
 
 
 _TABLES = {
-    "x86_64": Numbers(144, 186, 290, 294, 254, 302, 319, 298),
-    "aarch64": Numbers(119, 178, 19, 26, 27, 261, 279, 241),
-    "riscv64": Numbers(119, 178, 19, 26, 27, 261, 279, 241),
-    "arm": Numbers(156, 224, 356, 360, 317, 369, 385, 364),
-    "i386": Numbers(156, 224, 328, 332, 292, 340, 356, 336),
+    "x86_64": Numbers(144, 186, 290, 294, 254, 302, 319, 298, 321),
+    "aarch64": Numbers(119, 178, 19, 26, 27, 261, 279, 241, 280),
+    "riscv64": Numbers(119, 178, 19, 26, 27, 261, 279, 241, 280),
+    "arm": Numbers(156, 224, 356, 360, 317, 369, 385, 364, 386),
+    "i386": Numbers(156, 224, 328, 332, 292, 340, 356, 336, 357),
 }
 
 

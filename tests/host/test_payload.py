@@ -18,7 +18,8 @@ def test_the_payload_is_the_payloads_rooms() -> None:
     assert {name for name in payload().files if "/host/" in name and "/ondevice/" not in name} == {
         "lmkd_py/host/__init__.py"
     }
-    assert not [name for name in payload().files if "__pycache__" in name or not name.endswith(".py")]
+    assert not [name for name in payload().files if "__pycache__" in name]
+    assert [name for name in payload().files if not name.endswith(".py")] == ["lmkd_py/kernel/bpf/strike.o"]
 
 
 def test_the_part_on_the_device_is_python_3_9() -> None:

@@ -1,0 +1,73 @@
+"""Which of the three programs this kernel takes: found by loading them in order of preference. Loader's child only."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from . import calls, elf
+from .facts import Facts
+from .order import VARIANT_CURRENT, VARIANT_LIST, VARIANT_NAMES, VARIANT_WALK, BpfRefused
+
+# The function each variant stands on, and where it came into the kernel: words for a person, never compared.
+_STANDS_ON = {
+    VARIANT_LIST: ("bpf_send_signal_task", "Linux 6.13"),
+    VARIANT_WALK: ("bpf_send_signal_task", "Linux 6.13"),
+}
+# Initial namespaces have fixed inode numbers (include/linux/proc_ns.h): BPF looks pids and start times up there.
+_INITIAL = (("pid", 0xEFFFFFFC), ("time", 0xEFFFFFFA))
+
+
+class Loaded(NamedTuple):
+    """The program that was taken, and why the ones before it were not."""
+
+    variant: int
+    prog_fd: int
+    notes: tuple[str, ...]
+
+
+def load_first(parsed: elf.Object, place: str, wanted: tuple[int, ...], maps: dict[str, int], facts: Facts) -> Loaded:
+    """Load the first of `wanted` for the domain `place` (memcg, system). BpfRefused with one line if none is taken."""
+    notes: list[str] = []
+    for variant in wanted:
+        name = VARIANT_NAMES[variant]
+        reason = _why_not(variant)
+        program = parsed.programs.get(f"{place}/{name}")
+        if program is None:
+            raise BpfRefused(f"strike.o has no program {place}/{name}; wanted the object of this release: reinstall")
+        if not reason:
+            missing = _missing(program, facts)
+            reason = _absent(variant, missing) if missing else ""
+        if not reason:
+            try:
+                fd = calls.prog_load(f"lmkd_{name}", elf.fill(program, maps, facts.function_ids()))
+                return Loaded(variant, fd, tuple(notes))
+            except calls.Rejected as error:
+                reason = f"the verifier says: {error}"
+        notes.append(f"{name}: {reason}")
+    raise BpfRefused("no strike program loads here: " + "; ".join(notes))
+
+
+def _missing(program: elf.Program, facts: Facts) -> str:
+    known = facts.function_ids()
+    calls_needed = [each.name for each in program.references if each.kind == elf.R_BPF_64_32]
+    return next((name for name in calls_needed if name not in known), "")
+
+
+def _absent(variant: int, missing: str) -> str:
+    stands_on, since = _STANDS_ON.get(variant, ("", ""))
+    # Named first whatever is missing beside it: it is the youngest.
+    return f"this kernel has no {stands_on or missing}; wanted {since or 'a newer one'}"
+
+
+def _why_not(variant: int) -> str:
+    if variant == VARIANT_CURRENT:
+        return ""
+    for kind, initial in _INITIAL:
+        try:
+            found = os.stat(f"/proc/self/ns/{kind}").st_ino
+        except OSError:  # no such namespaces in this kernel
+            continue
+        if found != initial:
+            return f"this process has a {kind} namespace of its own; wanted the initial one, whose numbers BPF sees"
+    return ""

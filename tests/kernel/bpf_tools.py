@@ -1,0 +1,99 @@
+"""An armed strike on a sandbox: victims on its list, a killer that answers or is stopped, reclaim that goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from lmkd_py.board.apps import App
+from lmkd_py.board.sandbox import Sandbox
+from lmkd_py.kernel.bpf import VARIANT_LIST, Arms, Guard, Order, load_apart
+from tests.support import REPO_ROOT
+
+LIMIT_MIB = 96
+LIST = (VARIANT_LIST,)
+
+
+def start_ticks(pid: int) -> int:
+    """Field 22 of /proc/PID/stat."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def rows_of(apps: Sequence[App]) -> list[tuple[int, int, int]]:
+    """Kill-list rows of these applications, in their order."""
+    return [(app.pid, app.adj, start_ticks(app.pid)) for app in apps]
+
+
+def close(arms: Arms) -> None:
+    """Let go of a loaded program."""
+    for fd in (arms.guard_fd, arms.rows_fd, arms.log_fd, arms.ring_fd, *arms.link_fds):
+        os.close(fd)
+
+
+@contextmanager
+def guarded(board: Sandbox, cache: Path, pin_dir: str = "", **limits: object) -> Iterator[tuple[Guard, Arms]]:
+    """The strike attached to the domain of a board, not armed."""
+    order = Order(board.place.psi, **{"variants": LIST, **limits})  # type: ignore[arg-type]
+    arms = load_apart(order, str(cache), pin_dir)
+    guard = Guard(arms)
+    try:
+        yield guard, arms
+    finally:
+        guard.disarm()
+        close(arms)
+
+
+class KillerProcess:
+    """The answering killer; `stopped` keeps it from ever waking."""
+
+    def __init__(self, arms: Arms) -> None:
+        fds = (arms.guard_fd, arms.rows_fd, arms.log_fd, arms.ring_fd)
+        command = [sys.executable, "-m", "tests.kernel.bpf_killer", str(arms.variant), *map(str, fds)]
+        self.process = subprocess.Popen(command, cwd=REPO_ROOT, pass_fds=fds, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "waiting\n"
+
+    def stop(self) -> None:
+        """SIGSTOP, and wait until every thread of it has stopped."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        state = Path(f"/proc/{self.process.pid}/stat")
+        wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+
+    def resume(self) -> None:
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@contextmanager
+def killer_of(arms: Arms) -> Iterator[KillerProcess]:
+    """An answering killer while the context lasts."""
+    killer = KillerProcess(arms)
+    try:
+        yield killer
+    finally:
+        killer.end()
+
+
+def wait_until(holds: Callable[[], object], patience_s: float = 120) -> None:
+    """Return once it holds; AssertionError after minutes, so that a broken program fails rather than hangs."""
+    end = time.monotonic() + patience_s
+    while not holds():
+        assert time.monotonic() < end, "never came true"
+        time.sleep(0.01)
+
+
+def wait_events(guard: Guard, more: int) -> None:
+    """Return after `more` further reclaim events of the domain."""
+    enough = guard.counters().events + more
+    wait_until(lambda: guard.counters().events >= enough)
