@@ -26,6 +26,12 @@ INLINE s32 adj_of(u64 *w, u64 signal)
 	return adj;
 }
 
+/* Pid 1, and those the steward named: itself, its killer, its parent. */
+INLINE int is_spared(u64 *w, u32 tgid)
+{
+	return tgid <= 1 || tgid == W(NEVER) || tgid == W(NEVER + 1) || tgid == W(NEVER + 2) || tgid == W(NEVER + 3);
+}
+
 /* A SIGKILL is on its way, or no thread is left: memory comes back without us. */
 INLINE int is_dying(u64 *w, u64 signal)
 {

@@ -84,8 +84,11 @@ INLINE void finish(u64 *w)
 	__sync_lock_test_and_set(&w[STRIKING], 0);
 }
 
-/* Kill `task` if it still is the process of this pid and start time and not dying: 1 struck, 0 skip it, -1 try later. */
-INLINE int strike_task(u64 *w, u64 now, u64 kick, struct task_struct *task, u32 pid, u64 start_ticks)
+/*
+ * Kill `task` if it still is the process of this pid and start time, no more important than it was, and not dying:
+ * 1 struck, 0 skip it, -1 try later.
+ */
+INLINE int strike_task(u64 *w, u64 now, u64 kick, struct task_struct *task, u32 pid, s32 adj, u64 start_ticks)
 {
 	u64 number = 0, signal;
 	long sent;
@@ -93,7 +96,7 @@ INLINE int strike_task(u64 *w, u64 now, u64 kick, struct task_struct *task, u32 
 	/* The verifier refuses unknown offsets on a task pointer, not on the number that it is. */
 	probe_read_kernel(&number, sizeof(number), &task);
 	signal = read64(number, W(TASK_SIGNAL));
-	if (start_ticks_of(w, number) != start_ticks || is_dying(w, signal))
+	if (start_ticks_of(w, number) != start_ticks || is_spared(w, pid) || adj_of(w, signal) < adj || is_dying(w, signal))
 		return 0;
 	sent = bpf_send_signal_task(task, SIGKILL, PIDTYPE_TGID, 0);
 	if (sent == -EBUSY) {
@@ -129,7 +132,9 @@ INLINE void strike_list(u64 *w, u64 now, u64 kick)
 			break;
 		task = bpf_task_from_pid(pid);
 		if (task) {
-			struck = strike_task(w, now, kick, task, pid, *(volatile u64 *)&row->start_ticks);
+			s32 adj = *(volatile s32 *)&row->adj;
+
+			struck = strike_task(w, now, kick, task, pid, adj, *(volatile u64 *)&row->start_ticks);
 			bpf_task_release(task);
 		}
 		if (struck < 0)
@@ -149,15 +154,16 @@ INLINE void strike_current(u64 *w, u64 now, u64 kick)
 	u64 task = get_current_task(), signal = read64(task, W(TASK_SIGNAL));
 	s32 adj = adj_of(w, signal);
 	u64 leader = read64(task, W(TASK_LEADER));
+	u32 tgid = read32(task, W(TASK_TGID));
 	long sent;
 
-	if (adj < (s32)W(ADJ_FLOOR) || is_dying(w, signal))
+	if (adj < (s32)W(ADJ_FLOOR) || is_spared(w, tgid) || is_dying(w, signal))
 		return;
 	sent = send_signal(SIGKILL);
 	if (sent == -EBUSY)
 		__sync_fetch_and_add(&w[BUSY], 1);
 	if (!sent)
-		record(w, now, kick, read32(task, W(TASK_TGID)), adj, start_ticks_of(w, leader), task);
+		record(w, now, kick, tgid, adj, start_ticks_of(w, leader), task);
 }
 
 /* The process with the highest oom_score_adj of the domain, the largest of those: no list is needed. */
@@ -185,6 +191,8 @@ INLINE void strike_walk(u64 *w, u64 now, u64 kick, int whole_system)
 		adj = adj_of(w, signal);
 		if (adj < best_adj || !read64(number, W(TASK_MM)) || is_dying(w, signal))
 			continue;
+		if (is_spared(w, read32(number, W(TASK_TGID))))
+			continue;
 		if (!whole_system && !bpf_task_under_cgroup(task, cgroup))
 			continue;
 		rss = rss_of(w, number);
@@ -204,7 +212,7 @@ INLINE void strike_walk(u64 *w, u64 now, u64 kick, int whole_system)
 	task = bpf_task_from_pid(best_pid);
 	if (!task)
 		return;
-	strike_task(w, now, kick, task, best_pid, best_start);
+	strike_task(w, now, kick, task, best_pid, best_adj, best_start);
 	bpf_task_release(task);
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .guard import Counters, Guard, KillerGuard, Strike
 from .loader import load_apart
 from .order import VARIANT_CURRENT, VARIANT_LIST, VARIANT_NAMES, VARIANT_WALK, Arms, BpfRefused, Order
-from .pins import unpin
+from .pins import disown, parent_of, unpin
 
 __all__ = [
     "VARIANT_CURRENT",
@@ -19,6 +19,8 @@ __all__ = [
     "KillerGuard",
     "Order",
     "Strike",
+    "disown",
     "load_apart",
+    "parent_of",
     "unpin",
 ]

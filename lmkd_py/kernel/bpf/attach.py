@@ -10,12 +10,11 @@ import struct
 from ..mounts import mount_points
 from ..syscalls import perf_event_open
 from . import calls
-from .pins import LINK
+from .pins import BPFFS, GUARD, LINK, LOG, unpin
 
 MEMCG_RECLAIM, DIRECT_RECLAIM = "mm_vmscan_memcg_reclaim_begin", "mm_vmscan_direct_reclaim_begin"
 
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
-_BPFFS = "/sys/fs/bpf"
 _PERF_TYPE_TRACEPOINT = 2
 _ATTR_SIZE = 112  # PERF_ATTR_SIZE_VER5 (Linux 4.1)
 _PERF_EVENT_IOC_SET_BPF = 0x40042408
@@ -62,8 +61,8 @@ def make_pin_dir(pin_dir: str) -> None:
     path = os.path.realpath(pin_dir)
     if any(_below(path, point) for point in mount_points("bpf")):
         os.makedirs(path, mode=0o700, exist_ok=True)
-    elif _below(path, _BPFFS):
-        calls.mount_bpffs(_BPFFS)
+    elif _below(path, BPFFS):
+        calls.mount_bpffs(BPFFS)
         os.makedirs(path, mode=0o700, exist_ok=True)
     else:
         os.makedirs(path, mode=0o700, exist_ok=True)
@@ -74,11 +73,12 @@ def _below(path: str, point: str) -> bool:
     return path == point or path.startswith(point.rstrip("/") + "/")
 
 
-def pin(link_fd: int, pin_dir: str) -> None:
-    """Name the link in `pin_dir`; it then outlives every descriptor. Takes the place of one that is there."""
-    path = os.path.join(pin_dir, LINK)
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-    calls.obj_pin(link_fd, path)
+def pin(pin_dir: str, guard_fd: int, log_fd: int, link_fd: int) -> None:
+    """Name the link in `pin_dir`, so that it outlives every descriptor, and the maps by which a later steward finds it.
+
+    Takes the place of those that are there.
+    """
+    unpin(pin_dir)
+    os.makedirs(pin_dir, mode=0o700, exist_ok=True)
+    for name, fd in ((GUARD, guard_fd), (LOG, log_fd), (LINK, link_fd)):
+        calls.obj_pin(fd, os.path.join(pin_dir, name))

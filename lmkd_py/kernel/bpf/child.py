@@ -46,7 +46,7 @@ def build(order: Order, cache_dir: str, pin_dir: str) -> tuple[int, list[int], l
     except OSError as error:
         raise BpfRefused(f"tracepoint {tracepoint}: {error}; wanted tracefs and leave to use perf events") from None
     if can_pin:
-        _pin(link_fd, is_link, pin_dir, notes)
+        _pin(maps, link_fd, is_link, pin_dir, notes)
     return loaded.variant, [maps["guard"], maps["rows"], maps["log"], maps["kicks"], link_fd], notes
 
 
@@ -116,11 +116,11 @@ def _make_pin_dir(pin_dir: str, notes: list[str]) -> bool:
     return True
 
 
-def _pin(link_fd: int, is_link: bool, pin_dir: str, notes: list[str]) -> None:
+def _pin(maps: dict[str, int], link_fd: int, is_link: bool, pin_dir: str, notes: list[str]) -> None:
     if not is_link:
         notes.append("not pinned: this kernel has no links to perf events (Linux 5.15): a crash disarms at once")
         return
     try:
-        attach.pin(link_fd, pin_dir)
+        attach.pin(pin_dir, maps["guard"], maps["log"], link_fd)
     except OSError as error:
         notes.append(f"not pinned: {error}: a crash disarms at once")

@@ -25,6 +25,16 @@ class Strike(NamedTuple):
     rss_pages: int  # layout.RSS_UNKNOWN: its memory was gone already
 
 
+def strikes_in(words: memoryview, log: mmap.mmap, since: int) -> list[Strike]:
+    """Strikes number `since` and later, oldest first; of more than LOG_ROWS only the last are left."""
+    end = words[layout.STRIKES]
+    found = []
+    for number in range(max(since, end - layout.LOG_ROWS), end):
+        row = layout.LOG_ROW.unpack_from(log, number % layout.LOG_ROWS * layout.LOG_ROW.size)
+        found.append(Strike(number, *row))
+    return found
+
+
 class Counters(NamedTuple):
     """What the program has done so far."""
 
@@ -82,6 +92,18 @@ class Guard(KillerGuard):
         """From now on nothing is kicked or struck."""
         self.words[layout.ARMED] = layout.OFF
 
+    def never(self, *tgids: int) -> None:
+        """Whom no program strikes, at most NEVER_WORDS: the daemon itself and its parent."""
+        for index in range(layout.NEVER_WORDS):
+            self.words[layout.NEVER + index] = tgids[index] if index < len(tgids) else 0
+
+    def close(self) -> None:
+        """Unmap; the descriptors stay their owner's."""
+        for view in (self.words, self._consumed, self._produced):
+            view.release()
+        for area in (self._guard, self._consumer, self._producer, self._rows, self._log):
+            area.close()
+
     def set_word(self, word: int, value: int) -> None:
         """Change a limit (layout.LIMIT_EVENTS to ADJ_FLOOR)."""
         self.words[word] = value
@@ -105,12 +127,7 @@ class Guard(KillerGuard):
 
     def strikes(self, since: int) -> list[Strike]:
         """Strikes number `since` and later, oldest first; of more than LOG_ROWS only the last are left."""
-        end = self.words[layout.STRIKES]
-        found = []
-        for number in range(max(since, end - layout.LOG_ROWS), end):
-            row = layout.LOG_ROW.unpack_from(self._log, number % layout.LOG_ROWS * layout.LOG_ROW.size)
-            found.append(Strike(number, *row))
-        return found
+        return strikes_in(self.words, self._log, since)
 
     def counters(self) -> Counters:
         """Read one word after the other, so they may be an event apart."""

@@ -24,6 +24,8 @@ GAP_NS = 6  # between two strikes
 LEASE_NS = 7  # a kick unanswered for so long disarms: whoever armed us is gone
 ADJ_FLOOR = 8  # variants without a list strike from this oom_score_adj on
 TICK_NS = 9  # start_boottime / TICK_NS is field 22 of /proc/PID/stat
+NEVER = 10  # four words: tgids that are never struck, whatever the list and the floor say; 0: nobody
+NEVER_WORDS = 4
 
 # Written by the killer: the KICK it has answered.
 ACK = 16

@@ -5,9 +5,9 @@ The child resolves the kernel's types, loads, attaches and pins, passes the desc
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]
+import _socket as socket
 import os
-import signal
-import socket
 import struct
 
 from ..syscalls import PR_SET_PDEATHSIG, prctl

@@ -37,3 +37,12 @@ class Arms(NamedTuple):
     ring_fd: int
     link_fds: tuple[int, ...]
     notes: tuple[str, ...]  # what is weaker than it could be, one line each
+
+    def fds(self) -> tuple[int, ...]:
+        """All descriptors; their owner closes them."""
+        return (self.guard_fd, self.rows_fd, self.log_fd, self.ring_fd, *self.link_fds)
+
+    def moved(self, first: int) -> Arms:
+        """The same in a process that holds them under the numbers from `first` on, in the order of fds()."""
+        links = tuple(range(first + 4, first + 4 + len(self.link_fds)))
+        return self._replace(guard_fd=first, rows_fd=first + 1, log_fd=first + 2, ring_fd=first + 3, link_fds=links)
