@@ -85,6 +85,28 @@ class Note(_message.Message):
     number: int
     def __init__(self, monotonic_ns: _Optional[int] = ..., kind: _Optional[str] = ..., text: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
 
+class Strike(_message.Message):
+    __slots__ = ("monotonic_ns", "kick_ns", "pid", "start_ticks", "adj", "rss_pages", "reason", "number", "killer_pid")
+    MONOTONIC_NS_FIELD_NUMBER: _ClassVar[int]
+    KICK_NS_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    START_TICKS_FIELD_NUMBER: _ClassVar[int]
+    ADJ_FIELD_NUMBER: _ClassVar[int]
+    RSS_PAGES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KILLER_PID_FIELD_NUMBER: _ClassVar[int]
+    monotonic_ns: int
+    kick_ns: int
+    pid: int
+    start_ticks: int
+    adj: int
+    rss_pages: int
+    reason: int
+    number: int
+    killer_pid: int
+    def __init__(self, monotonic_ns: _Optional[int] = ..., kick_ns: _Optional[int] = ..., pid: _Optional[int] = ..., start_ticks: _Optional[int] = ..., adj: _Optional[int] = ..., rss_pages: _Optional[int] = ..., reason: _Optional[int] = ..., number: _Optional[int] = ..., killer_pid: _Optional[int] = ...) -> None: ...
+
 class Record(_message.Message):
     __slots__ = ("seq", "trigger", "observe", "layers", "config_generation", "candidates_considered", "snapshot", "state", "judgement", "outcome", "aftermath", "timings", "killer_pid")
     SEQ_FIELD_NUMBER: _ClassVar[int]
