@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.config import Config
 from ..core.vocabulary import ABSENT
-from ..wire.header import OOM_KILLS, Header, Note, Process
+from ..wire.header import OOM_KILLS, Header, Note, Process, Strike
 from ..wire.record import Record, unpack_record
 
 
@@ -67,11 +67,26 @@ class Trace:
     losses: tuple[Loss, ...]
     gaps: tuple[Gap, ...]
     repeated: int  # records found twice, as after a steward's death between filing and counting; kept once
+    strikes: tuple[Strike, ...] = ()  # kills by the kernel's own hand, in the order of their time
 
     @property
     def kills(self) -> tuple[int, ...]:
         """Indexes of the records in which somebody was struck (or would have been, in observe mode)."""
         return tuple(index for index, traced in enumerate(self.records) if traced.killed)
+
+    @property
+    def all_kills(self) -> tuple[int | Strike, ...]:
+        """Every kill in the order of time: the index of a record, or a strike in the kernel."""
+        timed: list[tuple[int, int | Strike]] = []
+        timed += ((self.records[index].record.snapshot.now_ms * 1_000_000, index) for index in self.kills)
+        timed += ((strike.monotonic_ns, strike) for strike in self.strikes)
+        return tuple(kill for _, kill in sorted(timed, key=lambda each: each[0]))
+
+    @property
+    def victims(self) -> tuple[tuple[int, int], ...]:
+        """(pid, adj) of everybody who was killed, in the order of time."""
+        outcomes = (self.records[kill].record.outcome if isinstance(kill, int) else kill for kill in self.all_kills)
+        return tuple((each.pid, each.adj) for each in outcomes)
 
     @property
     def oom_kills(self) -> int:

@@ -8,6 +8,7 @@ from ..core.snapshot import Candidate
 from ..core.vocabulary import ABSENT, Action, Level, ReclaimState, WakeupKind, Watermark
 from ..wire.record import Record
 from .contents import Trace, Traced
+from .explain_strike import explain_strike
 from .explanation import After, Considered, Death, Explanation, Phase, Reading
 from .rungs import MATCHED, Rung, rungs, signals_of, word
 
@@ -31,12 +32,13 @@ class NoSuchKill(LookupError):
 
 
 def explain(trace: Trace, number: int) -> Explanation:
-    """Kill `number` of a trace, counted from 1 in the order of the records."""
-    kills = trace.kills
+    """Kill `number` of a trace, counted from 1 in the order of time."""
+    kills = trace.all_kills
     if not 1 <= number <= len(kills):
         wanted = f"a kill from 1 to {len(kills)}" if kills else "a trace with kills; it has none"
         raise NoSuchKill(f"found kill {number}, wanted {wanted}")
-    return explain_record(trace, kills[number - 1])
+    kill = kills[number - 1]
+    return explain_record(trace, kill) if isinstance(kill, int) else explain_strike(trace, kill)
 
 
 def explain_record(trace: Trace, index: int) -> Explanation:

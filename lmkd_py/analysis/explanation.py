@@ -58,15 +58,15 @@ class After:
 class Explanation:
     """All that a trace tells of one wakeup."""
 
-    index: int  # in Trace.records
-    seq: int
+    index: int  # in Trace.records; -1: a strike in the kernel, which has none
+    seq: int  # of the record; of a strike its number
     killer_pid: int
     monotonic_ms: int
     realtime_ns: int | None  # None: the header with the clocks is lost
     observe: bool  # nobody was signalled
     layers: tuple[int, ...]  # active ones
     trigger: str  # as it was registered; for a poll why there was one
-    kind: str  # event, poll, vendor
+    kind: str  # event, poll, vendor, strike
     level: str  # low, medium, critical; empty: none
     action: str  # ignored, pending, bail, none, kill, invalid, unreadable
     values: tuple[Reading, ...]  # raw counters; those the kernel has not are left out

@@ -10,7 +10,17 @@ from pathlib import Path
 from ..core.config import Config, ConfigError
 from ..wire import frames
 from ..wire.config import decode_config
-from ..wire.header import FORMAT, Header, Note, Process, decode_header, decode_note, decode_process
+from ..wire.header import (
+    FORMAT,
+    Header,
+    Note,
+    Process,
+    Strike,
+    decode_header,
+    decode_note,
+    decode_process,
+    decode_strike,
+)
 from ..wire.message import MessageError
 from ..wire.record import RECORD_SIZE, RecordError, unpack_record
 from .contents import Gap, Loss, Trace, Traced
@@ -46,6 +56,7 @@ class _Reading:
     raw: list[_Raw] = field(default_factory=list)
     processes: dict[tuple[int, int], Process] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    strikes: set[Strike] = field(default_factory=set)  # one may be filed twice, as by a steward and its successor
     losses: list[Loss] = field(default_factory=list)
 
 
@@ -58,7 +69,7 @@ def read_trace(path: Path | str) -> Trace:
     reading = _Reading()
     for file in files:
         _read_file(file, reading)
-    if not (reading.headers or reading.raw or reading.notes or reading.processes):
+    if not (reading.headers or reading.raw or reading.notes or reading.processes or reading.strikes):
         size = sum(file.stat().st_size for file in files)
         raise TraceError(f"{path}: found {size} bytes without one whole frame, wanted a trace")
     records, gaps, repeated = _resolve(reading)
@@ -71,6 +82,7 @@ def read_trace(path: Path | str) -> Trace:
         losses=tuple(reading.losses),
         gaps=gaps,
         repeated=repeated,
+        strikes=tuple(sorted(reading.strikes, key=lambda strike: strike.monotonic_ns)),
     )
 
 
@@ -130,8 +142,10 @@ def _take(frame: frames.Frame, file: Path, reading: _Reading) -> None:
         reading.processes[process.pid, process.start_ticks] = process
     elif frame.kind == frames.NOTE:
         reading.notes.append(decode_note(frame.payload))
+    elif frame.kind == frames.STRIKE:
+        reading.strikes.add(decode_strike(frame.payload))
     else:
-        raise MessageError("frame", f"kind {frame.kind}", "kinds 1 to 4, or a newer lmkctl")
+        raise MessageError("frame", f"kind {frame.kind}", "kinds 1 to 5, or a newer lmkctl")
 
 
 def _resolve(reading: _Reading) -> tuple[tuple[Traced, ...], tuple[Gap, ...], int]:

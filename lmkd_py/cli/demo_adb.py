@@ -75,7 +75,7 @@ class Feed:
 def tell_kills(trace: Trace) -> None:
     """A line a kill."""
     say("explained:", "bold")
-    for number in range(1, len(trace.kills) + 1):
+    for number in range(1, len(trace.all_kills) + 1):
         say("  " + story.one_line(number, explain(trace, number)))
 
 

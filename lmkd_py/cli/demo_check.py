@@ -37,13 +37,13 @@ def check(board: Sandbox, scene: Scene, trace: Trace, seen: list[list[int]]) -> 
 
     seen: the pids that were seen struck while it ran, a list for each kind of pressure.
     """
-    victims = [trace.records[index].record.outcome for index in trace.kills]
+    decided = [trace.records[index].record.outcome.pid for index in trace.kills]
     died = dead(scene.cast)
-    told, real = {victim.pid for victim in victims}, {app.pid for app in died}
+    told, real = {pid for pid, _ in trace.victims}, {app.pid for app in died}
     statuses = {app.pid: board.wait_status(app) for app in died}
     by_signal = [pid for pid, status in statuses.items() if status is None or status & 0x7F != signal.SIGKILL]
     shown = [pid for pids in seen for pid in pids]
-    adjs = [victim.adj for victim in victims]
+    adjs = [adj for _, adj in trace.victims]
     foreground = [app for app in scene.cast if app.adj == FOREGROUND_APP_ADJ]
     oom_kills = board.oom_kills()
     outside = dead(scene.bystanders)
@@ -51,13 +51,13 @@ def check(board: Sandbox, scene: Scene, trace: Trace, seen: list[list[int]]) -> 
         Claim("both kinds of pressure were answered with kills", all(seen), f"{[len(pids) for pids in seen]}"),
         Claim(
             "the victims in the trace are exactly the dead",
-            told == real and len(victims) == len(told),
+            told == real and len(trace.victims) == len(told),
             f"told {sorted(told)}, dead {sorted(real)}",
         ),
         Claim("each of them died of SIGKILL", not by_signal, f"not so: {by_signal}"),
         Claim(
             "the same kills were seen over ADB while it ran",
-            shown == [victim.pid for victim in victims],
+            shown == decided,
             f"shown {seen}",
         ),
         Claim("nobody died while a more expendable one lived", in_order(adjs), f"order of adj: {adjs}"),

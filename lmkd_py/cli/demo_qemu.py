@@ -92,16 +92,15 @@ def _press(stage: Stage, collection: Collection, seconds: float) -> tuple[list[C
 
 
 def _check(stage: Stage, cast: tuple[Guest, ...], living: tuple[Guest, ...], trace: Trace) -> list[Claim]:
-    victims = [trace.records[index].record.outcome for index in trace.kills]
-    told = {victim.pid for victim in victims}
+    told = {pid for pid, _ in trace.victims}
     dead = {guest.pid for guest in cast if guest not in living}
     of_cast = told & {guest.pid for guest in cast}
-    adjs = [victim.adj for victim in victims]
+    adjs = [adj for _, adj in trace.victims]
     foreground = [guest for guest in cast if guest.adj == FOREGROUND_APP_ADJ]
     return [
         Claim(
             f"at least {WANTED_KILLS} were killed, of {WANTED_TIERS} tiers or more",
-            len(victims) >= WANTED_KILLS and len({adj // 100 for adj in adjs}) >= WANTED_TIERS,
+            len(adjs) >= WANTED_KILLS and len({adj // 100 for adj in adjs}) >= WANTED_TIERS,
             f"adj {adjs}",
         ),
         Claim("the victims in the trace are exactly the dead", of_cast == dead, f"told {told}, dead {dead}"),

@@ -22,7 +22,7 @@ def explain(
 ) -> None:
     """Tell of each kill: trigger, values, rule, victims considered, phases, memory freed."""
     found = load(trace)
-    total = len(found.kills)
+    total = len(found.all_kills)
     numbers = range(1, total + 1) if kill is None else (kill,)
     if not as_json:
         say_losses(found)

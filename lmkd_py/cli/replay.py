@@ -31,6 +31,8 @@ def say_losses(trace: Trace) -> None:
         say(f"lost: {loss.length} bytes at {loss.offset} of {loss.file.name}: {loss.why}", "yellow")
     for gap in trace.gaps:
         say(f"lost: {gap.count} records of killer {gap.killer_pid} after its record {gap.after_seq}", "yellow")
+    if trace.strikes:
+        say(f"the kernel struck {len(trace.strikes)} times in the killer's stead; nobody decided that", "yellow")
     if trace.oom_kills > 0:
         say(f"the kernel's own OOM killer struck {trace.oom_kills} times in the guarded memory meanwhile", "yellow")
 

@@ -23,6 +23,7 @@ from ..host.errors import DeviceError, Fault
 from ..host.service import Service
 from ..host.steps import run_steps
 from ..host.watch import Look, look_at
+from ..wire.header import Strike
 from . import story
 from .devices_do import the_device
 from .options import given
@@ -93,7 +94,7 @@ class Kills:
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
-        self._known: dict[Path, int] = {}
+        self._known: dict[Path, set[int | Strike]] = {}
         self.lines: list[str] = []
 
     def take(self) -> list[str]:
@@ -106,11 +107,14 @@ class Kills:
                 trace = read_trace(folder)
             except TraceError:
                 continue
-            begin = self._known.get(folder, 0)
+            known = self._known.setdefault(folder, set())
+            # A strike in the kernel is filed when the steward runs again: it may stand before what was told already.
             fresh += [
-                story.one_line(number, explain(trace, number)) for number in range(begin + 1, len(trace.kills) + 1)
+                story.one_line(number, explain(trace, number))
+                for number, kill in enumerate(trace.all_kills, 1)
+                if kill not in known
             ]
-            self._known[folder] = len(trace.kills)
+            known.update(trace.all_kills)
         self.lines += fresh
         return fresh
 

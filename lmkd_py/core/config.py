@@ -67,6 +67,16 @@ class MonitorConfig(NamedTuple):
     lock_memory: int = 1
     sized_candidates: int = 256  # how many of the most expendable get pinned statm and oom_score_adj
     ring_slots: int = 256  # records the killer can hold while the steward is stuck
+    strike: int = (
+        1  # 1: BPF wakes the killer on reclaim of the domain, and strikes in its stead when it does not answer
+    )
+    strike_min_adj: int = PERCEPTIBLE_APP_ADJ + 1  # nobody below it is struck in the kernel
+    strike_answer_ms: int = 50  # how long a kick may stay unanswered
+    strike_gap_ms: int = 50  # at least so much between two strikes in the kernel
+    strike_lease_ms: int = 10_000  # so long a kick may stay unanswered before the kernel disarms itself
+    kick_reclaims: int = 50  # so many reclaims of the domain ...
+    kick_window_ms: int = 100  # ... within this time make a kick
+    kick_gap_ms: int = 25  # at least so much between two kicks
 
 
 class Config(NamedTuple):
@@ -117,6 +127,15 @@ _MONITOR_RANGES = {
     "lock_memory": (0, 1),
     "sized_candidates": (0, 100_000),
     "ring_slots": (8, 65_536),
+    "strike": (0, 1),
+    "strike_min_adj": (0, ADJ_MAX + 1),
+    # An evaluation takes under 1 ms where nothing holds it up; a minute is for ever.
+    "strike_answer_ms": (5, 60_000),
+    "strike_gap_ms": (1, 60_000),
+    "strike_lease_ms": (100, 600_000),
+    "kick_reclaims": (1, 1_000_000),
+    "kick_window_ms": (1, 60_000),
+    "kick_gap_ms": (1, 60_000),
 }
 
 

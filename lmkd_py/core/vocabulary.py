@@ -74,6 +74,7 @@ class KillReason(IntEnum):
     LOW_MEM = 8
     DIRECT_RECL_STUCK = 9
     VENDOR_BASE = 1000
+    IN_KERNEL_STRIKE = 2000  # no verdict of decide(): BPF struck as the killer did not answer
 
 
 class Action(IntEnum):

@@ -25,6 +25,7 @@ HEADER = 1
 RECORD = 2
 PROCESS = 3
 NOTE = 4
+STRIKE = 5
 
 # So much may be checked in vain before a claimed length is believed: a forged file full of markers must not keep a
 # reader busy for hours.

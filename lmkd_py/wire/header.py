@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..core.vocabulary import KillReason
 from .message import Message
 
 FORMAT = 1
@@ -61,9 +62,24 @@ class Note(NamedTuple):
     number: int = 0  # what the kind counts
 
 
+class Strike(NamedTuple):
+    """A kill by the kernel's own hand, in the stead of a killer that did not answer."""
+
+    monotonic_ns: int = 0
+    kick_ns: int = 0  # the kick that stayed unanswered
+    pid: int = 0
+    start_ticks: int = 0
+    adj: int = 0
+    rss_pages: int = -1  # -1: unknown
+    reason: int = int(KillReason.IN_KERNEL_STRIKE)
+    number: int = 0  # counts the strikes of one loaded program from 0
+    killer_pid: int = 0
+
+
 _HEADER = Message(Header, layers=Layer)
 _PROCESS = Message(Process)
 _NOTE = Message(Note)
+_STRIKE = Message(Strike)
 
 
 def encode_header(header: Header) -> bytes:
@@ -97,3 +113,14 @@ def decode_note(data: bytes) -> Note:
     """MessageError for anything else."""
     note: Note = _NOTE.decode(data)
     return note
+
+
+def encode_strike(strike: Strike) -> bytes:
+    """Payload of a STRIKE frame."""
+    return _STRIKE.encode(strike)
+
+
+def decode_strike(data: bytes) -> Strike:
+    """MessageError for anything else."""
+    strike: Strike = _STRIKE.decode(data)
+    return strike

@@ -11,8 +11,18 @@ from lmkd_py.core.snapshot import NO_OUTCOME, Candidate, Outcome
 from lmkd_py.core.state import INITIAL
 from lmkd_py.core.vocabulary import ABSENT, Action, Level, WakeupKind
 from lmkd_py.wire.config import config_hash, encode_config
-from lmkd_py.wire.frames import HEADER, NOTE, PROCESS, RECORD, frame_bytes
-from lmkd_py.wire.header import Header, Layer, Note, Process, encode_header, encode_note, encode_process
+from lmkd_py.wire.frames import HEADER, NOTE, PROCESS, RECORD, STRIKE, frame_bytes
+from lmkd_py.wire.header import (
+    Header,
+    Layer,
+    Note,
+    Process,
+    Strike,
+    encode_header,
+    encode_note,
+    encode_process,
+    encode_strike,
+)
 from lmkd_py.wire.record import (
     CANDIDATE_ROWS,
     NO_AFTERMATH,
@@ -122,7 +132,7 @@ class PaperKiller:
 LOW_MEM: dict[str, Any] = {"kind": WakeupKind.EVENT, "level": Level.MEDIUM, "mem_free_kb": 30_000, "trigger": 0}
 
 
-Part = Record | Header | Process | Note | bytes
+Part = Record | Header | Process | Note | Strike | bytes
 
 
 def frame(part: Part) -> bytes:
@@ -135,6 +145,8 @@ def frame(part: Part) -> bytes:
         return frame_bytes(HEADER, encode_header(part))
     if isinstance(part, Process):
         return frame_bytes(PROCESS, encode_process(part))
+    if isinstance(part, Strike):
+        return frame_bytes(STRIKE, encode_strike(part))
     return frame_bytes(NOTE, encode_note(part))
 
 

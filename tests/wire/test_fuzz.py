@@ -18,12 +18,15 @@ from lmkd_py.wire.header import (
     Layer,
     Note,
     Process,
+    Strike,
     decode_header,
     decode_note,
     decode_process,
+    decode_strike,
     encode_header,
     encode_note,
     encode_process,
+    encode_strike,
 )
 from lmkd_py.wire.layout import tag, varint
 from lmkd_py.wire.message import MessageError
@@ -57,6 +60,7 @@ TARGETS = {
     "header": Target(decode_header, MessageError, encode_header(FULL)),
     "process": Target(decode_process, MessageError, encode_process(Process(1, 2, 3, "name"))),
     "note": Target(decode_note, MessageError, encode_note(NOTED)),
+    "strike": Target(decode_strike, MessageError, encode_strike(Strike(1 << 40, 1 << 39, 7, 8, 900, 5))),
     "config": Target(decode_config, ConfigError, encode_config(DEFAULTS)),
     "request": Target(decode_request, MessageError, encode_request(Request(Verb.RELOAD))),
     "reply": Target(decode_reply, MessageError, encode_reply(Reply(text="t", triggers=("a", "b")))),

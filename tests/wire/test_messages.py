@@ -1,4 +1,4 @@
-"""Headers, processes, notes and control packets: the same to google.protobuf, and safe against any bytes."""
+"""Headers, processes, notes, strikes and control packets: the same to google.protobuf, and safe against any bytes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ from lmkd_py.wire.header import (
     Layer,
     Note,
     Process,
+    Strike,
     decode_header,
     decode_note,
     decode_process,
+    decode_strike,
     encode_header,
     encode_note,
     encode_process,
+    encode_strike,
 )
 from lmkd_py.wire.message import Message, MessageError
 from tests.wire.values import INT64, TEXTS, from_google, to_google
@@ -60,6 +63,7 @@ CODECS = {
     ),
     "Process": Codec(strategy(Process), encode_process, decode_process, trace_pb2.Process),
     "Note": Codec(strategy(Note), encode_note, decode_note, trace_pb2.Note),
+    "Strike": Codec(strategy(Strike), encode_strike, decode_strike, trace_pb2.Strike),
     "Request": Codec(strategy(Request, verb=st.integers(0, 3)), encode_request, decode_request, control_pb2.Request),
     "Reply": Codec(strategy(Reply), encode_reply, decode_reply, control_pb2.Reply),
 }

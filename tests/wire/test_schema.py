@@ -26,6 +26,7 @@ MESSAGES = [
     (header.Layer, trace_pb2.Layer),
     (header.Process, trace_pb2.Process),
     (header.Note, trace_pb2.Note),
+    (header.Strike, trace_pb2.Strike),
     (control.Request, control_pb2.Request),
     (control.Reply, control_pb2.Reply),
 ]
