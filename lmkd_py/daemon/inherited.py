@@ -6,8 +6,10 @@ import os
 from typing import IO, NamedTuple
 
 from ..core.config import Config
+from ..kernel.bpf import Arms
 
 # Descriptors a killer has, always under the same numbers: whoever takes over from an orphan finds its memory at 3.
+# Behind them come those of the strike in the kernel, where there is one.
 SHARED_FD, SOCKET_FD, KICK_FD, NOTIFY_FD = 3, 4, 5, 6
 FIRST_FREE_FD = 7
 
@@ -35,10 +37,12 @@ def say(text: str, stream: IO[str] | None) -> None:
 
 
 class Inherited(NamedTuple):
-    """Descriptors (memory, socket, kick, notify) and plain values."""
+    """Descriptors (memory, socket, kick, notify, then those of `arms`) and plain values."""
 
-    fds: tuple[int, int, int, int]
+    fds: tuple[int, ...]
     config: Config
     generation: int
     rows: int
     never: tuple[int, ...]
+    arms: Arms | None = None  # the strike in the kernel, as the steward holds it
+    strikes_refused: str = ""  # why there is none

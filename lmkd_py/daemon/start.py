@@ -12,6 +12,7 @@ from ..kernel.syscalls import eventfd, getrlimit_nofile, pidfd_open, setrlimit_n
 from .config_file import load_config
 from .inherited import EXIT_ALREADY_RUNNING, EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION, say
 from .protect import protect, undo
+from .steward.backstop import load
 from .steward.keeper import KillerFailed, find_orphan, fork_killer
 
 MAX_ROWS = 8192  # candidates at most; 42 bytes each in the killer's tables
@@ -58,9 +59,11 @@ def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int
     notify_fd = eventfd()
     orphan = find_orphan(root)
     never = (os.getpid(), os.getppid())
+    backstop = load(root, config.monitor, 1)
     try:
-        killer = fork_killer(root, config, 1, rows, never, notify_fd, required_layer)
+        killer = fork_killer(root, config, 1, rows, never, notify_fd, backstop, required_layer)
     except KillerFailed as failure:
+        backstop.stand_down()
         raise StartFailed(failure.code, str(failure)) from None
     # The steward's own code is loaded only now: the killer was forked without it.
     from .steward.service import Service
@@ -69,7 +72,7 @@ def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int
     signal_fd = signal_pipe()
     ready = False
     try:
-        service = Service(root, config, observe, rows, killer, notify_fd)
+        service = Service(root, config, observe, rows, killer, notify_fd, backstop)
         service.begin(orphan)
         ready = True
     except OSError as error:
@@ -77,6 +80,7 @@ def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int
     finally:
         if not ready:
             killer.end()  # a killer in stand-by is of use to nobody
+            backstop.stand_down()
     for line in service.killer.text():
         say(line, sys.stdout)
     candidates, trace = len(service.registry.processes), service.journal.trace.path

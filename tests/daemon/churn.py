@@ -67,13 +67,14 @@ class Churn:
 
     def __init__(self, root: str, breeder: int) -> None:
         from lmkd_py.daemon.config_file import load_config
+        from lmkd_py.daemon.steward.backstop import load
         from lmkd_py.daemon.steward.keeper import fork_killer
         from lmkd_py.kernel.syscalls import eventfd
 
         self.notify = eventfd()
         config = load_config(root, False)
         never = (os.getpid(), os.getppid())
-        self.killer = fork_killer(root, config, 1, ROWS, never, self.notify)
+        self.killer = fork_killer(root, config, 1, ROWS, never, self.notify, load(root, config.monitor, 1))
         from lmkd_py.daemon import shared
         from lmkd_py.daemon.steward.registry import Refused, Registry
         from lmkd_py.daemon.steward.succession import go_live, hand_over

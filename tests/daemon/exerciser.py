@@ -34,6 +34,7 @@ from lmkd_py.core.snapshot import Outcome, Snapshot  # noqa: E402
 from lmkd_py.core.vocabulary import WakeupKind  # noqa: E402
 from lmkd_py.daemon import shared as layout  # noqa: E402
 from lmkd_py.daemon.killer import child  # noqa: E402
+from lmkd_py.daemon.steward.backstop import Backstop  # noqa: E402
 from lmkd_py.daemon.steward.keeper import Killer, fork_killer  # noqa: E402
 from lmkd_py.kernel.domain import Domain, open_domain  # noqa: E402
 from lmkd_py.kernel.syscalls import PR_SET_PDEATHSIG, eventfd, pidfd_getfd, pidfd_open, prctl  # noqa: E402
@@ -217,7 +218,9 @@ def main() -> None:
     )
     policy = PolicyConfig(kill_timeout_ms=20, lowmem_min_adj=201)
     notify = eventfd()
-    killer = fork_killer(ROOT, Config(policy, monitor), 1, 256, (os.getpid(), os.getppid()), notify)
+    # Without the kick: nobody reclaims here. The live kills of test_layer0_kills are woken by it.
+    backstop = Backstop(monitor, "", None, "not exercised")
+    killer = fork_killer(ROOT, Config(policy, monitor), 1, 256, (os.getpid(), os.getppid()), notify, backstop)
     while HOW == "caged" and not words[LOCKED_UP]:
         if killer.wait_end(0.001):
             raise ChildProcessError("the killer ended before it was locked up")

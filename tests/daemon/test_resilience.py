@@ -63,9 +63,11 @@ def test_descriptors_above_a_thousand_can_be_waited_for() -> None:
 FORKED = """
 import os, signal, sys
 from lmkd_py.core.config import Config
+from lmkd_py.daemon.steward.backstop import load
 from lmkd_py.daemon.steward.keeper import fork_killer
 from lmkd_py.kernel.syscalls import eventfd
-killer = fork_killer(sys.argv[1], Config(), 1, 16, (), eventfd())
+config = Config()._replace(monitor=Config().monitor._replace(strike=0))
+killer = fork_killer(sys.argv[1], config, 1, 16, (), eventfd(), load(sys.argv[1], config.monitor, 1))
 print(killer.pid, flush=True)
 signal.pause()
 """

@@ -16,12 +16,13 @@ from errno import EACCES, EPERM
 from typing import Callable
 
 from ...core.config import Config, MonitorConfig
-from ...core.vocabulary import ABSENT
+from ...core.vocabulary import ABSENT, ADJ_MAX
 from ...kernel import memory, syscalls
+from ...kernel.bpf import KillerGuard
 from ...kernel.domain import open_domain
 from ...kernel.own_cgroup import leave_rt_quota, take_rt_quota
 from ...kernel.resident import make_resident
-from ...kernel.triggers import StallMeter, Trigger, open_triggers
+from ...kernel.triggers import StallMeter, Trigger, bpf_kick, open_triggers
 from .. import shared as layout
 from ..inherited import (
     EXIT_BROKEN,
@@ -51,7 +52,7 @@ from .victim import Awaited
 HEAP_RESERVE_BYTES = 512 << 10  # blocks above 512 bytes (ancillary data, long lists) churn in here
 POOL_BYTES, SMALL_OBJECT_BYTES = 16 << 10, 512  # CPython's; pools were 4 KiB before 3.10
 BYTES_OVERHEAD = sys.getsizeof(b"")
-LAYER_KILL_PATH, LAYER_RESIDENT = 1, 2
+LAYER_KILL_PATH, LAYER_RESIDENT, LAYER_STRIKE = 1 << 0, 1 << 1, 1 << 3
 
 
 def killer_main(inherited: Inherited) -> None:
@@ -100,11 +101,11 @@ def _shed(fds: tuple[int, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.setsid()
     # First away from the numbers they are to have, then there: none may fall on one that is still to be moved.
-    above = max(FIRST_FREE_FD, *fds) + 1
+    above = max(FIRST_FREE_FD, *fds) + len(fds)
     away = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in fds]
     for target, fd in enumerate(away, SHARED_FD):
         os.dup2(fd, target, inheritable=False)
-    syscalls.close_range(FIRST_FREE_FD, 0x7FFFFFFF)
+    syscalls.close_range(SHARED_FD + len(fds), 0x7FFFFFFF)
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
@@ -118,6 +119,8 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     triggers, missing = open_triggers(config.monitor, domain)
     if not triggers:
         return _without_triggers(shared, "; ".join(missing))
+    kick, strikes = _backstop(inherited)
+    triggers += kick
     roster = Roster(inherited.rows)
     inbox = Inbox(shared, socket.socket(fileno=SOCKET_FD), roster, config.policy, inherited.generation)
     reapers = Reapers()
@@ -136,6 +139,8 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
 
     _presize_fd_table(inherited.rows)
     layers = LAYER_KILL_PATH | _first_in_line(config, notes, prepare)
+    layers |= strikes
+    notes += inherited.arms.notes if inherited.arms else (f"no strike in the kernel: {inherited.strikes_refused}",)
     reapers.start(prepare if layers & LAYER_RESIDENT else lambda: None)
     evaluator.layers = layers
     frames = FrameStack()
@@ -161,6 +166,16 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     code = loop.run()
     del pools
     return code
+
+
+def _backstop(inherited: Inherited) -> tuple[list[Trigger], int]:
+    """The kick as a trigger, and whether it has a strike behind it."""
+    arms = inherited.arms
+    if arms is None:
+        return [], 0
+    monitor = inherited.config.monitor
+    strikes = LAYER_STRIKE if not monitor.observe and monitor.strike_min_adj <= ADJ_MAX else 0
+    return [bpf_kick.trigger(KillerGuard(arms.moved(FIRST_FREE_FD)), monitor)], strikes
 
 
 def _without_triggers(shared: Shared, missing: str) -> int:

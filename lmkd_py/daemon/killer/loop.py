@@ -13,7 +13,7 @@ from ...core.snapshot import Outcome
 from ...core.vocabulary import ABSENT, Action, Level, WakeupKind
 from ...kernel.poll import POLLERR, POLLIN, POLLNVAL, PollSet
 from ...kernel.triggers import Trigger, fired, oom_control
-from ...kernel.triggers.trigger import COUNTER_FILE, EVENTFD
+from ...kernel.triggers.trigger import ANSWERED, COUNTER_FILE, EVENTFD
 from .. import shared as layout
 from ..inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
 from ..shared import Shared
@@ -58,7 +58,8 @@ class Loop:
         self._slots = tuple(range(TRIGGER_SLOT, TRIGGER_SLOT + len(triggers)))
         for slot in self._slots:
             trigger = triggers[self._indexes[slot]]
-            self.polls.set(slot, trigger.fd, trigger.poll_events)
+            if trigger.drain != ANSWERED:  # that one has nobody to strike for while we stand by
+                self.polls.set(slot, trigger.fd, trigger.poll_events)
         self._oom_slot = 0
         for slot in self._slots:
             if triggers[self._indexes[slot]].name == oom_control.V1:
@@ -200,11 +201,14 @@ class Loop:
         return 0
 
     def _quieten(self) -> None:
-        """Read the eventfds that are up, behind the evaluation: one that rises meanwhile is seen by the next poll."""
+        """Read the eventfds that are up, behind the evaluation: one that rises meanwhile is seen by the next poll.
+
+        A kick is answered last, whatever the evaluation came to.
+        """
         for slot in self._slots:
             if self.polls.revents(slot):
                 trigger = self.triggers[self._indexes[slot]]
-                if trigger.drain == EVENTFD:
+                if trigger.drain in (EVENTFD, ANSWERED):
                     fired(trigger)
 
     def _stand_by(self, ready: int) -> None:
@@ -216,6 +220,9 @@ class Loop:
     def _go_live(self, woke_ns: int) -> None:
         self.live = True
         self.polls.clear(STEWARD_SLOT)  # from here on it goes on without one, too
+        for slot in self._slots:
+            trigger = self.triggers[self._indexes[slot]]
+            self.polls.set(slot, trigger.fd, trigger.poll_events)
         adopted = self.inbox.adopted
         if adopted is not None:
             # The former killer has struck already: no second victim for the same event.

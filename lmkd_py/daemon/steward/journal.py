@@ -10,7 +10,18 @@ from ... import __version__
 from ...core.config import Config
 from ...kernel.domain import Domain
 from ...wire.config import config_hash, encode_config
-from ...wire.header import OOM_KILLS, Header, Layer, Note, Process, encode_header, encode_note, encode_process
+from ...wire.header import (
+    OOM_KILLS,
+    Header,
+    Layer,
+    Note,
+    Process,
+    Strike,
+    encode_header,
+    encode_note,
+    encode_process,
+    encode_strike,
+)
 from ...wire.record import RecordError, unpack_record
 from .. import shared as layout
 from .keeper import Killer
@@ -18,7 +29,12 @@ from .registry import Process as Registered
 from .registry import Registry
 from .trace_file import TraceFile
 
-LAYER_NAMES = ("the kill path allocates nothing", "resident and first in line")
+LAYER_NAMES = (
+    "the kill path allocates nothing",
+    "resident and first in line",
+    "a private pool",
+    "the kernel strikes when the killer does not answer",
+)
 
 
 class Journal:
@@ -90,6 +106,12 @@ class Journal:
         """Say who a process is, once a file."""
         who = Process(process.pid, process.start_ticks, process.uid, process.name)
         self.trace.process(process.pid, process.start_ticks, encode_process(who))
+
+    def file_strikes(self, strikes: list[Strike]) -> int:
+        """Append kills by the kernel's own hand, as they were read back; how many they are."""
+        for strike in strikes:
+            self.trace.strike(encode_strike(strike))
+        return len(strikes)
 
     def note(self, kind: str, text: str = "", number: int = 0) -> None:
         """One word, a sentence, and what the word counts."""

@@ -14,6 +14,7 @@ from ...kernel.syscalls import eventfd, memfd_create, pidfd_open, pidfd_send_sig
 from .. import shared as layout
 from ..inherited import EXIT_BROKEN, EXIT_KERNEL_LACKS, Inherited
 from ..shared import Shared, shared_bytes
+from .backstop import Backstop
 from .killers_file import MEMORY_NAME, living, remember
 from .outbox import Outbox
 from .ring_reader import RingReader
@@ -21,7 +22,6 @@ from .ring_reader import RingReader
 ARM_TIMEOUT_S = 60.0  # its dry run took 18 s on an emulated CPU that had many neighbours
 END_TIMEOUT_S = 5.0
 SIGKILL = 9
-LAYERS_BUILT = 2  # of the memory guarantee
 
 
 class KillerFailed(Exception):
@@ -110,6 +110,7 @@ def fork_killer(
     rows: int,
     never: tuple[int, ...],
     notify_fd: int,
+    backstop: Backstop,
     required_layer: int = ABSENT,
 ) -> Killer:
     """Fork a killer and wait until it is armed in stand-by, every layer up to the required one active.
@@ -122,7 +123,9 @@ def fork_killer(
     shared.words[layout.RING_SLOTS] = config.monitor.ring_slots
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     kick_fd = eventfd()
-    inherited = Inherited((memory, theirs.fileno(), kick_fd, notify_fd), config, generation, rows, never)
+    arms = backstop.arms
+    fds = (memory, theirs.fileno(), kick_fd, notify_fd, *(arms.fds() if arms else ()))
+    inherited = Inherited(fds, config, generation, rows, never, arms, backstop.refused)
     pid = os.fork()
     if pid == 0:
         try:
@@ -167,6 +170,5 @@ def _need_layers(killer: Killer, required_layer: int) -> None:
     active = killer.shared.words[layout.LAYERS]
     for layer in range(required_layer + 1):
         if not active >> layer & 1:
-            said = "; ".join([line[5:] for line in killer.text() if line.startswith("note ")])
-            why = said if layer < LAYERS_BUILT else "this version has no such layer"
+            why = "; ".join([line[5:] for line in killer.text() if line.startswith("note ")])
             raise KillerFailed(EXIT_KERNEL_LACKS, f"layer {layer} of the memory guarantee is not active: {why}")

@@ -63,6 +63,7 @@ class Registry:
         self.deaths = select.epoll()
         self._pid_of: dict[int, int] = {}
         self._free_rows = list(range(rows - 1, -1, -1))
+        self.changes = 0  # counts whatever changes who is a candidate, and in which order
         self._age = 0
         self._sizes_stale = False
 
@@ -113,6 +114,7 @@ class Registry:
         os.close(process.pidfd)
         self._free_rows.append(process.row)
         self._sizes_stale = True
+        self.changes += 1
         return True
 
     def dead(self) -> list[int]:
@@ -140,7 +142,7 @@ class Registry:
         self._sizes_stale = False
         chosen = list(self.processes.values())
         if len(chosen) > self.sized_limit:
-            chosen.sort(key=lambda each: (-each.adj, each.age))
+            chosen.sort(key=_expendable_first)
             for process in chosen[self.sized_limit :]:
                 if process.sized:
                     process.sized = False
@@ -152,6 +154,10 @@ class Registry:
                 if fds is not None:
                     process.sized = True
                     self.outbox.put(layout.SIZED, process.row, process.values(), fds)
+
+    def most_expendable(self, count: int, min_adj: int) -> list[Process]:
+        """The first `count` by falling adj, in a slot the oldest first; none below min_adj."""
+        return sorted((each for each in self.processes.values() if each.adj >= min_adj), key=_expendable_first)[:count]
 
     def _same(self, known: Process, start_ticks: int) -> bool:
         # Ticks are coarse: a pid may have died and come back within one, so the pidfd is always asked too.
@@ -187,10 +193,15 @@ class Registry:
         self._age += 1
         process.age = self._age
         self._sizes_stale = True
+        self.changes += 1
 
     def _tell(self, op: int, process: Process, fds: tuple[int, ...] = ()) -> None:
         if self.outbox is not None:
             self.outbox.put(op, process.row, process.values(), fds)
+
+
+def _expendable_first(process: Process) -> tuple[int, int]:
+    return -process.adj, process.age
 
 
 def _pin(process: Process) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ from ...wire.control import Reply, Request, Verb
 from .. import shared as layout
 from ..config_file import load_config
 from ..inherited import EXIT_DOMAIN_GONE, EXIT_KERNEL_LACKS, EXIT_STOPPED, say
+from .backstop import Backstop, clear, load
 from .control import ControlServer
 from .discovery import Discovery
 from .journal import Journal
@@ -31,13 +32,17 @@ MAX_REFORKS = 20  # killers in a row that did not live for a second
 class Service:
     """Everything between the first armed killer and the end; `run` returns the exit code."""
 
-    def __init__(self, root: str, config: Config, observe: bool, rows: int, killer: Killer, notify_fd: int) -> None:
+    def __init__(
+        self, root: str, config: Config, observe: bool, rows: int, killer: Killer, notify_fd: int, backstop: Backstop
+    ) -> None:
         self.root = root
         self.config = config
         self.observe = observe
         self.generation = 1
         self.rows = rows
         self.killer = killer
+        self.backstop = backstop
+        self.backstops = 1  # loaded so far
         self.notify_fd = notify_fd
         self.domain: Domain = open_domain(config.monitor)
         self.registry = Registry(rows, config.monitor.sized_candidates)
@@ -52,6 +57,7 @@ class Service:
         self.kills = 0
         self.complaint = ""
         self.required_layer = ABSENT  # a reload that would end below it is refused
+        self._listed_in = -1.0  # seconds until the kill-list of the kernel is to be written anew
         self._young_deaths = 0
         self._forked_at = monotonic()
         self._scanned_at = 0.0
@@ -71,7 +77,7 @@ class Service:
         self.epoll.register(signal_fd, select.EPOLLIN)
         code = EXIT_STOPPED
         while not self.stopping:
-            timeout = BACKLOG_RETRY_MS / 1000 if self._outbox_full() else -1
+            timeout = BACKLOG_RETRY_MS / 1000 if self._outbox_full() else self._listed_in
             for fd, _ in self.epoll.poll(timeout):
                 try:
                     code = self._ready(fd, signal_fd)
@@ -81,6 +87,7 @@ class Service:
                 if code != EXIT_STOPPED:
                     self.stopping = True
                     break
+            self._file_strikes()
         self._finish()
         return code
 
@@ -119,6 +126,10 @@ class Service:
         self._write_down()
         return EXIT_STOPPED
 
+    def _file_strikes(self) -> None:
+        self._listed_in = self.backstop.keep(self.registry, self.journal)
+        self.kills += self.journal.file_strikes(self.backstop.take(self.killer.pid))
+
     def _write_down(self) -> None:
         # Names are filed at once, not with the first record: a successor has to explain an orphan's kills, too.
         for process in self.discovery.fresh:
@@ -149,6 +160,7 @@ class Service:
         return status_reply(self.killer, self.journal, self.config, self.generation, self.kills, text)
 
     def _finish(self) -> None:
+        self.backstop.disarm()
         words = self.killer.shared.words
         words[layout.MODE] = layout.STOP
         if self.killer.outbox is not None:
@@ -156,6 +168,8 @@ class Service:
         self.killer.wait_end(1.0)
         self.killer.end()
         self._take_records()
+        self._file_strikes()
+        self.backstop.stand_down()
         self.journal.note("stopped", "clean stop")
         self.journal.close()
         self.control.close()
@@ -209,7 +223,10 @@ class Service:
         self._write_down()
         if former is not None and former.child:
             self.epoll.unregister(former.pidfd)
+        self._listed_in = self.backstop.keep(self.registry, self.journal)
         go_live(killer, former)
+        self.backstop.arm(os.getpid(), killer.pid, os.getppid())
+        self.kills += self.journal.file_strikes(clear(self.root, self.backstop))
         self.epoll.register(killer.pidfd, select.EPOLLIN)
         if former is not None:
             self.kills += self.journal.file_records(former)
@@ -219,7 +236,9 @@ class Service:
 
     def _fork(self, required_layer: int = ABSENT) -> Killer:
         never = tuple(self.registry.never)
-        killer = fork_killer(self.root, self.config, self.generation, self.rows, never, self.notify_fd, required_layer)
+        killer = fork_killer(
+            self.root, self.config, self.generation, self.rows, never, self.notify_fd, self.backstop, required_layer
+        )
         self._forked_at = monotonic()
         self.registry.never.add(killer.pid)
         return killer
@@ -248,11 +267,15 @@ class Service:
         return self._replace_killer(former_config)
 
     def _replace_killer(self, former_config: Config) -> str:
-        former = self.killer
+        former, former_backstop = self.killer, self.backstop
+        self.backstops += 1
+        self.backstop = load(self.root, self.config.monitor, self.backstops)
         try:
             domain = open_domain(self.config.monitor)
             killer = self._fork(self.required_layer)
         except (KillerFailed, OSError, ValueError) as failure:
+            self.backstop.stand_down()
+            self.backstop = former_backstop
             self.config = former_config
             self.generation -= 1
             self.journal.note("reload-refused", str(failure))
@@ -266,6 +289,8 @@ class Service:
         self.registry.outbox = None
         self._scan()
         self._take_over(killer, former)
+        self.kills += self.journal.file_strikes(former_backstop.take(former.pid))
+        former_backstop.stand_down()
         return ""
 
     def _outbox_full(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ...wire.frames import HEADER, NOTE, PROCESS, RECORD, frame_bytes
+from ...wire.frames import HEADER, NOTE, PROCESS, RECORD, STRIKE, frame_bytes
 
 ROTATE_BYTES = 32 << 20
 KEEP_BYTES = 256 << 20
@@ -50,6 +50,10 @@ class TraceFile:
     def note(self, message: bytes) -> None:
         """Append something that happened to the daemon itself."""
         self._write(frame_bytes(NOTE, message))
+
+    def strike(self, message: bytes) -> None:
+        """Append a kill by the kernel's own hand."""
+        self._write(frame_bytes(STRIKE, message))
 
     def close(self) -> None:
         """Everything on disk."""

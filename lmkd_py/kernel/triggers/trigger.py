@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from ...core.vocabulary import ABSENT
 
-LEVEL_FD, EVENTFD, COUNTER_FILE = 0, 1, 2  # Trigger.drain
+LEVEL_FD, EVENTFD, COUNTER_FILE, ANSWERED = 0, 1, 2, 3  # Trigger.drain
 
 _BUFFER = (bytearray(8),)  # one eventfd value; all threads may overwrite it, nobody reads it
 
@@ -26,11 +26,11 @@ class Trigger(NamedTuple):
     fd: int
     poll_events: int  # POLLPRI or POLLIN
     level: int  # Level it raises
-    drain: int  # 0: nothing to read; 1: an eventfd; 2: a counter file that must be re-read (v2 memory.events)
+    drain: int  # 0: nothing to read; 1: an eventfd; 2: a counter file to re-read (v2 memory.events); 3: wants an answer
     effective: str  # for the trace header: "psi some 140 ms in 2000 ms (stretched from 70/1000: no CAP_SYS_RESOURCE)"
     extra_fds: tuple[int, ...] = ()  # must stay open as long as the trigger lives
     stretched: int = 0  # 1: a PSI window longer than configured, so it comes late and a StallMeter should help
-    watch: Watch | None = None  # for drain 2
+    watch: Watch | None = None  # for drains 2 and 3
 
 
 def fired(trigger: Trigger) -> int:
