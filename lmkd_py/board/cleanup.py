@@ -1,4 +1,4 @@
-"""Ends every member of a set of cgroups and removes the directories; the only clean-up there is.
+"""Ends every member of a set of cgroups and removes the directories, and what its daemons pinned; the only clean-up.
 
 It runs in the guardian, on a clean end and after a crash alike, and imports nothing of ours so that it can.
 SIGKILL comes before kernel OOM killing is switched back on: a task that waits for memory in a v1 memcg can be
@@ -84,6 +84,15 @@ def _kill_all(directories: Sequence[str], stubborn: bool) -> int:
 def _remove(directory: str) -> None:
     with suppress(OSError):
         os.rmdir(directory)
+
+
+def forget_pins(root: str) -> None:
+    """Take out of the kernel what a daemon of this state root, killed with its board, has left pinned there."""
+    # A late import: clearing cgroups must not hang on it.
+    from ..kernel.bpf import disown, parent_of
+
+    with suppress(OSError):
+        disown(parent_of(root))
 
 
 def clear(directories: Sequence[str], deadline_s: float = 20.0) -> list[str]:

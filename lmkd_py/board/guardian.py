@@ -2,6 +2,7 @@
 
 A program of its own, in its own session; arguments: CREATOR_PIDFD SOCKET. Lines on the socket:
     dir PATH    a cgroup to clear
+    root PATH   state root of a daemon on this board: what it pinned in the kernel goes, too
     end         a process to kill first (its pidfd comes along)
     last        a process that leaves by itself once the cgroups are clear, and is killed if it does not
     clear       clean end: clear now, answer with one line `left PATH...`, leave
@@ -17,7 +18,7 @@ import sys
 import time
 from contextlib import suppress
 
-from .cleanup import clear
+from .cleanup import clear, forget_pins
 
 PATIENCE_S = 2.0  # for the application server to reap its children
 
@@ -28,9 +29,11 @@ def _kill(pidfds: list[int]) -> None:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
-def _tidy(directories: list[str], first: list[int], last: list[int]) -> list[str]:
+def _tidy(directories: list[str], roots: list[str], first: list[int], last: list[int]) -> list[str]:
     _kill(first)
     left = clear(directories, 10.0)
+    for root in roots:
+        forget_pins(root)
     deadline = time.monotonic() + PATIENCE_S
     for pidfd in last:
         select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))
@@ -40,6 +43,7 @@ def _tidy(directories: list[str], first: list[int], last: list[int]) -> list[str
 
 def _watch(creator: int, control: socket.socket) -> None:
     directories: list[str] = []
+    roots: list[str] = []
     first: list[int] = []
     last: list[int] = []
     poll = select.poll()
@@ -50,20 +54,20 @@ def _watch(creator: int, control: socket.socket) -> None:
         if control.fileno() in ready:
             message, fds, _, _ = socket.recv_fds(control, 4096, 4)
             verb, _, rest = message.decode().partition(" ")
-            if verb == "dir":
-                directories.append(rest)
+            if verb in ("dir", "root"):
+                (directories if verb == "dir" else roots).append(rest)
                 control.send(b"ok")
             elif verb in ("end", "last"):
                 (first if verb == "end" else last).extend(fds)
                 control.send(b"ok")
             elif verb == "clear":
-                left = _tidy(directories, first, last)
+                left = _tidy(directories, roots, first, last)
                 control.send(" ".join(["left", *left]).encode())
                 return
             elif not message:  # the maker closed it without a word: only its death counts
                 poll.unregister(control)
         elif creator in ready:
-            _tidy(directories, first, last)
+            _tidy(directories, roots, first, last)
             return
 
 

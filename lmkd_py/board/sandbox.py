@@ -42,6 +42,7 @@ class Sandbox:
         self._thrash_mib = 0
         self._thrashers: list[App] = []
         self._hogs: list[App] = []
+        self._roots: set[str] = set()
         self._closed = False
         for directory in self.place.directories:
             if os.path.isdir(directory):
@@ -176,7 +177,14 @@ class Sandbox:
         from ..wire.config import encode_config
 
         os.makedirs(root, mode=0o700, exist_ok=True)
+        self.guards(root)
         replace_file(os.path.join(root, "config.bin"), encode_config(config))
+
+    def guards(self, root: str) -> None:
+        """A daemon of this state root may guard the board; once for each root is enough."""
+        if root not in self._roots:
+            self._roots.add(root)
+            self._warden.adopt_root(root)
 
     def write_procs(self, root: str, apps: list[App] | None = None) -> None:
         """Register applications (default: all inside that live) in ROOT/procs, by rename: lines `pid uid adj`."""

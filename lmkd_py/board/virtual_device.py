@@ -53,6 +53,7 @@ class VirtualDevice:
         self.pidfd = os.pidfd_open(self.process.pid)
         if board is not None:
             board.adopt(self.pidfd)
+            board.guards(self.state_root())
         try:
             self.address = self._wait_listening(up_within_s)
             wait_answers(self.address, up_within_s)

@@ -48,6 +48,11 @@ class Warden:
         if self._tell(f"dir {path}") != "ok":
             raise SandboxError(f"the board's guardian (pid {self.pid}) ended early")
 
+    def adopt_root(self, path: str) -> None:
+        """At the end take out of the kernel what a daemon of this state root has pinned."""
+        if self._tell(f"root {path}") != "ok":
+            raise SandboxError(f"the board's guardian (pid {self.pid}) ended early")
+
     def adopt_process(self, pidfd: int, *, leaves_last: bool = False) -> None:
         """Kill this process at the end: before anything else, or last, if it has not left by itself."""
         if self._tell("last" if leaves_last else "end", (pidfd,)) != "ok":

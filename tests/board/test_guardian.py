@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
+from lmkd_py.core.config import Config
+from lmkd_py.kernel.bpf import parent_of
+from tests.daemon.driver import Daemon
+from tests.support import require
 
 pytestmark = pytest.mark.pressure
 
@@ -19,6 +24,17 @@ def test_a_board_whose_guardian_was_killed_is_cleared_by_its_maker() -> None:
         os.kill(board._warden.pid, signal.SIGKILL)
     assert not any(map(os.path.exists, board.place.directories))
     assert not os.path.exists(f"/proc/{app.pid}")
+
+
+def test_what_a_daemon_pinned_goes_with_the_board_it_guarded(tmp_path: Path) -> None:
+    with Sandbox(64) as board:
+        board.write_root(str(tmp_path), Config(monitor=board.monitor_config()))
+        daemon = Daemon(tmp_path)
+        pins = Path(parent_of(str(tmp_path)))
+        require(pins.is_dir(), "the strike in the kernel: BPF or its file system is refused here")
+        daemon.end()
+        assert pins.is_dir()
+    assert not pins.exists()
 
 
 def test_apps_die_with_the_server_they_were_forked_from() -> None:
