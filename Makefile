@@ -7,7 +7,7 @@ BIN = .venv/bin
 SETUP = @$(PYTHON) -m tools.setup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test bench proto bpf lint clean
+.PHONY: help venv demo test bench proto bpf module lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -34,6 +34,10 @@ proto:  ## lmkd_py/pb from proto/*.proto
 bpf:  ## lmkd_py/kernel/bpf/strike.o from device/bpf (fetches clang 14 once, 60 MB)
 	$(SETUP) test
 	@$(BIN)/python -m tools.build_bpf
+
+module:  ## the PF_MEMALLOC module for the kernels of the virtual boards, into build/module
+	$(SETUP) test
+	@$(BIN)/python -m tools.build_module
 
 lint:  ## style, types and import floors alone
 	$(SETUP) test
