@@ -19,6 +19,7 @@ _PROBE = """echo "version=$(cat /proc/version 2>/dev/null)"
 [ -r /proc/pressure/memory ] && echo psi=1
 [ -d /dev/memcg ] || [ -d /sys/fs/cgroup/memory ] && echo memcg_v1=1
 for f in /dev/memcg /sys/fs/cgroup/memory; do [ -e $f/memory.pressure_level ] && echo vmpressure=1; done
+[ -c /dev/lmkd_memalloc ] && echo memalloc=1
 [ -d /sys/fs/bpf ] && echo bpf=1; [ -r /sys/kernel/btf/vmlinux ] && echo btf=1
 echo "caps=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)"
 command -v getenforce >/dev/null && echo "selinux=$(getenforce)"
@@ -147,6 +148,12 @@ def _bpf(seen: _Seen) -> Finding:
     return Finding("bpf", NOTE, "no bpffs or no BTF", "the in-kernel strike (layer 3) is not available")
 
 
+def _memalloc(seen: _Seen) -> Finding:
+    if seen.said.get("memalloc"):
+        return Finding("memalloc", GOOD, "/dev/lmkd_memalloc")
+    return Finding("memalloc", NOTE, "no /dev/lmkd_memalloc", "the PF_MEMALLOC window (layer 4) is not available")
+
+
 def _selinux(seen: _Seen) -> Finding | None:
     state = seen.said.get("selinux")
     return Finding("selinux", GOOD, state) if state else None
@@ -186,6 +193,6 @@ def _installed(seen: _Seen) -> Finding:
 
 
 CHECKS: tuple[Callable[[_Seen], Finding | None], ...] = (
-    _root, _machine, _boot, _python, _psi, _vmpressure, _syscalls, _bpf, _selinux, _lmkd, _conflicts, _space,
+    _root, _machine, _boot, _python, _psi, _vmpressure, _syscalls, _bpf, _memalloc, _selinux, _lmkd, _conflicts, _space,
     _installed,
 )  # fmt: skip

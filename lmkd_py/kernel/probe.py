@@ -8,6 +8,7 @@ import signal
 from typing import Callable, NamedTuple
 
 from . import memory, syscalls
+from .memalloc import open_window
 from .mounts import cgroup_v2_root, memcg_v1_root
 from .triggers import psi
 from .triggers.event_control import register
@@ -25,6 +26,7 @@ class Features(NamedTuple):
     mlockall: int
     sched_fifo: int
     oom_score_adj_min: int  # our own oom_score_adj may be set to -1000
+    memalloc_window: int  # device/module is loaded, and grants us PF_MEMALLOC
 
 
 def probe() -> Features:
@@ -43,6 +45,7 @@ def probe() -> Features:
         mlockall=_in_child(lambda: memory.mlockall(memory.MCL_CURRENT | memory.MCL_ONFAULT)),
         sched_fifo=_in_child(lambda: syscalls.sched_setscheduler(os.SCHED_FIFO, 1)),
         oom_score_adj_min=_in_child(_set_oom_score_adj_min),
+        memalloc_window=_in_child(lambda: open_window().close()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Two armed loops for the exerciser, one in a cage, one further down the stack, and the page they tell it by."""
+"""Armed loops for the exerciser: in a cage, further down the stack, with a window; and the page they tell it by."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.daemon.cage import lock_up
 from tests.daemon.shortages import SHAPES
 
 # Words of the page that killer and this program share. MARKS: getallocatedblocks and gc runs at each MARK_EVERY.
-TURNS, FAULTS, DEPTH, TOP, LOCKED_UP, MARKS = 0, 1, 2, 3, 4, 8
+TURNS, FAULTS, DEPTH, TOP, LOCKED_UP, BUSY, MARKS = 0, 1, 2, 3, 4, 5, 8
 MARK_WORDS = 24
 OPEN_FAILED, ALLOCATION_FAILED = 1, 2
 
@@ -39,6 +39,27 @@ class CagedLoop(Loop):
         except MemoryError:
             words[FAULTS] |= ALLOCATION_FAILED
         return code
+
+
+class WindowLoop(Loop):
+    """Counts the wakeups in which anything was evaluated, and asserts that it never sleeps with the window open."""
+
+    def run(self) -> int:
+        """See Loop.run."""
+        words[BUSY] = 0
+        wait = self.polls.wait
+
+        def closed(timeout_ms: int) -> int:
+            assert self.window is None or not self.window.is_open
+            return wait(timeout_ms)
+
+        self.polls.wait = closed  # type: ignore[method-assign]
+        return super().run()
+
+    def _handle(self, ready: int, woke_ns: int) -> None:
+        before = self.evaluator.ring.head
+        super()._handle(ready, woke_ns)
+        words[BUSY] += before != self.evaluator.ring.head
 
 
 class SweepLoop(Loop):

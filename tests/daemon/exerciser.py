@@ -6,7 +6,9 @@ The killer is the daemon's: forked, rehearsed, locked and looped by the code tha
 then bent, one shortage after the other, so that every rule and every victim branch is gone through; this program is its
 steward. HOW is `steady` (observe: strikes are signal 0), `idiomatic` (the same, but the sample is read as is usual),
 `unlocked` and `unhurried` (steady without locked memory, without SCHED_FIFO), `caged` (real kills, every system
-call that is not on the kill path's list fails), or `sweep` (evaluations further and further down the stack of frames).
+call that is not on the kill path's list fails), `sweep` (evaluations further and further down the stack of frames),
+`windowed` (with a PF_MEMALLOC window whose ioctls succeed and do nothing), or `refused` (with one
+that is refused once it is armed).
 
 Lines: it says `armed KILLER_PID`, then answers `wake N` with `woken N`, `sink DEPTH` with `sunk ADDRESS` (where that
 many more calls leave the top of the stack of frames), and `end` with what it saw.
@@ -36,10 +38,12 @@ from lmkd_py.daemon import shared as layout  # noqa: E402
 from lmkd_py.daemon.killer import child  # noqa: E402
 from lmkd_py.daemon.steward.backstop import Backstop  # noqa: E402
 from lmkd_py.daemon.steward.keeper import Killer, fork_killer  # noqa: E402
+from lmkd_py.kernel import memalloc  # noqa: E402
 from lmkd_py.kernel.domain import Domain, open_domain  # noqa: E402
 from lmkd_py.kernel.syscalls import PR_SET_PDEATHSIG, eventfd, pidfd_getfd, pidfd_open, prctl  # noqa: E402
 from lmkd_py.wire.record import unpack_record  # noqa: E402
 from tests.daemon.altered_loops import (  # noqa: E402
+    BUSY,
     DEPTH,
     FAULTS,
     LOCKED_UP,
@@ -49,12 +53,15 @@ from tests.daemon.altered_loops import (  # noqa: E402
     TURNS,
     CagedLoop,
     SweepLoop,
+    WindowLoop,
     words,
 )
 from tests.daemon.shortages import POLICIES, SHAPES, read_as_usual  # noqa: E402
 
 RING_SLOTS = 4096
 MARK_EVERY = 10_000
+FIOCLEX, NOBODYS = 0x5451, 0xA901
+LOOPS = {"caged": CagedLoop, "sweep": SweepLoop, "windowed": WindowLoop, "refused": WindowLoop}
 PHASE = 2_500  # wakeups under one policy; a round of all policies fits into MARK_EVERY
 
 
@@ -109,6 +116,7 @@ class Stage:
         ]
         self.records = 0
         self.kinds: set[tuple[int, ...]] = set()
+        self.layers: set[int] = set()
 
     def spawn(self) -> int:
         """A process that waits for its end."""
@@ -189,11 +197,28 @@ class Stage:
             self.records += 1
             struck = 1 if record.outcome.pid else 0
             self.kinds.add((record.judgement.action, record.judgement.reason, record.outcome.attempts, struck))
+            self.layers.add(record.layers)
 
     def go_live(self) -> None:
         """From here on it strikes."""
         self.killer.shared.words[layout.MODE] = layout.LIVE
         self.outbox.kick()
+
+
+def open_stand_in() -> memalloc.Window:
+    """On a real node, by an ioctl that every file takes and that changes nothing; `refused`: by one that none takes."""
+    memalloc.SET = memalloc.CLEAR = FIOCLEX
+    return Withdrawn(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
+
+
+class Withdrawn(memalloc.Window):
+    """`refused`: from arming on."""
+
+    def begin(self) -> int:
+        """See Window.begin."""
+        if HOW == "refused" and not gc.isenabled():
+            memalloc.SET = NOBODYS
+        return super().begin()
 
 
 def say(*what: object) -> None:
@@ -205,8 +230,10 @@ def main() -> None:
     """See above."""
     child.open_domain = open_bent  # type: ignore[attr-defined, assignment]
     words[DEPTH] = -1
-    if HOW in ("caged", "sweep"):
-        child.Loop = CagedLoop if HOW == "caged" else SweepLoop  # type: ignore[attr-defined]
+    if HOW in LOOPS:
+        child.Loop = LOOPS[HOW]  # type: ignore[attr-defined]
+    if HOW in ("windowed", "refused"):
+        child.open_window = open_stand_in  # type: ignore[attr-defined]
     monitor = MonitorConfig(
         DomainKind.MEMCG_V1,
         MEMCG,
@@ -254,7 +281,9 @@ def main() -> None:
     say("exit", killer.shared.words[layout.EXIT_CODE])
     say("dead", dead)
     say("faults", words[FAULTS])
+    say("busy", words[BUSY])
     say("marks", *words[MARKS : MARKS + MARK_WORDS])
+    say("layers", *sorted(stage.layers))
     for kind in sorted(stage.kinds):
         say("kind", *kind)
 

@@ -20,6 +20,7 @@ from ...core.vocabulary import ABSENT, ADJ_MAX
 from ...kernel import memory, syscalls
 from ...kernel.bpf import KillerGuard
 from ...kernel.domain import open_domain
+from ...kernel.memalloc import DEVICE, open_window
 from ...kernel.own_cgroup import leave_rt_quota, take_rt_quota
 from ...kernel.resident import make_resident
 from ...kernel.triggers import StallMeter, Trigger, bpf_kick, open_triggers
@@ -41,7 +42,7 @@ from ..shared import Shared
 from .evaluate import Evaluator
 from .framestack import SPARE_WANTED_BYTES, FrameStack
 from .inbox import Inbox
-from .loop import Loop
+from .loop import LAYER_WINDOW, Loop
 from .reaper import Reapers
 from .rehearse import rehearse
 from .ring import Ring
@@ -141,11 +142,13 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     layers = LAYER_KILL_PATH | _first_in_line(config, notes, prepare)
     layers |= strikes
     notes += inherited.arms.notes if inherited.arms else (f"no strike in the kernel: {inherited.strikes_refused}",)
+    _open_window(loop, notes)
     reapers.start(prepare if layers & LAYER_RESIDENT else lambda: None)
     evaluator.layers = layers
     frames = FrameStack()
     frames.paint()
     rehearse(loop)
+    layers |= LAYER_WINDOW if loop.window is not None else 0
     layers = _spare_frames(frames.spare_bytes(), layers, notes)
     pools = _touch_pools()
     gc.collect()
@@ -255,6 +258,15 @@ def _first_in_line(config: Config, notes: list[str], prepare: Callable[[], None]
     if quota:
         notes.append(quota)
     return LAYER_RESIDENT
+
+
+def _open_window(loop: Loop, notes: list[str]) -> None:
+    try:
+        loop.window = open_window()
+    except FileNotFoundError:
+        notes.append(f"no PF_MEMALLOC window: no {DEVICE}; the module of device/module is not loaded")
+    except OSError as error:
+        notes.append(f"no PF_MEMALLOC window: {_words(error)}")
 
 
 def _spare_frames(spare: int, layers: int, notes: list[str]) -> int:

@@ -11,6 +11,7 @@ from time import monotonic_ns
 from ...core import polling
 from ...core.snapshot import Outcome
 from ...core.vocabulary import ABSENT, Action, Level, WakeupKind
+from ...kernel.memalloc import Window
 from ...kernel.poll import POLLERR, POLLIN, POLLNVAL, PollSet
 from ...kernel.triggers import Trigger, fired, oom_control
 from ...kernel.triggers.trigger import ANSWERED, COUNTER_FILE, EVENTFD
@@ -24,6 +25,7 @@ KICK_SLOT, VICTIM_SLOT, STEWARD_SLOT, TRIGGER_SLOT = 0, 1, 2, 3
 EVENT, POLL, LOW, MEDIUM = int(WakeupKind.EVENT), int(WakeupKind.POLL), int(Level.LOW), int(Level.MEDIUM)
 KILL = int(Action.KILL)
 BROKEN = POLLERR | POLLNVAL
+LAYER_WINDOW = 1 << 4
 METER_MS = 1000  # how long after vmpressure low the PSI totals are metered (without CAP_SYS_RESOURCE)
 
 
@@ -39,6 +41,7 @@ class Loop:
         self.triggers = triggers
         self.kick_fd = kick_fd
         self.poll = polling.IDLE
+        self.window: Window | None = None  # of PF_MEMALLOC; open from a wakeup's first evaluation to behind its last
         self.live = False
         self.meter_until_ms = 0
         self._suspect = False
@@ -70,6 +73,8 @@ class Loop:
         """Until the steward says stop or the domain is gone."""
         words, polls, inbox = self.words, self.polls, self.inbox
         while words[layout.MODE] != layout.STOP:
+            if self.window is not None and self.window.is_open:
+                self.window.end()
             timeout = polling.wait_ms(self.poll, monotonic_ns() // 1_000_000, inbox.policy)
             if timeout < 0:
                 self._before_sleep()
@@ -100,6 +105,8 @@ class Loop:
     def rehearse(self) -> None:
         """One evaluation of the dry run, as deep in calls as an armed one; the loop and the ring stay as new."""
         self._evaluate(monotonic_ns(), EVENT, MEDIUM, ABSENT)
+        if self.window is not None:
+            self.window.end()
         self.poll = polling.IDLE
         self._unserved = False
         self.polls.clear(VICTIM_SLOT)
@@ -147,6 +154,8 @@ class Loop:
             self._evaluate(woke_ns, EVENT, LOW, trigger)
 
     def _evaluate(self, woke_ns: int, kind: int, level: int, trigger: int) -> None:
+        if self.window is not None and not self.window.is_open and self.window.begin() < 0:
+            self._lose_window()
         metered = woke_ns // 1_000_000 <= self.meter_until_ms
         judgement, outcome, snapshot = self.evaluator.evaluate(woke_ns, kind, level, trigger, metered)
         struck = 1 if outcome.pid else 0
@@ -164,6 +173,12 @@ class Loop:
             self.evaluator.ring.notify()  # the steward may find somebody
         elif self.evaluator.ring.backlog() >= NOTIFY_AT:
             self.evaluator.ring.notify()
+
+    def _lose_window(self) -> None:
+        # It was granted when we were armed. On without it, and every record from here on says so.
+        self.window = None
+        self.evaluator.layers &= ~LAYER_WINDOW
+        self.words[layout.LAYERS] = self.evaluator.layers
 
     def _goes_on_hanging(self) -> bool:
         """Where all tasks of the domain hang, no trigger would fire ever again: its last one counts as given anew.

@@ -34,6 +34,7 @@ LAYER_NAMES = (
     "resident and first in line",
     "a private pool",
     "the kernel strikes when the killer does not answer",
+    "PF_MEMALLOC from trigger to last kill",
 )
 
 
