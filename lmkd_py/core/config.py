@@ -77,6 +77,7 @@ class MonitorConfig(NamedTuple):
     kick_reclaims: int = 50  # so many reclaims of the domain ...
     kick_window_ms: int = 100  # ... within this time make a kick
     kick_gap_ms: int = 25  # at least so much between two kicks
+    reserve_kb: int = 8192  # locked by the steward and given back right before it has to act; 0: none
 
 
 class Config(NamedTuple):
@@ -136,6 +137,7 @@ _MONITOR_RANGES = {
     "kick_reclaims": (1, 1_000_000),
     "kick_window_ms": (1, 60_000),
     "kick_gap_ms": (1, 60_000),
+    "reserve_kb": (0, 1 << 20),
 }
 
 

@@ -46,3 +46,5 @@ class Inherited(NamedTuple):
     never: tuple[int, ...]
     arms: Arms | None = None  # the strike in the kernel, as the steward holds it
     strikes_refused: str = ""  # why there is none
+    layers: int = 0  # of the memory guarantee, as far as the steward provides them
+    notes: tuple[str, ...] = ()  # and what there is to say of them

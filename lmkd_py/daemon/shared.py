@@ -38,6 +38,7 @@ FDS_HELD = 23  # candidate fds the killer holds, for the leak test and status
 KILLS = 24
 AWAITED_START = 25  # low 32 bits of the awaited victim's start time in ticks
 RING_SLOTS = 26
+CALLS = 28  # decisions for a kill, whether or not there was anybody to strike: so often memory was short
 DEMOTED = 27  # how often a row was moved to an oom_score_adj below the one we were told; the steward tells them again
 
 # MODE

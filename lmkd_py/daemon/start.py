@@ -8,6 +8,7 @@ import sys
 
 from ..core.config import Config, ConfigError
 from ..core.vocabulary import ABSENT
+from ..kernel.reserve import Reserve
 from ..kernel.syscalls import eventfd, getrlimit_nofile, pidfd_open, setrlimit_nofile
 from .config_file import load_config
 from .inherited import EXIT_ALREADY_RUNNING, EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION, say
@@ -59,9 +60,10 @@ def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int
     notify_fd = eventfd()
     orphan = find_orphan(root)
     never = (os.getpid(), os.getppid())
+    reserve = Reserve(config.monitor.reserve_kb)
     backstop = load(root, config.monitor, 1)
     try:
-        killer = fork_killer(root, config, 1, rows, never, notify_fd, backstop, required_layer)
+        killer = fork_killer(root, config, 1, rows, never, notify_fd, backstop, required_layer, reserve)
     except KillerFailed as failure:
         backstop.stand_down()
         raise StartFailed(failure.code, str(failure)) from None
@@ -72,7 +74,7 @@ def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int
     signal_fd = signal_pipe()
     ready = False
     try:
-        service = Service(root, config, observe, rows, killer, notify_fd, backstop)
+        service = Service(root, config, observe, rows, killer, notify_fd, backstop, reserve)
         service.begin(orphan)
         ready = True
     except OSError as error:

@@ -25,6 +25,13 @@ _PERF_EVENT_IOC_SET_FILTER = 0x40000006 | struct.calcsize("P") << 16 | ord("$") 
 PAGE_FAULT = "exceptions:page_fault_user"
 Counter = TypeVar("Counter", bound="EventCounter")
 
+# A BPF program on a tracepoint may hide its events from perf (by returning 0), and on the first two are such programs.
+# Whoever reclaims comes to the third.
+RECLAIM_EVENTS = (
+    "vmscan:mm_vmscan_direct_reclaim_begin",
+    "vmscan:mm_vmscan_memcg_reclaim_begin",
+    "vmscan:mm_vmscan_lru_shrink_inactive",
+)
 ALLOCATION_EVENTS = ("kmem:kmalloc", "kmem:kmem_cache_alloc", "kmem:mm_page_alloc", PAGE_FAULT)
 
 

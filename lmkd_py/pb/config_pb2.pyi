@@ -64,7 +64,7 @@ class PolicyConfig(_message.Message):
     def __init__(self, compat: _Optional[_Union[Compat, str]] = ..., kill_heaviest_task: _Optional[int] = ..., kill_timeout_ms: _Optional[int] = ..., swap_free_low_pct: _Optional[int] = ..., swap_util_max_pct: _Optional[int] = ..., swap_compression_ratio: _Optional[int] = ..., thrashing_limit_pct: _Optional[int] = ..., thrashing_limit_decay_pct: _Optional[int] = ..., thrashing_limit_critical_pct: _Optional[int] = ..., filecache_min_kb: _Optional[int] = ..., stall_limit_critical_pct: _Optional[int] = ..., pressure_after_kill_min_adj: _Optional[int] = ..., direct_reclaim_threshold_ms: _Optional[int] = ..., lowmem_min_adj: _Optional[int] = ...) -> None: ...
 
 class MonitorConfig(_message.Message):
-    __slots__ = ("domain_kind", "domain_path", "domain_psi_path", "psi_some_stall_ms", "psi_full_stall_ms", "psi_window_ms", "vmpressure", "memcg_watermark_min_pct", "memcg_watermark_low_pct", "memcg_watermark_high_pct", "scan", "scan_min_adj", "observe", "rt_priority", "lock_memory", "sized_candidates", "ring_slots", "strike", "strike_min_adj", "strike_answer_ms", "strike_gap_ms", "strike_lease_ms", "kick_reclaims", "kick_window_ms", "kick_gap_ms")
+    __slots__ = ("domain_kind", "domain_path", "domain_psi_path", "psi_some_stall_ms", "psi_full_stall_ms", "psi_window_ms", "vmpressure", "memcg_watermark_min_pct", "memcg_watermark_low_pct", "memcg_watermark_high_pct", "scan", "scan_min_adj", "observe", "rt_priority", "lock_memory", "sized_candidates", "ring_slots", "strike", "strike_min_adj", "strike_answer_ms", "strike_gap_ms", "strike_lease_ms", "kick_reclaims", "kick_window_ms", "kick_gap_ms", "reserve_kb")
     DOMAIN_KIND_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_PATH_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_PSI_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +90,7 @@ class MonitorConfig(_message.Message):
     KICK_RECLAIMS_FIELD_NUMBER: _ClassVar[int]
     KICK_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
     KICK_GAP_MS_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_KB_FIELD_NUMBER: _ClassVar[int]
     domain_kind: DomainKind
     domain_path: str
     domain_psi_path: str
@@ -115,4 +116,5 @@ class MonitorConfig(_message.Message):
     kick_reclaims: int
     kick_window_ms: int
     kick_gap_ms: int
-    def __init__(self, domain_kind: _Optional[_Union[DomainKind, str]] = ..., domain_path: _Optional[str] = ..., domain_psi_path: _Optional[str] = ..., psi_some_stall_ms: _Optional[int] = ..., psi_full_stall_ms: _Optional[int] = ..., psi_window_ms: _Optional[int] = ..., vmpressure: _Optional[int] = ..., memcg_watermark_min_pct: _Optional[int] = ..., memcg_watermark_low_pct: _Optional[int] = ..., memcg_watermark_high_pct: _Optional[int] = ..., scan: _Optional[int] = ..., scan_min_adj: _Optional[int] = ..., observe: _Optional[int] = ..., rt_priority: _Optional[int] = ..., lock_memory: _Optional[int] = ..., sized_candidates: _Optional[int] = ..., ring_slots: _Optional[int] = ..., strike: _Optional[int] = ..., strike_min_adj: _Optional[int] = ..., strike_answer_ms: _Optional[int] = ..., strike_gap_ms: _Optional[int] = ..., strike_lease_ms: _Optional[int] = ..., kick_reclaims: _Optional[int] = ..., kick_window_ms: _Optional[int] = ..., kick_gap_ms: _Optional[int] = ...) -> None: ...
+    reserve_kb: int
+    def __init__(self, domain_kind: _Optional[_Union[DomainKind, str]] = ..., domain_path: _Optional[str] = ..., domain_psi_path: _Optional[str] = ..., psi_some_stall_ms: _Optional[int] = ..., psi_full_stall_ms: _Optional[int] = ..., psi_window_ms: _Optional[int] = ..., vmpressure: _Optional[int] = ..., memcg_watermark_min_pct: _Optional[int] = ..., memcg_watermark_low_pct: _Optional[int] = ..., memcg_watermark_high_pct: _Optional[int] = ..., scan: _Optional[int] = ..., scan_min_adj: _Optional[int] = ..., observe: _Optional[int] = ..., rt_priority: _Optional[int] = ..., lock_memory: _Optional[int] = ..., sized_candidates: _Optional[int] = ..., ring_slots: _Optional[int] = ..., strike: _Optional[int] = ..., strike_min_adj: _Optional[int] = ..., strike_answer_ms: _Optional[int] = ..., strike_gap_ms: _Optional[int] = ..., strike_lease_ms: _Optional[int] = ..., kick_reclaims: _Optional[int] = ..., kick_window_ms: _Optional[int] = ..., kick_gap_ms: _Optional[int] = ..., reserve_kb: _Optional[int] = ...) -> None: ...

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.kernel.perf import ALLOCATION_EVENTS, EventCounter
+from lmkd_py.kernel.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS, EventCounter
 from tests.support import REPO_ROOT
 
-RECLAIM = ("vmscan:mm_vmscan_direct_reclaim_begin", "vmscan:mm_vmscan_memcg_reclaim_begin")
 FORBIDDEN = tuple(
     f"syscalls:sys_enter_{name}"
     for name in (
@@ -21,7 +20,7 @@ FORBIDDEN = tuple(
         *("sendmsg", "sendto", "socket", "execve", "getdents64", "epoll_ctl"),
     )
 )
-EVENTS = (*ALLOCATION_EVENTS, *RECLAIM, *FORBIDDEN)
+EVENTS = (*ALLOCATION_EVENTS, *RECLAIM_EVENTS, *FORBIDDEN)
 LEAN = ("-I", "-S", "-E", "-B", "-X", "no_debug_ranges")
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.kernel.perf import ALLOCATION_EVENTS, EventCounter
+from lmkd_py.kernel.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS, EventCounter
 from tests.daemon.driver import Daemon, Trace, wait_until
 
 pytestmark = [pytest.mark.pressure, pytest.mark.slow]
 Start = Callable[..., Daemon]
 
-RECLAIM = ("vmscan:mm_vmscan_direct_reclaim_begin", "vmscan:mm_vmscan_memcg_reclaim_begin")
 FORBIDDEN = tuple(
     f"syscalls:sys_enter_{name}"
     for name in (
@@ -28,7 +27,7 @@ FORBIDDEN = tuple(
 
 
 def counted(board: Sandbox, daemon: Daemon, kills: int) -> dict[str, int]:
-    events = (*ALLOCATION_EVENTS, *RECLAIM, *FORBIDDEN)
+    events = (*ALLOCATION_EVENTS, *RECLAIM_EVENTS, *FORBIDDEN)
     with EventCounter(events, daemon.killer_pid) as counter:
         wait_until(f"{kills} kills", lambda: sum(not app.is_alive() for app in board.apps) >= kills, 60)
     return {event: count for event, count in zip(events, counter.counts, strict=True) if count}

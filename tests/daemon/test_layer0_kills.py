@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.kernel.perf import EventCounter
+from lmkd_py.kernel.perf import RECLAIM_EVENTS, EventCounter
 from tests.daemon.driver import Daemon, Trace, wait_until
-from tests.daemon.exercise import EVENTS, RECLAIM, nonzero
+from tests.daemon.exercise import EVENTS, nonzero
 
 pytestmark = [pytest.mark.pressure, pytest.mark.slow, pytest.mark.all_suite]
 Start = Callable[..., Daemon]
@@ -41,22 +41,24 @@ def test_two_hundred_kills_in_a_thrashing_domain_take_nothing(
         # After arming: a daemon started in there would have left by itself.
         Path(board.place.memory, "cgroup.procs").write_text(str(killer))
     threads = [int(name) for name in os.listdir(f"/proc/{killer}/task") if int(name) != killer]
-    board.start_thrashers(3, adj=0)
+    thrashers = board.start_thrashers(3, adj=0)
     board.start_hog(0, 20, limit_mib=80)
     failures = limit_failures(board)
     with (
         EventCounter(EVENTS, killer) as deciding,
         EventCounter(EVENTS, threads[0]) as first,
         EventCounter(EVENTS, threads[1]) as second,
+        EventCounter(RECLAIM_EVENTS, thrashers[0].pid) as thrashing,
     ):
         wait_until(f"{KILLS} kills", lambda: sum(not app.is_alive() for app in apps) >= KILLS, 240)
     assert limit_failures(board) - failures > 1000, "the domain did not thrash"
+    assert sum(thrashing.counts) > 1000, "the counters do not see reclaim"
     board.stop_pressure()
     assert nonzero(deciding) == {}
     reapers = [nonzero(first), nonzero(second)]
     for counts in reapers:
         assert set(counts) <= {"kmem:mm_page_alloc"}, reapers
-        assert not set(counts) & set(RECLAIM)
+        assert not set(counts) & set(RECLAIM_EVENTS)
     pages = sum(counts.get("kmem:mm_page_alloc", 0) for counts in reapers)
     record_property("pages_of_process_mrelease_per_kill", pages / KILLS)
     print(f"{where}: process_mrelease took {pages / KILLS:.1f} pages a kill")

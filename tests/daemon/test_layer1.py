@@ -157,7 +157,7 @@ def test_a_layer_that_cannot_be_reached_keeps_it_from_starting(board: Sandbox, s
     )
     assert_refused(lmkd_py("run", "--root", str(tmp_path), "--require-layer=4"), EXIT_KERNEL_LACKS, "layer 1")
     start(board).stop()
-    assert_refused(lmkd_py("run", "--root", str(tmp_path), "--require-layer=4"), EXIT_KERNEL_LACKS, "layer 2")
+    assert_refused(lmkd_py("run", "--root", str(tmp_path), "--require-layer=4"), EXIT_KERNEL_LACKS, "layer 4")
 
 
 def test_a_reload_that_would_give_up_a_required_layer_is_refused(board: Sandbox, start: Start, tmp_path: Path) -> None:

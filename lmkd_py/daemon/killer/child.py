@@ -132,14 +132,14 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     evaluator = Evaluator(domain, inbox, striker, awaited, Ring(shared, NOTIFY_FD), meter)
     evaluator.killer_pid = os.getpid()
     loop = Loop(shared, evaluator, triggers, KICK_FD)
-    notes: list[str] = []
+    notes = list(inherited.notes)
 
     def prepare() -> None:
         if config.monitor.rt_priority:
             syscalls.sched_setscheduler(os.SCHED_FIFO, config.monitor.rt_priority)
 
     _presize_fd_table(inherited.rows)
-    layers = LAYER_KILL_PATH | _first_in_line(config, notes, prepare)
+    layers = LAYER_KILL_PATH | inherited.layers | _first_in_line(config, notes, prepare)
     layers |= strikes
     notes += inherited.arms.notes if inherited.arms else (f"no strike in the kernel: {inherited.strikes_refused}",)
     _open_window(loop, notes)

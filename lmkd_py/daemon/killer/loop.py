@@ -159,6 +159,8 @@ class Loop:
         metered = woke_ns // 1_000_000 <= self.meter_until_ms
         judgement, outcome, snapshot = self.evaluator.evaluate(woke_ns, kind, level, trigger, metered)
         struck = 1 if outcome.pid else 0
+        if judgement.action == KILL:
+            self.words[layout.CALLS] = (self.words[layout.CALLS] + 1) & layout.WORD_MASK
         self.poll = polling.after(
             self.poll, judgement, struck, snapshot.now_ms, snapshot.kind, snapshot.level, self.inbox.policy
         )

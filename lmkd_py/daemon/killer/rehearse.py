@@ -18,7 +18,7 @@ from ...core.vocabulary import ABSENT, Compat, Level, WakeupKind
 from ...kernel.process import read_adj, read_rss_pages
 from ...kernel.syscalls import pidfd_open, pidfd_send_signal, process_mrelease
 from ...wire.record import NO_AFTERMATH, Record, Timings
-from ..shared import KILLS
+from ..shared import CALLS, KILLS
 from .evaluate import Evaluator
 from .loop import Loop
 
@@ -92,7 +92,7 @@ def _evaluate_once(loop: Loop, pidfd: int, fds: list[int], sized: int) -> None:
     roster.drop(0)
     roster.drop(1)
     roster.looked_at = 0
-    evaluator.kills = loop.words[KILLS] = 0
+    evaluator.kills = loop.words[KILLS] = loop.words[CALLS] = 0
     evaluator.awaited.forget()
 
 

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 
+from ...core.config import MonitorConfig
 from ...kernel.domain import Domain
 from ...kernel.process import read_uid
 from ...kernel.syscalls import (
@@ -41,6 +42,12 @@ class Discovery:
         self._left_out = 0  # processes without a place in this pass
         self._said_left_out: dict[str, int] = {}
         self.fresh: list[Process] = []  # registered since somebody last looked; their names belong into the trace
+
+    def watch(self, domain: Domain, monitor: MonitorConfig) -> None:
+        """Look for candidates there from now on, as the configuration says."""
+        self.domain = domain
+        self.scanning = bool(monitor.scan)
+        self.scan_min_adj = monitor.scan_min_adj
 
     def close(self) -> None:
         """Close what is watched."""

@@ -32,7 +32,7 @@ from .trace_file import TraceFile
 LAYER_NAMES = (
     "the kill path allocates nothing",
     "resident and first in line",
-    "a private pool",
+    "a private pool, given back before acting",
     "the kernel strikes when the killer does not answer",
     "PF_MEMALLOC from trigger to last kill",
 )

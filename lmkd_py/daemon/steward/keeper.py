@@ -10,6 +10,7 @@ from time import monotonic
 
 from ...core.config import Config
 from ...core.vocabulary import ABSENT
+from ...kernel.reserve import Reserve
 from ...kernel.syscalls import eventfd, memfd_create, pidfd_open, pidfd_send_signal
 from .. import shared as layout
 from ..inherited import EXIT_BROKEN, EXIT_KERNEL_LACKS, Inherited
@@ -22,6 +23,7 @@ from .ring_reader import RingReader
 ARM_TIMEOUT_S = 60.0  # its dry run took 18 s on an emulated CPU that had many neighbours
 END_TIMEOUT_S = 5.0
 SIGKILL = 9
+LAYER_POOL = 1 << 2
 
 
 class KillerFailed(Exception):
@@ -47,6 +49,10 @@ class Killer:
     def text(self) -> list[str]:
         """What it says of itself: domain, triggers, what is missing."""
         return self.shared.read_text().splitlines()
+
+    def behind(self) -> bool:
+        """True while there is something it has not taken yet."""
+        return self.outbox is not None and bool(self.outbox.backlog)
 
     def demoted(self) -> bool:
         """True once after the killer moved somebody down because of an oom_score_adj we have not told it."""
@@ -112,10 +118,11 @@ def fork_killer(
     notify_fd: int,
     backstop: Backstop,
     required_layer: int = ABSENT,
+    reserve: Reserve | None = None,
 ) -> Killer:
     """Fork a killer and wait until it is armed in stand-by, every layer up to the required one active.
 
-    Raises KillerFailed.
+    reserve: the steward's, for what the killer says of the layers. Raises KillerFailed.
     """
     memory = memfd_create(MEMORY_NAME)
     os.ftruncate(memory, shared_bytes(config.monitor.ring_slots))
@@ -126,6 +133,8 @@ def fork_killer(
     arms = backstop.arms
     fds = (memory, theirs.fileno(), kick_fd, notify_fd, *(arms.fds() if arms else ()))
     inherited = Inherited(fds, config, generation, rows, never, arms, backstop.refused)
+    if reserve is not None:
+        inherited = inherited._replace(layers=LAYER_POOL * reserve.active, notes=(reserve.describe(),))
     pid = os.fork()
     if pid == 0:
         try:

@@ -11,6 +11,7 @@ from time import monotonic
 from ...core.config import Config, ConfigError
 from ...core.vocabulary import ABSENT
 from ...kernel.domain import Domain, open_domain
+from ...kernel.reserve import Reserve
 from ...wire.control import Reply, Request, Verb
 from .. import shared as layout
 from ..config_file import load_config
@@ -20,6 +21,7 @@ from .control import ControlServer
 from .discovery import Discovery
 from .journal import Journal
 from .keeper import Killer, KillerFailed, fork_killer
+from .pool import Pool
 from .registry import Registry
 from .replies import status_reply
 from .succession import go_live, hand_over
@@ -32,9 +34,8 @@ MAX_REFORKS = 20  # killers in a row that did not live for a second
 class Service:
     """Everything between the first armed killer and the end; `run` returns the exit code."""
 
-    def __init__(
-        self, root: str, config: Config, observe: bool, rows: int, killer: Killer, notify_fd: int, backstop: Backstop
-    ) -> None:
+    def __init__(self, root: str, config: Config, observe: bool, rows: int, killer: Killer, notify_fd: int,
+                 backstop: Backstop, reserve: Reserve) -> None:  # fmt: skip
         self.root = root
         self.config = config
         self.observe = observe
@@ -45,6 +46,7 @@ class Service:
         self.backstops = 1  # loaded so far
         self.notify_fd = notify_fd
         self.domain: Domain = open_domain(config.monitor)
+        self.pool = Pool(reserve, self.domain)
         self.registry = Registry(rows, config.monitor.sized_candidates)
         self.registry.never.add(killer.pid)
         self.discovery = Discovery(
@@ -77,7 +79,7 @@ class Service:
         self.epoll.register(signal_fd, select.EPOLLIN)
         code = EXIT_STOPPED
         while not self.stopping:
-            timeout = BACKLOG_RETRY_MS / 1000 if self._outbox_full() else self._listed_in
+            timeout = BACKLOG_RETRY_MS / 1000 if self.killer.behind() else self.pool.tend(self.killer, self._listed_in)
             for fd, _ in self.epoll.poll(timeout):
                 try:
                     code = self._ready(fd, signal_fd)
@@ -92,6 +94,8 @@ class Service:
         return code
 
     def _ready(self, fd: int, signal_fd: int) -> int:
+        if fd == self.killer.pidfd or self.pool.called(self.killer):
+            self.pool.give_back()  # before anything here asks for memory
         if fd == self.notify_fd:
             try:
                 os.read(fd, 8)
@@ -236,9 +240,8 @@ class Service:
 
     def _fork(self, required_layer: int = ABSENT) -> Killer:
         never = tuple(self.registry.never)
-        killer = fork_killer(
-            self.root, self.config, self.generation, self.rows, never, self.notify_fd, self.backstop, required_layer
-        )
+        killer = fork_killer(self.root, self.config, self.generation, self.rows, never, self.notify_fd, self.backstop,
+                             required_layer, self.pool.reserve)  # fmt: skip
         self._forked_at = monotonic()
         self.registry.never.add(killer.pid)
         return killer
@@ -272,18 +275,19 @@ class Service:
         self.backstop = load(self.root, self.config.monitor, self.backstops)
         try:
             domain = open_domain(self.config.monitor)
+            self.pool.resize(self.config.monitor.reserve_kb)
             killer = self._fork(self.required_layer)
         except (KillerFailed, OSError, ValueError) as failure:
             self.backstop.stand_down()
             self.backstop = former_backstop
             self.config = former_config
+            self.pool.resize(former_config.monitor.reserve_kb)
             self.generation -= 1
             self.journal.note("reload-refused", str(failure))
             return str(failure)
         self.domain.close()
-        self.domain = self.discovery.domain = domain
-        self.discovery.scanning = bool(self.config.monitor.scan)
-        self.discovery.scan_min_adj = self.config.monitor.scan_min_adj
+        self.domain = self.pool.domain = domain
+        self.discovery.watch(domain, self.config.monitor)
         self.registry.sized_limit = self.config.monitor.sized_candidates
         # The former killer guards another domain: it must not hear of this one's candidates.
         self.registry.outbox = None
@@ -292,6 +296,3 @@ class Service:
         self.kills += self.journal.file_strikes(former_backstop.take(former.pid))
         former_backstop.stand_down()
         return ""
-
-    def _outbox_full(self) -> bool:
-        return self.killer.outbox is not None and bool(self.killer.outbox.backlog)

@@ -1,0 +1,139 @@
+"""Layer 2: the steward's locked reserve goes back to the kernel before it acts, and returns only when all is calm."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.board.sandbox import Sandbox
+from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.daemon.inherited import EXIT_KERNEL_LACKS
+from lmkd_py.wire.control import Verb
+from tests.daemon.driver import Daemon, Trace, wait_until
+from tests.daemon.program import assert_refused, lmkd_py
+from tools.observer import Observer
+
+pytestmark = pytest.mark.pressure
+Start = Callable[..., Daemon]
+
+RESERVE_KB = MonitorConfig().reserve_kb
+
+
+def locked_kb(pid: int) -> int:
+    """VmLck of a process."""
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmLck:")[2].split()[0])
+
+
+def noted(daemon: Daemon) -> str:
+    return next((line for line in daemon.said if line.startswith("note ") and "pool" in line), "")
+
+
+def wait_for_kills(daemon: Daemon, count: int) -> None:
+    wait_until(f"{count} kills", lambda: daemon.status().kills >= count)
+
+
+def test_the_steward_holds_the_reserve_locked_and_the_killer_has_none_of_it(board: Sandbox, start: Start) -> None:
+    daemon = start(board)
+    assert locked_kb(daemon.pid) == RESERVE_KB == 8192
+    assert noted(daemon) == "note private pool: 8192 kB locked by the steward"
+    assert daemon.status().layers & 7 == 7
+    for line in Path(f"/proc/{daemon.killer_pid}/maps").read_text().splitlines():
+        first, _, last = line.split()[0].partition("-")
+        assert int(last, 16) - int(first, 16) != RESERVE_KB << 10
+
+
+def test_the_trace_names_the_layer_in_header_and_records(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    daemon = start(board)
+    board.start_app("cached-900", 900, 8)
+    board.start_thrashers(3)
+    wait_for_kills(daemon, 1)
+    assert daemon.stop() == 0
+    trace = Trace(tmp_path)
+    assert [(layer.number, layer.active) for layer in trace.headers[0].layers][:3] == [(0, 1), (1, 1), (2, 1)]
+    assert all(record.layers & 4 for record in trace.records)
+
+
+@pytest.mark.slow
+def test_it_is_given_back_at_the_first_kill_and_stays_away_while_pressure_lasts(
+    board: Sandbox, start: Start, tmp_path: Path
+) -> None:
+    for number in range(12):
+        board.start_app(f"cached-{number}", 901 + number, 4)
+    daemon = start(board, psi_full_stall_ms=0, vmpressure=0)
+    board.start_thrashers(3)
+    wait_for_kills(daemon, 1)
+    assert locked_kb(daemon.pid) == 0
+    # From here on nobody is to be killed, however long tasks wait for memory: no kill renews the waiting for calm.
+    patient = PolicyConfig(thrashing_limit_pct=1 << 20, thrashing_limit_critical_pct=1 << 22, lowmem_min_adj=1001)
+    board.write_root(str(tmp_path), Config(patient, board.monitor_config(psi_full_stall_ms=0, vmpressure=0)))
+    assert daemon.ask(Verb.RELOAD).ok == 1
+    # One look a second, calm after three: long enough for it to come back, had the pressure ended.
+    deadline = time.monotonic() + 8
+    while time.monotonic() < deadline:
+        assert locked_kb(daemon.pid) == 0
+        time.sleep(0.01)
+    board.stop_pressure()
+    wait_until("the reserve is back", lambda: locked_kb(daemon.pid) == RESERVE_KB)
+    assert daemon.status().layers & 7 == 7
+
+
+def test_it_is_given_back_before_the_steward_opens_or_maps_anything(board: Sandbox, start: Start) -> None:
+    """The order of the steward's own system calls, from the end of its sleep on."""
+    wakes, gives = "syscalls:sys_exit_epoll_wait", "syscalls:sys_enter_munlock"
+    needs = tuple(f"syscalls:sys_enter_{name}" for name in ("openat", "mmap", "brk", "write", "getdents64"))
+    for number in range(3):
+        board.start_app(f"cached-{number}", 901 + number, 4)
+    daemon = start(board)
+    events = (wakes, gives, *needs)
+    filters = dict.fromkeys(events, f"common_pid=={daemon.pid}")
+    with Observer(events, [daemon.pid], filters) as observer:
+        board.start_thrashers(3)
+        wait_until("it is given back", lambda: locked_kb(daemon.pid) == 0)
+        wait_for_kills(daemon, 1)
+        names = [event.name for event in observer.events() if event.name in events]
+    at = names.index(gives)
+    assert names[at - 1] == wakes, names[: at + 1]
+    assert set(names[at:]) & set(needs), "the steward did nothing that needs memory"
+
+
+def test_it_is_given_back_before_another_killer_is_forked(board: Sandbox, start: Start) -> None:
+    daemon = start(board)
+    former = daemon.killer_pid
+    os.kill(former, 9)
+    wait_until("it is given back", lambda: locked_kb(daemon.pid) == 0, 5)
+    wait_until("another killer", lambda: daemon.status().killer_pid not in (0, former))
+    assert daemon.status().layers & 7 == 7, "the layer is there, being used"
+    wait_until("the reserve is back", lambda: locked_kb(daemon.pid) == RESERVE_KB)
+
+
+def test_a_reload_changes_its_size(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    daemon = start(board)
+    for kb, layer in ((1024, 4), (0, 0)):
+        board.write_root(str(tmp_path), Config(monitor=board.monitor_config(reserve_kb=kb)))
+        assert daemon.ask(Verb.RELOAD).ok == 1
+        assert (locked_kb(daemon.pid), daemon.status().layers & 4) == (kb, layer)
+
+
+def test_layer_2_can_be_required(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    assert start(board, "--require-layer", "2").stop() == 0
+    start(board, reserve_kb=0).stop()
+    assert_refused(
+        lmkd_py("run", "--root", str(tmp_path), "--require-layer=2"), EXIT_KERNEL_LACKS, "layer 2", "reserve_kb 0"
+    )
+
+
+def test_a_limit_on_locked_memory_is_reported_and_not_fatal(board: Sandbox, tmp_path: Path) -> None:
+    """Without CAP_IPC_LOCK: the killer cannot lock its memory either, and says so."""
+    board.write_root(str(tmp_path), Config(monitor=board.monitor_config()))
+    bare = ("prlimit", "--memlock=65536", "setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock")
+    daemon = Daemon(tmp_path, prefix=bare)
+    try:
+        assert noted(daemon).startswith("note private pool of 8192 kB refused: ")
+        assert daemon.status().layers & 4 == 0
+        assert locked_kb(daemon.pid) == 0
+    finally:
+        daemon.end()
