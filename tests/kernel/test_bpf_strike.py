@@ -8,6 +8,7 @@ import pytest
 
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.kernel.bpf import layout
+from lmkd_py.kernel.perf import EventCounter
 from tests.kernel.bpf_tools import LIMIT_MIB, guarded, killer_of, rows_of, wait_events, wait_until
 from tests.support import SUITE_ALL
 
@@ -82,3 +83,14 @@ def test_without_pressure_nobody_is_even_kicked(tmp_path: Path) -> None:
             wait_events(its_guard, 1000)
         assert guard.counters()._replace(armed=0) == (0,) * len(guard.counters())
         assert all(app.is_alive() for app in listed)
+
+
+def test_reclaim_is_still_counted_by_perf_while_a_strike_is_attached(tmp_path: Path) -> None:
+    """A program that returned 0 would hide the tracepoint from every perf event of the machine."""
+    event = "vmscan:mm_vmscan_memcg_reclaim_begin"
+    with Sandbox(LIMIT_MIB) as board, guarded(board, tmp_path) as (guard, arms), killer_of(arms):
+        guard.set_word(layout.ANSWER_NS, 5_000_000_000)
+        guard.arm(layout.STRIKE)
+        thrashers = board.start_thrashers(2)
+        with EventCounter((event,), thrashers[0].pid) as counter:
+            wait_until(lambda: counter.read()[0] > 100)
