@@ -102,8 +102,8 @@ def test_the_kill_path_does_not_grow_with_processes_outside_the_chosen_tier(boar
     many = run(board, tmp_path / "many", 5000)
     assert len(few.calls) >= KILLS
     assert len(many.calls) >= KILLS
-    # A wake-up may carry news from the steward too, and another trigger is another read; which of them is the most common
-    # depends on the pressure, but the most common of one run is among those of the other.
+    # A wake-up may carry news from the steward too, and another trigger is another read; which of them is the most
+    # common depends on the pressure, but the most common of one run is among those of the other.
     assert Counter(many.calls).most_common(1)[0][0] in few.calls
     assert Counter(few.calls).most_common(1)[0][0] in many.calls
     assert 0 < min(sum(dict(calls).values()) for calls in many.calls) <= 40
