@@ -17,16 +17,21 @@ struct map_def SECTION("maps") log = { ARRAY, 4, sizeof(struct strike), LOG_ROWS
 struct map_def SECTION("maps") kicks = { RINGBUF, 0, 0, 0, 0 }; /* the loader makes it one page long */
 struct map_def SECTION("maps") domain = { CGROUP_ARRAY, 4, 4, 1, 0 };
 
-/* Whether reclaim of the domain is beyond the limit: so many events within one window. Counts this one. */
+/*
+ * Whether reclaim of the domain is beyond the limit: so many events in this window or in the one right before it, so
+ * that steady pressure has no holes. Counts this event.
+ */
 INLINE int beyond_limit(u64 *w, u64 now)
 {
-	u64 start = W(WINDOW_START);
+	u64 start = W(WINDOW_START), window = W(LIMIT_WINDOW_NS), limit = W(LIMIT_EVENTS);
 
 	__sync_fetch_and_add(&w[EVENTS], 1);
-	if (now - start >= W(LIMIT_WINDOW_NS) && now > start && EXCHANGE(WINDOW_START, start, now))
+	if (now >= start + window && EXCHANGE(WINDOW_START, start, now)) {
+		W(WINDOW_BEFORE) = now < start + 2 * window ? W(WINDOW_EVENTS) : 0;
 		W(WINDOW_EVENTS) = 0;
+	}
 	__sync_fetch_and_add(&w[WINDOW_EVENTS], 1);
-	return W(WINDOW_EVENTS) >= W(LIMIT_EVENTS);
+	return W(WINDOW_EVENTS) >= limit || W(WINDOW_BEFORE) >= limit;
 }
 
 /*
@@ -234,8 +239,13 @@ INLINE u64 *memcg_words(void)
 INLINE u64 *system_words(void)
 {
 	u64 *w = armed_words();
+	u64 pages;
 
-	return w && free_pages(w) < W(FREE_LIMIT_PAGES) ? w : 0;
+	if (!w)
+		return 0;
+	pages = free_pages(w);
+	W(FREE_PAGES) = pages;
+	return pages < W(FREE_LIMIT_PAGES) ? w : 0;
 }
 
 /* 1: the event goes on to whoever counts it by perf; 0 would hide it from every perf event on the machine. */

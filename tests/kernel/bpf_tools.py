@@ -89,7 +89,7 @@ def wait_until(holds: Callable[[], object], patience_s: float = 120) -> None:
     """Return once it holds; AssertionError after minutes, so that a broken program fails rather than hangs."""
     end = time.monotonic() + patience_s
     while not holds():
-        assert time.monotonic() < end, "never came true"
+        assert time.monotonic() < end, f"never came true within {patience_s:g} s"
         time.sleep(0.01)
 
 

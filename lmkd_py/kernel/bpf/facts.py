@@ -53,11 +53,14 @@ def resolve(btf_path: str = PATH) -> Facts:
     with open(btf_path, "rb") as file:
         btf = Btf(file.read(), (*_TYPES, *KERNEL_FUNCTIONS))
     values = dict.fromkeys(range(FIRST, LAST + 1), UNKNOWN)
-    _task_words(btf, values)
     try:
-        _memory_words(btf, values)
-    except ValueError:
-        values.update(dict.fromkeys(range(layout.CSS_MEMCG, LAST + 1), UNKNOWN))
+        _task_words(btf, values)
+        try:
+            _memory_words(btf, values)
+        except ValueError:
+            values.update(dict.fromkeys(range(layout.CSS_MEMCG, LAST + 1), UNKNOWN))
+    except (struct.error, IndexError, RecursionError) as error:
+        raise ValueError(f"kernel BTF is damaged: {error!r}") from None
     return Facts(tuple(values.values()), tuple(btf.function(name) for name in KERNEL_FUNCTIONS))
 
 

@@ -46,6 +46,8 @@ WINDOW_EVENTS = 31
 LAPSED = 32  # when the lease ran out and BPF disarmed itself; 0: never
 BUSY = 33  # signals the kernel could not take; tried again at the next event
 STRIKING = 34  # 1 while one CPU strikes
+FREE_PAGES = 35  # whole system: free pages at the last reclaim event
+WINDOW_BEFORE = 36  # events of the window before this one
 
 # Written by the loader, from the kernel's BTF: byte offsets but for the last.
 TASK_SIGNAL = 40

@@ -44,11 +44,11 @@ def load_apart(order: Order, cache_dir: str, pin_dir: str) -> Arms:
 
 
 def _serve(channel: socket.socket, order: Order, cache_dir: str, pin_dir: str) -> None:
-    signal.set_wakeup_fd(-1)
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    from . import child  # only here: it must not grow the caller
-
     try:
+        signal.set_wakeup_fd(-1)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        from . import child  # only here: it must not grow the caller
+
         variant, fds, notes = child.build(order, cache_dir, pin_dir)
     except BpfRefused as refusal:
         variant, fds, notes = 0, [], [str(refusal)]

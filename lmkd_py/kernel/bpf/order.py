@@ -16,8 +16,9 @@ class Order(NamedTuple):
     """The guarded domain and the limits the program starts with (words of layout.py; they can be changed later)."""
 
     cgroup: str  # v2 directory whose tasks are the domain; "" is the whole system
-    limit_events: int = 20  # this many reclaim events
-    limit_window_ns: int = 100_000_000  # within this time are beyond the limit
+    # So many reclaim events within this time are beyond the limit. Few: the slower reclaim gets, the fewer there are.
+    limit_events: int = 10
+    limit_window_ns: int = 500_000_000
     free_limit_pages: int = 0  # whole system only: below this
     rekick_ns: int = 25_000_000
     answer_ns: int = 50_000_000

@@ -1,0 +1,72 @@
+"""The strike inside an arm64 kernel: which variants 6.1 and 6.12 load, and whom each kills under pressure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmkd_py.host.layout import Layout
+from lmkd_py.host.push import push_atomic
+from tests.board.qemu_boards import STATE_ROOT, ArmBoard, install
+
+pytestmark = pytest.mark.board
+PROGRAM = Path(__file__).with_name("guest_strike.py")
+NO_SEND = "refused: no strike program loads here: {0}: this kernel has no bpf_send_signal_task; wanted Linux 6.13"
+
+
+class StrikeBoard:
+    """A board with the payload installed and the program above pushed."""
+
+    def __init__(self, folder: Path, profile: str) -> None:
+        self.board = ArmBoard(folder, profile)
+        device = self.board.device()
+        install(device)
+        push_atomic(device, PROGRAM.read_bytes(), "/tmp/guest_strike.py")
+        device.close()
+
+    def say(self, words: str) -> str:
+        device = self.board.device(retries=0)
+        try:
+            command = f"PYTHONPATH={Layout(STATE_ROOT).current} python3 /tmp/guest_strike.py {words}"
+            return device.must(["sh", "-c", command], words, timeout_s=400).text
+        finally:
+            device.close()
+
+    def strike(self, domain: str, variant: str) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.say(f"strike {domain} {variant}"))
+        return told
+
+
+@pytest.fixture(scope="module", params=["board", "new"])
+def arm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrikeBoard]:
+    made = StrikeBoard(tmp_path_factory.mktemp(request.param), request.param)
+    yield made
+    made.board.close()
+
+
+def test_the_reclaiming_task_can_be_struck_and_the_list_is_refused_with_its_line(arm: StrikeBoard) -> None:
+    assert arm.say("probe").splitlines() == [
+        "memcg list: " + NO_SEND.format("list"),
+        "memcg current: loads",
+        "memcg walk: " + NO_SEND.format("walk"),
+        "system list: " + NO_SEND.format("list"),
+        "system current: loads",
+        "system walk: " + NO_SEND.format("walk"),
+    ]
+
+
+@pytest.mark.parametrize("domain", ["memcg", "system"])
+def test_an_unanswered_kick_kills_the_expendable_reclaimer_and_nobody_else(arm: StrikeBoard, domain: str) -> None:
+    told = arm.strike(domain, "current")
+    assert told["struck"] == ["press920"]
+    assert told["adjs"] == [920]
+    assert told["start_times_agree"]
+    # The bystanders did not reclaim, and the other one that did is not expendable.
+    assert told["alive"] == ["rest950", "rest900", "rest0", "press0"]
+    assert told["oom_kill"] == 0
+    if domain == "system":  # counted by BPF on its own way to the zones, at a moment when nearly nothing was free
+        assert 0 < told["free_pages"] < told["all_pages"] // 4

@@ -1,0 +1,192 @@
+"""The three variants on this kernel: each loads for each domain and kills by its own rule; a refusal is one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.board.sandbox import Sandbox
+from lmkd_py.kernel.bpf import (
+    VARIANT_CURRENT,
+    VARIANT_LIST,
+    VARIANT_WALK,
+    BpfRefused,
+    Guard,
+    Order,
+    Strike,
+    child,
+    elf,
+    facts,
+    layout,
+    load_apart,
+)
+from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, rows_of, wait_events, wait_until
+from tests.support import REPO_ROOT
+
+pytestmark = [pytest.mark.pressure]
+
+# A kernel counter of pages is a batch off on each CPU: max(32, 2 * CPUs), lib/percpu_counter.c.
+RSS_SLACK_PAGES = 3 * max(32, 2 * (os.cpu_count() or 1)) * (os.cpu_count() or 1)
+
+
+def told(strikes: list[Strike]) -> list[tuple[int, int, int]]:
+    return [(strike.pid, strike.adj, strike.start_ticks) for strike in strikes]
+
+
+def rss_pages(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+
+
+@pytest.mark.parametrize("variant", [VARIANT_LIST, VARIANT_CURRENT, VARIANT_WALK])
+@pytest.mark.parametrize("whole_system", [True, False], ids=["system", "memcg"])
+def test_each_variant_loads_for_each_domain(tmp_path: Path, variant: int, whole_system: bool) -> None:
+    with Sandbox(LIMIT_MIB) as board:
+        order = Order("" if whole_system else board.place.psi, variants=(variant,))
+        arms = load_apart(order, str(tmp_path), "")
+        assert arms.variant == variant
+        assert arms.notes == ()
+        assert Guard(arms).counters() == (0,) * 7
+        close(arms)
+
+
+def test_the_list_is_preferred(tmp_path: Path) -> None:
+    with Sandbox(LIMIT_MIB) as board:
+        arms = load_apart(Order(board.place.psi), str(tmp_path), "")
+        assert arms.variant == VARIANT_LIST
+        close(arms)
+
+
+def test_what_the_log_says_of_a_victim_is_what_proc_said(tmp_path: Path) -> None:
+    with Sandbox(LIMIT_MIB) as board, guarded(board, tmp_path) as (guard, _):
+        app = board.start_app("told", 937, 8)
+        wait_until(lambda: rss_pages(app.pid) > 3 * 1024)  # its 8 MiB are there
+        said, pages = rows_of([app]), rss_pages(app.pid)
+        guard.publish([(app.pid, 0, said[0][2])])  # its adj is read from the process, not from the list
+        board.start_thrashers(2)
+        guard.arm(layout.STRIKE)
+        wait_until(lambda: guard.head() == 1)
+        (strike,) = guard.strikes(0)
+        assert told([strike]) == said
+        assert abs(strike.rss_pages - pages) <= RSS_SLACK_PAGES + pages // 2  # its file pages are what was reclaimed
+        assert strike.kick_ns + 50_000_000 < strike.at_ns
+
+
+def test_current_kills_the_expendable_who_reclaim(tmp_path: Path) -> None:
+    with Sandbox(LIMIT_MIB) as board, guarded(board, tmp_path, variants=(VARIANT_CURRENT,)) as (guard, _):
+        idle = [board.start_app(f"idle-{adj}", adj, 0.5) for adj in (999, 900, 0)]
+        guard.publish(rows_of(idle))  # no list is followed
+        expendable = [*board.start_thrashers(1, adj=900), *board.start_thrashers(1, adj=950)]
+        kept = [*board.start_thrashers(1, adj=899), *board.start_thrashers(1, adj=0)]
+        said = {row[0]: row for row in rows_of(expendable)}
+        guard.arm(layout.STRIKE)
+        wait_until(lambda: guard.counters().strikes == 2)
+        assert all(app.wait_dead(60) for app in expendable)
+        assert sorted(told(guard.strikes(0))) == sorted(said.values())
+        wait_events(guard, 300)
+        assert guard.counters().strikes == 2
+        assert all(app.is_alive() for app in (*idle, *kept))
+        assert board.oom_kills() == 0
+
+
+def test_the_walk_takes_the_highest_adj_of_the_domain_then_the_largest(tmp_path: Path) -> None:
+    with Sandbox(LIMIT_MIB) as board, guarded(board, tmp_path, variants=(VARIANT_WALK,)) as (guard, _):
+        outside = board.start_app("outside", 1000, 1, outside=True)
+        small, large = board.start_app("small", 930, 1), board.start_app("large", 930, 12)
+        low, high = board.start_app("low", 900, 1), board.start_app("high", 960, 1)
+        kept = board.start_app("kept", 899, 12)
+        wanted = rows_of([high, large, small, low])
+        thrashers = board.start_thrashers(2)
+        guard.arm(layout.STRIKE)
+        wait_until(lambda: guard.counters().strikes == 4)
+        assert told(guard.strikes(0)) == wanted
+        wait_events(guard, 300)
+        assert guard.counters().strikes == 4
+        assert all(app.is_alive() for app in (outside, kept, *thrashers))
+
+
+def test_a_user_without_rights_is_refused_with_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    program = (
+        f"import os, sys; sys.path.insert(0, {str(REPO_ROOT)!r})\n"
+        "from lmkd_py.kernel.bpf import BpfRefused, Order, child, load_apart\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try:\n    load_apart(Order(''), '', '')\nexcept BpfRefused as refusal:\n    print(refusal)\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    (line,) = done.stdout.splitlines()
+    assert line.endswith("Operation not permitted; wanted root or CAP_BPF and CAP_PERFMON "
+                         "(on Android only bpfloader may load programs)")  # fmt: skip
+
+
+def refusal(order: Order, cache: Path) -> str:
+    with pytest.raises(BpfRefused) as caught:
+        load_apart(order, str(cache), "")
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+def test_a_domain_that_is_none_is_refused_with_one_line(tmp_path: Path) -> None:
+    assert "No such file or directory; wanted its v2 directory" in refusal(Order(str(tmp_path / "none")), tmp_path)
+    assert "wanted a cgroup v2 directory" in refusal(Order(str(tmp_path)), tmp_path)
+
+
+def test_an_object_that_is_none_is_refused_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = tmp_path / "strike.o"
+    monkeypatch.setattr(child, "OBJECT", str(bad))
+    assert "No such file" in refusal(Order(""), tmp_path)
+    bad.write_bytes(b"not an object")
+    assert "BPF object" in refusal(Order(""), tmp_path)
+
+
+def test_a_program_the_verifier_refuses_is_passed_over_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = elf.fill
+
+    def fill(program: elf.Program, maps: dict[str, int], functions: dict[str, int]) -> bytes:
+        code = real(program, maps, functions)
+        return code[:-8] if b"\x85\x20" in code else code  # a program that calls the kernel loses its exit
+
+    monkeypatch.setattr(elf, "fill", fill)
+    with Sandbox(LIMIT_MIB) as board:
+        arms = load_apart(Order(board.place.psi), str(tmp_path), "")
+        assert arms.variant == VARIANT_CURRENT
+        (note,) = arms.notes
+        assert note.startswith("list: the verifier says: ")
+        close(arms)
+
+
+def test_a_kernel_without_the_function_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = facts.facts_of_this_kernel
+
+    def older(cache_dir: str) -> facts.Facts:
+        found = real(cache_dir)
+        return found._replace(functions=(0,) * len(found.functions))
+
+    monkeypatch.setattr(child, "facts_of_this_kernel", older)
+    wanted = "this kernel has no bpf_send_signal_task; wanted Linux 6.13"
+    line = refusal(Order("", variants=(VARIANT_LIST, VARIANT_WALK)), tmp_path)
+    assert line == f"no strike program loads here: list: {wanted}; walk: {wanted}"
+    arms = load_apart(Order(""), str(tmp_path), "")
+    assert (arms.variant, arms.notes) == (VARIANT_CURRENT, (f"list: {wanted}",))
+    close(arms)
+
+
+def test_the_caller_neither_grows_nor_keeps_what_only_loading_needs(tmp_path: Path) -> None:
+    program = (
+        f"import os, sys; sys.path.insert(0, {str(REPO_ROOT)!r})\n"
+        "from lmkd_py.kernel.bpf import Order, load_apart\n"
+        "before = len(os.listdir('/proc/self/fd'))\n"
+        f"arms = load_apart(Order(''), {str(tmp_path)!r}, '')\n"
+        "print(len(os.listdir('/proc/self/fd')) - before - 4 - len(arms.link_fds))\n"
+        "print([name for name in sys.modules if name.endswith(('.btf', '.elf', '.child', '.calls'))])\n"
+        "print(all(not os.get_inheritable(fd) for fd in (*arms[1:5], *arms.link_fds)))\n"
+        "try:\n    os.waitpid(-1, os.WNOHANG)\nexcept ChildProcessError:\n    print('no child')\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["0", "[]", "True", "no child"]
