@@ -35,7 +35,7 @@ from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig 
 from lmkd_py.core.snapshot import Outcome, Snapshot  # noqa: E402
 from lmkd_py.core.vocabulary import WakeupKind  # noqa: E402
 from lmkd_py.daemon import shared as layout  # noqa: E402
-from lmkd_py.daemon.killer import child  # noqa: E402
+from lmkd_py.daemon.killer import child, layers  # noqa: E402
 from lmkd_py.daemon.steward.backstop import Backstop  # noqa: E402
 from lmkd_py.daemon.steward.keeper import Killer, fork_killer  # noqa: E402
 from lmkd_py.kernel import memalloc  # noqa: E402
@@ -233,7 +233,7 @@ def main() -> None:
     if HOW in LOOPS:
         child.Loop = LOOPS[HOW]  # type: ignore[attr-defined]
     if HOW in ("windowed", "refused"):
-        child.open_window = open_stand_in  # type: ignore[attr-defined]
+        layers.open_window = open_stand_in  # type: ignore[attr-defined]
     monitor = MonitorConfig(
         DomainKind.MEMCG_V1,
         MEMCG,

@@ -13,17 +13,11 @@ import gc
 import os
 import sys
 from errno import EACCES, EPERM
-from typing import Callable
 
 from ...core.config import Config, MonitorConfig
-from ...core.vocabulary import ABSENT, ADJ_MAX
 from ...kernel import memory, syscalls
-from ...kernel.bpf import KillerGuard
 from ...kernel.domain import open_domain
-from ...kernel.memalloc import DEVICE, open_window
-from ...kernel.own_cgroup import leave_rt_quota, take_rt_quota
-from ...kernel.resident import make_resident
-from ...kernel.triggers import StallMeter, Trigger, bpf_kick, open_triggers
+from ...kernel.triggers import StallMeter, Trigger, open_triggers
 from .. import shared as layout
 from ..inherited import (
     EXIT_BROKEN,
@@ -37,12 +31,12 @@ from ..inherited import (
     SOCKET_FD,
     Inherited,
 )
-from ..protect import protect
 from ..shared import Shared
 from .evaluate import Evaluator
-from .framestack import SPARE_WANTED_BYTES, FrameStack
+from .framestack import FrameStack
 from .inbox import Inbox
-from .loop import LAYER_WINDOW, Loop
+from .layers import RESIDENT, Layers
+from .loop import Loop
 from .reaper import Reapers
 from .rehearse import rehearse
 from .ring import Ring
@@ -53,7 +47,6 @@ from .victim import Awaited
 HEAP_RESERVE_BYTES = 512 << 10  # blocks above 512 bytes (ancillary data, long lists) churn in here
 POOL_BYTES, SMALL_OBJECT_BYTES = 16 << 10, 512  # CPython's; pools were 4 KiB before 3.10
 BYTES_OVERHEAD = sys.getsizeof(b"")
-LAYER_KILL_PATH, LAYER_RESIDENT, LAYER_STRIKE = 1 << 0, 1 << 1, 1 << 3
 
 
 def killer_main(inherited: Inherited) -> None:
@@ -120,8 +113,8 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     triggers, missing = open_triggers(config.monitor, domain)
     if not triggers:
         return _without_triggers(shared, "; ".join(missing))
-    kick, strikes = _backstop(inherited)
-    triggers += kick
+    layers = Layers(inherited)
+    triggers += layers.kick()
     roster = Roster(inherited.rows)
     inbox = Inbox(shared, socket.socket(fileno=SOCKET_FD), roster, config.policy, inherited.generation)
     reapers = Reapers()
@@ -132,53 +125,35 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     evaluator = Evaluator(domain, inbox, striker, awaited, Ring(shared, NOTIFY_FD), meter)
     evaluator.killer_pid = os.getpid()
     loop = Loop(shared, evaluator, triggers, KICK_FD)
-    notes = list(inherited.notes)
-
-    def prepare() -> None:
-        if config.monitor.rt_priority:
-            syscalls.sched_setscheduler(os.SCHED_FIFO, config.monitor.rt_priority)
-
     _presize_fd_table(inherited.rows)
-    layers = LAYER_KILL_PATH | inherited.layers | _first_in_line(config, notes, prepare)
-    layers |= strikes
-    notes += inherited.arms.notes if inherited.arms else (f"no strike in the kernel: {inherited.strikes_refused}",)
-    _open_window(loop, notes)
-    reapers.start(prepare if layers & LAYER_RESIDENT else lambda: None)
-    evaluator.layers = layers
+    layers.get_in_line()
+    layers.open_window(loop)
+    reapers.start(layers.hurry if layers.active & RESIDENT else lambda: None)
+    evaluator.layers = layers.active
     frames = FrameStack()
     frames.paint()
     rehearse(loop)
-    layers |= LAYER_WINDOW if loop.window is not None else 0
-    layers = _spare_frames(frames.spare_bytes(), layers, notes)
+    layers.keep_window(loop)
+    layers.spare_frames(frames.spare_bytes())
     pools = _touch_pools()
     gc.collect()
     gc.freeze()
     gc.disable()
     memory.populate(shared.map)
-    layers = _lock(layers, notes) if config.monitor.lock_memory else _unlocked(layers, notes)
-    evaluator.layers = words[layout.LAYERS] = layers
+    layers.lock()
+    evaluator.layers = words[layout.LAYERS] = layers.active
     lines = [f"trigger {_settings(trigger)}" for trigger in triggers]
     if meter is not None:
         evaluator.meter_index = len(triggers)
         lines.append(f"trigger psi total: {_meter_settings(config.monitor)}")
     lines += [f"missing {reason}" for reason in missing]
-    lines += [f"note {note}" for note in notes]
+    lines += [f"note {note}" for note in layers.notes]
     shared.write_text("\n".join([f"domain {domain.describe()}", *lines]))
     words[layout.STATE] = layout.ARMED
     os.write(NOTIFY_FD, b"\1\0\0\0\0\0\0\0")
     code = loop.run()
     del pools
     return code
-
-
-def _backstop(inherited: Inherited) -> tuple[list[Trigger], int]:
-    """The kick as a trigger, and whether it has a strike behind it."""
-    arms = inherited.arms
-    if arms is None:
-        return [], 0
-    monitor = inherited.config.monitor
-    strikes = LAYER_STRIKE if not monitor.observe and monitor.strike_min_adj <= ADJ_MAX else 0
-    return [bpf_kick.trigger(KillerGuard(arms.moved(FIRST_FREE_FD)), monitor)], strikes
 
 
 def _without_triggers(shared: Shared, missing: str) -> int:
@@ -236,58 +211,3 @@ def _presize_fd_table(rows: int) -> None:
     except OSError:
         return
     os.close(top)
-
-
-def _first_in_line(config: Config, notes: list[str], prepare: Callable[[], None]) -> int:
-    protect(notes)
-    priority = config.monitor.rt_priority
-    if not priority:
-        notes.append("rt_priority 0: not first in line")
-        return 0
-    quota = take_rt_quota()
-    try:
-        prepare()
-    except OSError:
-        leave_rt_quota()
-        quota = f"own cpu cgroup given up: SCHED_FIFO {priority} is refused in it"
-        try:
-            prepare()
-        except OSError as error:
-            notes.append(f"SCHED_FIFO {priority} refused: {error.strerror}")
-            return 0
-    if quota:
-        notes.append(quota)
-    return LAYER_RESIDENT
-
-
-def _open_window(loop: Loop, notes: list[str]) -> None:
-    try:
-        loop.window = open_window()
-    except FileNotFoundError:
-        notes.append(f"no PF_MEMALLOC window: no {DEVICE}; the module of device/module is not loaded")
-    except OSError as error:
-        notes.append(f"no PF_MEMALLOC window: {_words(error)}")
-
-
-def _spare_frames(spare: int, layers: int, notes: list[str]) -> int:
-    if spare == ABSENT:
-        return layers
-    notes.append(f"frame stack: {spare} bytes to spare")
-    if spare >= SPARE_WANTED_BYTES:
-        return layers
-    notes[-1] += f", wanted {SPARE_WANTED_BYTES}: a call on the kill path may map memory"
-    return layers & ~LAYER_KILL_PATH
-
-
-def _unlocked(layers: int, notes: list[str]) -> int:
-    notes.append("lock_memory 0: memory may be taken from us")
-    return layers & ~LAYER_RESIDENT
-
-
-def _lock(layers: int, notes: list[str]) -> int:
-    try:
-        make_resident()
-    except OSError as error:
-        notes.append(f"mlockall refused: {error.strerror}")
-        return layers & ~LAYER_RESIDENT
-    return layers
