@@ -7,7 +7,7 @@ BIN = .venv/bin
 SETUP = @$(PYTHON) -m tools.setup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test bench proto bpf module lint clean
+.PHONY: help venv demo test soak bench proto bpf module lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -19,6 +19,10 @@ demo:  ## processes with Android priorities under real memory pressure, and who 
 test:  ## all tests that need no large download (SUITE=all make test: everything, as CI runs it)
 	$(SETUP) $(if $(filter all,$(SUITE)),all,test)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak:  ## the frozen-daemon test of the strike in the kernel, 100 times (about 15 minutes, root)
+	$(SETUP) test
+	@SOAK=1 $(BIN)/python -m pytest -q tests/daemon/test_strike.py -k stopped_the_whole_list
 
 bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; writes the table into README.md
 	$(SETUP) bench

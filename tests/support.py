@@ -12,6 +12,7 @@ REPO_ROOT = Path(__file__).resolve().parent.parent
 SHARED_DIR = REPO_ROOT.parent / "shared"
 
 SUITE_ALL = os.environ.get("SUITE", "") == "all"
+SOAK = os.environ.get("SOAK", "") == "1"  # make soak: the endurance of what CI runs in short
 IS_ROOT = os.geteuid() == 0
 # Where everything real has to be there: a component that is missing is a failure, not a skip.
 STRICT = IS_ROOT and (SUITE_ALL or os.environ.get("CI", "") == "true")

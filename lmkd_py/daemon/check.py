@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
-from ..core.config import ConfigError
+from ..core.config import ConfigError, MonitorConfig
+from ..kernel.bpf import VARIANT_NAMES, BpfRefused, load_apart
 from ..kernel.domain import open_domain
 from ..kernel.probe import probe
 from ..kernel.triggers import close_triggers, open_triggers
 from ..wire.control import Request, Verb, decode_reply, encode_request
 from .config_file import load_config
 from .inherited import EXIT_BAD_CONFIG, EXIT_DOMAIN_GONE, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION
+from .steward.backstop import order_of
 from .steward.control import ask
 
 
@@ -42,12 +44,24 @@ def check(root: str) -> int:
         print(f"trigger: {trigger.effective}")
     for reason in missing:
         print(f"missing: {reason}")
+    print(_strike(config.monitor))
     code = 0 if triggers else EXIT_KERNEL_LACKS
     if code:
         print("lmkd-py: no trigger can be set up; see the lines above", file=sys.stderr)
     close_triggers(triggers)
     domain.close()
     return code
+
+
+def _strike(monitor: MonitorConfig) -> str:
+    """What would strike in the kernel: loaded for a moment, never armed, nothing kept."""
+    try:
+        arms = load_apart(order_of(monitor), "", "")
+    except BpfRefused as refusal:
+        return f"missing: strike in the kernel: {refusal}"
+    for fd in arms.fds():
+        os.close(fd)
+    return f"strike in the kernel: {'; '.join([VARIANT_NAMES[arms.variant], *arms.notes])}"
 
 
 def status(root: str) -> int:

@@ -145,7 +145,12 @@ def _syscalls(seen: _Seen) -> Finding | None:
 def _bpf(seen: _Seen) -> Finding:
     if seen.said.get("bpf") and seen.said.get("btf"):
         return Finding("bpf", GOOD, "bpffs and BTF")
-    return Finding("bpf", NOTE, "no bpffs or no BTF", "the in-kernel strike (layer 3) is not available")
+    return Finding(
+        "bpf",
+        NOTE,
+        "no bpffs or no BTF",
+        "the strike in the kernel (layer 3) needs them: CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF",
+    )
 
 
 def _memalloc(seen: _Seen) -> Finding:

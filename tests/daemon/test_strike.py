@@ -15,16 +15,17 @@ from lmkd_py.analysis.replay import replay
 from lmkd_py.analysis.trace import read_trace
 from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.core.config import PolicyConfig
+from lmkd_py.core.config import Config, PolicyConfig
 from lmkd_py.core.vocabulary import KillReason
 from tests.daemon.driver import Daemon, Trace, wait_until
-from tests.support import SUITE_ALL, require
+from tests.daemon.program import lmkd_py
+from tests.support import SOAK, SUITE_ALL, require
 from tools.observer.observer import Observer
 
 pytestmark = [pytest.mark.pressure]
 Start = Callable[..., Daemon]
 LISTED = 40
-RUNS = 20 if SUITE_ALL else 2
+RUNS = 100 if SOAK else 20 if SUITE_ALL else 2
 SPARE_ALL = PolicyConfig(thrashing_limit_pct=1_000_000, thrashing_limit_critical_pct=3_000_000)  # rows 7 to 11 silent
 
 
@@ -251,3 +252,13 @@ def test_switched_off_it_is_not_there_and_says_so(crowded: Sandbox, start: Start
     assert not layer_of(daemon)
     assert "note no strike in the kernel: strike 0: the configuration switches it off" in daemon.said
     assert daemon.stop() == 0
+
+
+def test_a_check_says_what_would_strike_and_leaves_nothing_loaded(crowded: Sandbox, tmp_path: Path) -> None:
+    crowded.write_root(str(tmp_path), Config(monitor=crowded.monitor_config()))
+    done = lmkd_py("check", "--root", str(tmp_path))
+    (line,) = (line for line in done.stdout.splitlines() if "strike in the kernel" in line)
+    require(not line.startswith("missing"), "the strike in the kernel: BPF is refused here")
+    assert line.startswith("strike in the kernel: list")
+    assert _pins(tmp_path) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.bin"]

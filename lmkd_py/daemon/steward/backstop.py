@@ -100,7 +100,7 @@ def load(root: str, monitor: MonitorConfig, number: int) -> Backstop:
     """Load what this configuration asks for, not armed yet. `number` counts the loads of this steward."""
     pins = os.path.join(parent_of(root), f"{os.getpid()}-{number}")
     try:
-        return Backstop(monitor, pins, load_apart(_order(monitor), root, pins), "")
+        return Backstop(monitor, pins, load_apart(order_of(monitor), root, pins), "")
     except BpfRefused as refusal:
         return Backstop(monitor, pins, None, str(refusal))
 
@@ -110,7 +110,8 @@ def clear(root: str, keep: Backstop) -> list[Strike]:
     return [_strike(each, 0) for each in disown(parent_of(root), keep.pins)]
 
 
-def _order(monitor: MonitorConfig) -> Order:
+def order_of(monitor: MonitorConfig) -> Order:
+    """What a configuration asks for; BpfRefused where it asks for nothing, or for what BPF cannot tell apart."""
     if not monitor.strike:
         raise BpfRefused("strike 0: the configuration switches it off")
     if monitor.domain_kind == DomainKind.MEMCG_V1 and not monitor.domain_psi_path:
