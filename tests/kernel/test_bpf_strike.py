@@ -10,12 +10,13 @@ from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.kernel.bpf import layout
 from lmkd_py.kernel.perf import EventCounter
 from tests.kernel.bpf_tools import LIMIT_MIB, guarded, killer_of, rows_of, wait_events, wait_until
-from tests.support import SUITE_ALL
+from tests.support import SOAK, SUITE_ALL
 
 pytestmark = [pytest.mark.pressure]
 
 VICTIMS = 40
-RUNS = 20 if SUITE_ALL else 2
+# Each run is made in two ways, below; tests/daemon/test_strike.py has more of them with the whole daemon.
+RUNS = 50 if SOAK else 3 if SUITE_ALL else 1
 
 
 def frozen_run(cache: Path, wakes_first: bool, victims: int = VICTIMS) -> None:

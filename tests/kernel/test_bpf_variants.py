@@ -123,6 +123,19 @@ def test_a_user_without_rights_is_refused_with_one_line(tmp_path: Path) -> None:
                          "(on Android only bpfloader may load programs)")  # fmt: skip
 
 
+def test_another_pid_namespace_is_told_and_struck_by_the_reclaiming_task(tmp_path: Path) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(REPO_ROOT)!r})\n"
+        "from lmkd_py.kernel.bpf import Order, load_apart\n"
+        f"arms = load_apart(Order(''), {str(tmp_path)!r}, '')\n"
+        "print(arms.variant, *arms.notes)\n"
+    )
+    command = ["unshare", "--pid", "--fork", sys.executable, "-I", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    wanted = "this process has a pid namespace of its own; wanted the initial one, whose numbers BPF sees"
+    assert done.stdout == f"{VARIANT_CURRENT} list: {wanted}\n"
+
+
 def refusal(order: Order, cache: Path) -> str:
     with pytest.raises(BpfRefused) as caught:
         load_apart(order, str(cache), "")

@@ -1,6 +1,6 @@
 """`python -m tools.bench [--only PART ...] [--kills N] [--write-readme]`: measures and prints the table of README.md.
 
-Parts: latency, step, peers, adb, idle, memory. All of them take about twelve minutes. Needs root.
+Parts: latency, strike, step, peers, adb, idle, memory. All of them take about twelve minutes. Needs root.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.bench import adb_sync, idle, kill_latency, memory, peers, report, step
+from lmkd_py.kernel.bpf import VARIANT_LIST, VARIANT_WALK
+from tools.bench import adb_sync, idle, kill_latency, memory, peers, report, step, strike
 from tools.bench.arena import Arena
 from tools.bench.figures import replace_part
 from tools.bench.guards import REPOSITORY, Daemon
@@ -22,7 +23,7 @@ from tools.bench.meminfo import Meminfo
 from tools.bench.packages import Peer, unpack
 from tools.bench.programs import MissingToolError, build
 
-PARTS = ("latency", "step", "peers", "adb", "idle", "memory")
+PARTS = ("latency", "strike", "step", "peers", "adb", "idle", "memory")
 README = os.path.join(REPOSITORY, "README.md")
 
 
@@ -79,6 +80,10 @@ class Run:
         if "latency" in parts:
             say(f"latency: {chosen.kills} kills each by lmkd-py and the C loop, in turns")
             self.sections.append(report.latency(kill_latency.measure(chosen.kills)))
+        if "strike" in parts:
+            say(f"strike: {chosen.kills} in-kernel strikes by list and by walk")
+            variants = (VARIANT_LIST, VARIANT_WALK)
+            self.sections.append(report.strikes([strike.measure(variant, chosen.kills) for variant in variants]))
         others = self.peers() if {"peers", "idle", "memory"} & set(parts) else []
         responses, walked = [], []
         if "step" in parts:

@@ -15,6 +15,7 @@ from tools.bench.kill_latency import THRASHING_PCT, Latency
 from tools.bench.memory import Memory
 from tools.bench.peers import Steps
 from tools.bench.step import Response
+from tools.bench.strike import Strikes
 
 
 def head(command: str) -> str:
@@ -65,6 +66,17 @@ def latency(found: Sequence[Latency]) -> str:
     if lost:
         text += f"\n{lost} trace records were lost: the figures are incomplete.\n"
     return text
+
+
+def strikes(found: Sequence[Strikes]) -> str:
+    """Reclaim event to signal, by the BPF program."""
+    rows = [[f"variant `{each.variant}`", str(len(each.us)), spread(each.us, 1)] for each in found]
+    lost = sum(each.lost for each in found)
+    return table(["reclaim event to signal, in the kernel", "strikes", "µs p50 / p90 / p99 / max"], rows) + (
+        "\nNobody answers; three readers thrash a group of 96 MiB. BPF's reading of the clock to `signal_generate`."
+        + (f" {lost} trace records were lost: the figures are incomplete." if lost else "")
+        + "\n"
+    )
 
 
 def steps(ours: Sequence[Response], peers: Sequence[Steps]) -> str:
