@@ -22,7 +22,8 @@ test:  ## all tests that need no large download (SUITE=all make test: everything
 
 soak:  ## the frozen-daemon test of the strike in the kernel, 100 times (about 15 minutes, root)
 	$(SETUP) test
-	@SOAK=1 $(BIN)/python -m pytest -q tests/daemon/test_strike.py -k stopped_the_whole_list
+	@SOAK=1 $(BIN)/python -m pytest -q tests/daemon/test_strike.py tests/kernel/test_bpf_strike.py \
+		-k "stopped_the_whole_list or list_dies_in_order"
 
 bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; writes the table into README.md
 	$(SETUP) bench
