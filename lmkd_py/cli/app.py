@@ -12,7 +12,21 @@ import typer
 from ..board.errors import SandboxError
 from ..core.config import ConfigError
 from ..host.errors import DeviceError
-from . import board, collect, config, config_device, demo, devices, explain, install, options, replay, service, watch
+from . import (
+    board,
+    collect,
+    config,
+    config_device,
+    demo,
+    devices,
+    explain,
+    install,
+    options,
+    replay,
+    selftest,
+    service,
+    watch,
+)
 from .devices_do import CODES
 from .output import CliError, safe
 
@@ -29,7 +43,7 @@ app.command("explain")(explain.explain)
 app.callback()(options.options)
 for verb in (
     devices.devices, devices.doctor, install.install, install.uninstall, service.start, service.stop, service.restart,
-    service.status, service.logs, service.shell, collect.collect, watch.watch,
+    service.status, service.logs, service.shell, collect.collect, watch.watch, selftest.selftest,
 ):  # fmt: skip
     app.command(verb.__name__)(verb)
 config_device.register(config.app)

@@ -1,4 +1,4 @@
-"""`lmkd-py run|check|status`: starts the daemon lean, by one exec of the same interpreter without site or environment.
+"""`lmkd-py run|check|status|selftest`: starts the daemon lean, by one exec of the same interpreter, without site.
 
 The bare interpreter saves about 4 MB in each of the two processes, and the stack stays shallow. Everything else is
 in commands.py.

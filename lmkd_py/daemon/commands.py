@@ -17,6 +17,7 @@ USAGE = """usage: lmkd-py COMMAND [--root DIR] [options]
                        --require-layer refuses to start unless layers 0 to N of the memory guarantee are active
   check                say what this machine and this configuration would give, change nothing
   status               ask the running daemon
+  selftest [...]       show the memory guarantee on this machine, under pressure in a memory cgroup of its own
 
   --root DIR  state root (config.bin, procs, traces/, ctl); default /data/adb/lmkd_py on Android, else /var/lib/lmkd_py
 
@@ -31,6 +32,10 @@ def default_root() -> str:
 
 def main(words: list[str]) -> None:
     """Carry out one command line; exits with its code."""
+    if words[:1] == ["selftest"]:
+        from .selftest.__main__ import main as selftest
+
+        sys.exit(selftest(words[1:]))
     sys.exit(_main(words))
 
 

@@ -17,7 +17,13 @@ _TOOL = """r=$1; v=$2; shift 2
 c=$(readlink -f "$r/current") && [ -d "$c" ] || { echo "nothing is installed" >&2; exit 7; }
 p=$(cat "$r/interpreter" 2>/dev/null)
 cd / && PYTHONPATH=$c exec "${p:-python3}" -B -m lmkd_py.host.ondevice "$v" "$r" "$@" """
+# The selftest is a program of the release: its words are ours, its exit status the verdict.
+_SELFTEST = """r=$1; shift
+c=$(readlink -f "$r/current") && [ -d "$c" ] || { echo "nothing is installed" >&2; exit 7; }
+p=$(cat "$r/interpreter" 2>/dev/null)
+cd / && PYTHONPATH=$c exec "${p:-python3}" -B -m lmkd_py.daemon selftest --json "$@" """
 NOT_INSTALLED = 7
+SELFTEST_SPARE_S = 240.0  # beside its phases: two interpreters that start and rehearse, on a slow CPU
 
 
 class Service:
@@ -44,6 +50,21 @@ class Service:
         if not isinstance(answer, dict):
             raise self.device.error(Fault.PROTOCOL, f"{verb}: found {result.text[:80]!r}, wanted its answer")
         return answer
+
+    def selftest(self, seconds: float, *words: str) -> dict[str, Any]:
+        """Show the memory guarantee over there; what it found. REFUSED where it could not be shown."""
+        command = script(_SELFTEST, self.layout.root, "--seconds", f"{seconds:g}", *words)
+        timeout_s = 3 * seconds + SELFTEST_SPARE_S
+        result = self.device.run(command, root=True, timeout_s=timeout_s, limit=1 << 20, what="selftest")
+        if result.rc == NOT_INSTALLED:
+            raise self.device.error(Fault.REFUSED, "lmkd-py is not installed there", hint="lmkctl install")
+        if result.rc not in (0, 1) or not result.out:
+            raise self.device.error(Fault.REFUSED, f"selftest: {result.complaint[:500]}", command=command)
+        try:
+            found = json.loads(result.out)
+        except ValueError:
+            raise self.device.error(Fault.PROTOCOL, f"selftest: found {result.text[:80]!r}, wanted JSON") from None
+        return {**found, "holds": result.rc == 0}
 
     def status(self) -> dict[str, Any]:
         """How things stand; `running` is False when no steward answers."""

@@ -55,3 +55,14 @@ def cgroup_v2_root(root: str = "/") -> str:
 def mount_points(kind: str, root: str = "/") -> list[str]:
     """Where file systems of this type are mounted (bpf, tracefs), in the order of the kernel's list."""
     return [under(root, point) for point, found, _ in _mounts(root) if found == kind]
+
+
+def file_system_of(path: str, root: str = "/") -> str:
+    """Type of the file system that `path` lies on; "" where that cannot be told."""
+    path = os.path.realpath(path) + "/"
+    place, kind = "", ""
+    for point, found, _ in _mounts(root):
+        # A later mount on the same point hides the earlier one, hence >=.
+        if path.startswith(point.rstrip("/") + "/") and len(point) >= len(place):
+            place, kind = point, found
+    return kind

@@ -1,0 +1,80 @@
+"""What this machine supports, found without the daemon: each layer's feature is tried once and undone."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from ...core.config import MonitorConfig
+from ...kernel.bpf import VARIANT_NAMES
+from ...kernel.memalloc import open_window
+from ...kernel.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS, EventCounter
+from ...kernel.probe import Features, probe
+from ...kernel.reserve import Reserve
+from ..steward.backstop import load
+
+LAYERS = (
+    "the kill path allocates nothing",
+    "resident and first in line",
+    "a private pool, given back before acting",
+    "the kernel strikes when the killer does not answer",
+    "a PF_MEMALLOC window while it acts",
+)
+CALLS = ("mmap", "munmap", "brk", "madvise", "openat")
+
+
+class Machine(NamedTuple):
+    """why[N]: what keeps this machine from layer N; "" where nothing does."""
+
+    why: tuple[str, ...]
+    variant: str  # of the strike in the kernel: list, walk, current; "" without one
+    events: tuple[str, ...]  # what can be counted
+    uncounted: str  # why nothing can
+
+
+def look(root: str, monitor: MonitorConfig) -> Machine:
+    """Try everything. `root` is a directory of ours."""
+    strike, variant = _strike(root, monitor)
+    events, uncounted = _events()
+    return Machine(("", _resident(probe()), _pool(), strike, _window()), variant, events, uncounted)
+
+
+def _resident(features: Features) -> str:
+    wanted = (("mlockall", features.mlockall), ("SCHED_FIFO", features.sched_fifo))
+    lacking = [name for name, there in wanted if not there]
+    return f"refused: {' and '.join(lacking)}" if lacking else ""
+
+
+def _pool() -> str:
+    reserve = Reserve(MonitorConfig().reserve_kb)
+    reserve.close()
+    return reserve.refused
+
+
+def _strike(root: str, monitor: MonitorConfig) -> tuple[str, str]:
+    backstop = load(root, monitor, 0)
+    if backstop.arms is None:
+        return backstop.refused, ""
+    name = VARIANT_NAMES[backstop.arms.variant]
+    backstop.stand_down()
+    return "", name
+
+
+def _window() -> str:
+    try:
+        open_window().close()
+    except OSError as error:
+        return f"no module: {error.strerror}"
+    return ""
+
+
+def _events() -> tuple[tuple[str, ...], str]:
+    wanted = (*ALLOCATION_EVENTS, *RECLAIM_EVENTS)
+    calls = tuple(f"syscalls:sys_enter_{name}" for name in CALLS)
+    for events in ((*wanted, *calls), wanted):  # many kernels have no tracepoints for system calls
+        try:
+            with EventCounter(events, os.getpid()):
+                return events, ""
+        except OSError as error:
+            refused = f"{error.filename or 'perf'}: {error.strerror}"
+    return (), refused

@@ -1,0 +1,115 @@
+"""What was found, judged and put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .machine import LAYERS, Machine
+from .measure import Counts, Frozen
+
+RECLAIM = "vmscan:"
+# What the killer's notes on each layer have in them.
+NOTES_ON = (
+    ("frame stack",),
+    ("lock_memory", "rt_priority", "mlockall", "SCHED_FIFO"),
+    ("pool",),
+    ("strike",),
+    ("window",),
+)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that `share` of all do not exceed; 0 for none."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else 0.0
+
+
+def layers(active: int, machine: Machine, notes: list[str]) -> list[dict[str, Any]]:
+    """One object a layer."""
+    found = []
+    for number, name in enumerate(LAYERS):
+        is_active = bool(active >> number & 1)
+        said = [note for note in notes if any(word in note for word in NOTES_ON[number])]
+        why = "" if is_active else machine.why[number] or "; ".join(said or notes)
+        found.append(
+            {"layer": number, "name": name, "active": is_active, "supported": not machine.why[number], "why": why}
+        )
+    return found
+
+
+def judge(found: dict[str, Any], quiet: Counts, busy: Counts, frozen: Frozen | None) -> list[str]:
+    """Why the guarantee does not hold here; nothing where it does."""
+    wrong = [
+        f"layer {layer['layer']} is not active, though this machine supports it: {layer['why']}"
+        for layer in found["layers"]
+        if layer["supported"] and not layer["active"]
+    ]
+    for counts, what, number in ((quiet, "wakeups", quiet.wakeups), (busy, "kills", busy.kills)):
+        if counts.events:
+            words = ", ".join([f"{name.partition(':')[2]} {count}" for name, count in sorted(counts.events.items())])
+            wrong.append(f"layer 0 does not hold: the killer took memory in {number} {what}: {words}")
+        if any(name.startswith(RECLAIM) for name in counts.events):
+            wrong.append("the killer had to reclaim memory itself")
+    if quiet.wakeups == 0:
+        wrong.append("the killer never woke: the readers did not bring the group under pressure")
+    if busy.kills == 0:
+        wrong.append("nobody was killed: the readers did not bring the group under pressure")
+    if found["layers"][1]["active"] and quiet.major_faults + busy.major_faults:
+        wrong.append(f"layer 1 does not hold: {quiet.major_faults + busy.major_faults} major faults of the killer")
+    if found["layers"][2]["active"] and busy.kills and not found["pool_given_back"]:
+        wrong.append("layer 2 does not hold: the steward acted without giving its pool back")
+    if frozen is not None:
+        wrong += _judge_strike(frozen, found["variant"])
+    if found["oom_kills"]:
+        wrong.append(f"the kernel's own OOM killer killed {found['oom_kills']} in the group")
+    return wrong
+
+
+def _judge_strike(frozen: Frozen, variant: str) -> list[str]:
+    wrong = []
+    if not frozen.struck:
+        wrong.append("layer 3 does not hold: nobody was struck while the daemon stood still")
+    elif variant != "current" and list(frozen.struck) != sorted(frozen.struck, reverse=True):
+        wrong.append(f"layer 3 does not hold: the dead were not in the order of the list: {frozen.struck}")
+    elif variant != "current" and len(frozen.struck) < frozen.listed:
+        wrong.append(f"layer 3 does not hold: {len(frozen.struck)} of {frozen.listed} were struck in time")
+    if frozen.wrong:
+        wrong.append(f"layer 3 does not hold: {frozen.wrong} died that were not to die")
+    if frozen.filed < len(frozen.struck):
+        wrong.append(f"of {len(frozen.struck)} strikes in the kernel {frozen.filed} are in the trace")
+    return wrong
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """For people."""
+    told = [f"group {found['group']}, {found['limit_mib']} MiB; {found['kernel']}, Python {found['python']}"]
+    for layer in found["layers"]:
+        state = "active" if layer["active"] else "not here" if not layer["supported"] else "NOT ACTIVE"
+        told.append(f"layer {layer['layer']} {state:<9} {layer['name']}{': ' + layer['why'] if layer['why'] else ''}")
+    if found["uncounted"]:
+        told.append(f"allocations cannot be counted here: {found['uncounted']}")
+    else:
+        for key, per in (("quiet", "wakeups"), ("busy", "kills")):
+            counts = found[key]
+            said = ", ".join([f"{name.partition(':')[2]} {count}" for name, count in sorted(counts["events"].items())])
+            told.append(f"allocations, reclaims and mappings in {counts[per]} {per}: {said or 'none'}")
+        pages = found["busy"]["pages_of_reapers"] / max(1, found["busy"]["kills"])
+        told.append(f"process_mrelease, in threads of its own that never wait: {pages:.1f} pages a kill")
+    latency = found["latency_us"]
+    told.append(
+        f"wake-up to signal, µs: p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f}, max {latency['max']:.0f}"
+        f" ({latency['kills']} kills)"
+    )
+    faults = [found[key][name] for name in ("minor_faults", "major_faults") for key in ("quiet", "busy")]
+    told.append(f"page faults of the killer: minor {faults[0] + faults[1]}, major {faults[2] + faults[3]}")
+    strike = found["strike"]
+    if strike is not None:
+        told.append(
+            f"strike in the kernel ({found['variant']}), daemon standing still: {len(strike['struck'])} dead,"
+            f" the first after {strike['first_ms']:.0f} ms; {strike['filed']} in the trace"
+        )
+    told += [f"WRONG: {sentence}" for sentence in found["wrong"]]
+    active = " ".join([str(layer["layer"]) for layer in found["layers"] if layer["active"]])
+    told.append(f"verdict: {'the guarantee does not hold here' if found['wrong'] else f'layers {active} hold here'}")
+    return told
