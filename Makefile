@@ -7,10 +7,10 @@ BIN = .venv/bin
 SETUP = @$(PYTHON) -m tools.setup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test soak bench proto bpf module lint clean
+.PHONY: help venv demo test soak bench lab-kernels proto bpf module lint clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 demo:  ## processes with Android priorities under real memory pressure, and who dies of it (about 1 minute)
 	$(SETUP) demo
@@ -28,6 +28,10 @@ soak:  ## the frozen-daemon test of the strike in the kernel, 100 times (about 1
 bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; writes the table into README.md
 	$(SETUP) bench
 	@$(BIN)/python -m tools.bench $(BENCH_ARGS)
+
+lab-kernels:  ## the kernel of the emulated board `lab`, whose allocations fail on demand (10 minutes, then kept)
+	$(SETUP) lab
+	@$(BIN)/python -m tools.lab_kernel
 
 venv:  ## only the set-up of `make test`
 	$(SETUP) test

@@ -1,4 +1,4 @@
-"""Everything a target needs before it runs: `python3 -m tools.setup demo|test|all|bench` (make calls it).
+"""Everything a target needs before it runs: `python3 -m tools.setup demo|test|all|bench|lab` (make calls it).
 
 NEEDS below is the one list of what this project takes from outside Python's standard library. Python packages go
 into .venv (the extras of pyproject.toml name them); programs come from Debian, installed when root, named with the
@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +34,7 @@ class Need(NamedTuple):
     programs: tuple[Program, ...] = ()
 
 
-C_COMPILER = Program("gcc", ("gcc", "libc6-dev"), "the C loop that the bench compares with")
+C_COMPILER = Program("gcc", ("gcc", "libc6-dev"), "the C loop that the bench compares with and a kernel of our own")
 QEMU = Program("qemu-system-aarch64", ("qemu-system-arm",), "everything on an emulated ARM board")
 MKE2FS = Program("mke2fs", ("e2fsprogs",), "the disk of an emulated ARM board")
 ADB = Program("adb", ("adb",), "the proof that real adb can talk to the virtual device")
@@ -44,6 +45,7 @@ NEEDS = {
     "all": Need("host,test", (C_COMPILER, ADB, QEMU, MKE2FS)),
     # earlyoom and nohang are not here: the bench unpacks them, since installing would start them on this machine.
     "bench": Need("host,test", (C_COMPILER, ADB)),
+    "lab": Need("host", (C_COMPILER,)),  # the rest of it is unpacked by tools.lab_kernel
 }
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +71,8 @@ def main(target: str) -> None:
     missing = [program for program in need.programs if not shutil.which(program.name, path=SEARCH)]
     if missing:
         get_programs(missing)
+    if target == "all":
+        get_lab_kernel()
 
 
 def stamp_of(extras: str) -> Path:
@@ -107,6 +111,14 @@ def get_programs(missing: list[Program]) -> None:
         say(f"{error}")
         for program in missing:
             say(f"  without {program.name}: {program.without} is left out (its tests are skipped)")
+
+
+def get_lab_kernel() -> None:
+    """Build it unless it is there; where everything has to be there, SetupError when that fails."""
+    if subprocess.run((str(VENV / "bin/python"), "-m", "tools.lab_kernel"), cwd=ROOT, check=False).returncode:
+        if STRICT:
+            raise SetupError("no kernel with fault injection; why is written above")
+        say("  without it: the tests that let allocations fail are left out (skipped)")
 
 
 if __name__ == "__main__":

@@ -16,16 +16,19 @@ from pathlib import Path
 
 from .. import debs
 from ..launch import PACKAGE_ROOT
+from . import lab
 from .cpio import FILE, LINK, archive
 
 SUITE = "bookworm"
 KERNELS = {"6.1": ("bookworm", "meta:linux-image-cloud-arm64"), "6.12": ("trixie", "meta:linux-image-cloud-arm64")}
+LAB = "lab"  # ours, with everything built in
 GUEST = (
     *("busybox-static", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib"),
     *("libc6", "libcrypt1", "libexpat1", "libffi8", "liblzma5", "libbz2-1.0", "zlib1g"),
 )
 MODULES = ("virtio_pci", "virtio_net", "virtio_blk", "zram", "lz4", "lz4_compress", "lzo", "lzo_rle")
 PYTHON = "usr/lib/python3.11"
+_ORDER = "usr/lib/modules/order"
 # Not needed on a board, and dear where every file takes memory.
 _WITHOUT = (
     "test",
@@ -47,6 +50,8 @@ Files = dict[str, tuple[int, bytes]]
 
 def kernel(version: str) -> tuple[Path, Files]:
     """The kernel's image and its modules in the order in which they are loaded; PackageError."""
+    if version == LAB:
+        return lab.image(), {_ORDER: (FILE | 0o644, b"")}
     suite, package = KERNELS[version]
     root = debs.unpack(f"arm64-kernel-{version}", (package,), suite, architecture="arm64")
     (image,) = (root / "boot").glob("vmlinuz-*")
@@ -66,7 +71,7 @@ def kernel(version: str) -> tuple[Path, Files]:
     for name in MODULES:
         want(name)
     files: Files = {f"usr/lib/modules/{name}.ko": (FILE | 0o644, _module(found[name])) for name in order}
-    files["usr/lib/modules/order"] = (FILE | 0o644, "".join(f"/lib/modules/{name}.ko\n" for name in order).encode())
+    files[_ORDER] = (FILE | 0o644, "".join(f"/lib/modules/{name}.ko\n" for name in order).encode())
     return image, files
 
 
