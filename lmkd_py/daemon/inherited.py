@@ -20,6 +20,7 @@ EXIT_NO_PERMISSION = 3
 EXIT_KERNEL_LACKS = 4
 EXIT_DOMAIN_GONE = 5
 EXIT_ALREADY_RUNNING = 6
+EXIT_NO_MEMORY = 7  # of a killer, its steward forks another; of the daemon: it could not even start
 
 
 def say(text: str, stream: IO[str] | None) -> None:

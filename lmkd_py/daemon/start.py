@@ -11,8 +11,9 @@ from ..core.vocabulary import ABSENT
 from ..kernel.reserve import Reserve
 from ..kernel.syscalls import eventfd, getrlimit_nofile, pidfd_open, setrlimit_nofile
 from .config_file import load_config
-from .inherited import EXIT_ALREADY_RUNNING, EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION, say
+from .inherited import EXIT_ALREADY_RUNNING, EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_MEMORY, EXIT_NO_PERMISSION, say
 from .protect import protect, undo
+from .shortage import is_shortage
 from .steward.backstop import load
 from .steward.keeper import KillerFailed, find_orphan, fork_killer
 
@@ -77,7 +78,7 @@ def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int
         service = Service(root, config, observe, rows, killer, notify_fd, backstop, reserve)
         service.begin(orphan)
         ready = True
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         raise _root_unfit(root, error) from None
     finally:
         if not ready:
@@ -88,7 +89,7 @@ def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int
     candidates, trace = len(service.registry.processes), service.journal.trace.path
     say(f"armed: killer {service.killer.pid}, {candidates} candidates, trace {trace}", sys.stdout)
     service.required_layer = required_layer
-    code = service.run(signal_fd)
+    code = service.serve(signal_fd)
     if service.complaint:
         raise StartFailed(code, service.complaint)
     return code
@@ -110,10 +111,14 @@ def _lock(root: str) -> int:
 
 
 def _code_of(error: OSError) -> int:
+    if is_shortage(error):
+        return EXIT_NO_MEMORY
     return EXIT_NO_PERMISSION if isinstance(error, PermissionError) else EXIT_BAD_CONFIG
 
 
-def _root_unfit(root: str, error: OSError) -> StartFailed:
+def _root_unfit(root: str, error: OSError | MemoryError) -> StartFailed:
+    if isinstance(error, MemoryError) or is_shortage(error):
+        return StartFailed(EXIT_NO_MEMORY, "no memory to start with")
     where = f"{error.filename}: " if isinstance(error.filename, str) and error.filename != root else ""
     return StartFailed(_code_of(error), f"state root {root}: {where}{error.strerror}; choose another with --root DIR")
 

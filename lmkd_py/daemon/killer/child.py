@@ -23,6 +23,7 @@ from ..inherited import (
     EXIT_BROKEN,
     EXIT_DOMAIN_GONE,
     EXIT_KERNEL_LACKS,
+    EXIT_NO_MEMORY,
     EXIT_NO_PERMISSION,
     FIRST_FREE_FD,
     KICK_FD,
@@ -32,6 +33,7 @@ from ..inherited import (
     Inherited,
 )
 from ..shared import Shared
+from ..shortage import is_shortage
 from .evaluate import Evaluator
 from .framestack import FrameStack
 from .inbox import Inbox
@@ -64,7 +66,10 @@ def killer_main(inherited: Inherited) -> None:
         code = EXIT_DOMAIN_GONE
         _say(shared, _words(error))
     except OSError as error:
+        code = EXIT_NO_MEMORY if is_shortage(error) else code
         _say(shared, _words(error))
+    except MemoryError:
+        code = EXIT_NO_MEMORY
     except BaseException as error:
         code = EXIT_BROKEN
         _say(shared, f"the killer broke: {type(error).__name__}: {error}")
@@ -208,6 +213,8 @@ def _presize_fd_table(rows: int) -> None:
     # The table grows by doubling when a descriptor is received; let it grow now.
     try:
         top = os.dup2(0, min(os.sysconf("SC_OPEN_MAX") - 1, rows + 1024), inheritable=False)
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return
     os.close(top)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import os
+from errno import ENOMEM
 from time import monotonic_ns
 from typing import Callable
 
@@ -62,7 +63,10 @@ class Reapers:
         """Start the threads."""
         _thread.stack_size(STACK_BYTES)
         for job in self.jobs:
-            _thread.start_new_thread(_reap, (job, prepare))
+            try:
+                _thread.start_new_thread(_reap, (job, prepare))
+            except RuntimeError as error:  # all that Python says of pthread_create's errno
+                raise OSError(ENOMEM, str(error)) from None
 
     def reap(self, pidfd: int) -> Job | None:
         """Hand a struck victim over; None when both are busy (its own exit will have to do)."""

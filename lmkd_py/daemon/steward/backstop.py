@@ -64,9 +64,10 @@ class Backstop:
         wait = self._listed_at + REFILE_S - monotonic()
         if wait > 0:
             return wait
-        self._listed = registry.changes
+        changes = registry.changes
         listed = registry.most_expendable(LIST_ROWS, self.min_adj)
         guard.publish([(each.pid, each.adj, each.start_ticks) for each in listed])
+        self._listed = changes
         self._listed_at = monotonic()
         return NOTHING_TO_DO
 
@@ -75,9 +76,10 @@ class Backstop:
         if self._guard is None:
             return []
         fresh = self._guard.strikes(self._seen)
+        found = [_strike(each, killer_pid) for each in fresh]
         if fresh:
             self._seen = fresh[-1].number + 1
-        return [_strike(each, killer_pid) for each in fresh]
+        return found
 
     def disarm(self) -> None:
         """At once; nothing is struck in the kernel from here on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket as socket
 import os
+import select
 from time import monotonic, sleep
 from typing import Callable
 
@@ -35,17 +36,21 @@ class ControlServer:
             os.umask(mask)
         self.listener.listen(MAX_CLIENTS)
 
-    def accept(self) -> int | None:
-        """A new client's fd to watch; the oldest client is hung up on when there are too many."""
+    def accept(self, watch: select.epoll) -> None:
+        """Have a new client watched, if one still waits; the oldest is hung up on when there are too many. OSError."""
         try:
             client = socket.socket(fileno=self.listener._accept()[0])  # type: ignore[attr-defined]
-        except OSError:
-            return None
+        except (BlockingIOError, ConnectionAbortedError):
+            return
         client.setblocking(False)
         if len(self.clients) >= MAX_CLIENTS:
             self.hang_up(next(iter(self.clients)))
         self.clients[client.fileno()] = client
-        return client.fileno()
+        try:
+            watch.register(client.fileno(), select.EPOLLIN)
+        except (OSError, MemoryError):
+            self.hang_up(client.fileno())
+            raise
 
     def serve(self, fd: int) -> bool:
         """Answer one packet; False when the client is gone (and no longer watched)."""
@@ -61,6 +66,9 @@ class ControlServer:
                 reply = self.answer(decode_request(data))
             except ValueError as error:  # MessageError
                 reply = Reply(ok=0, text=f"bad request: {error}")
+            except MemoryError:
+                self.hang_up(fd)
+                raise
             client.send(encode_reply(reply))
         except BlockingIOError:
             return True

@@ -20,6 +20,7 @@ from ...kernel.syscalls import (
     inotify_add_watch,
     inotify_init1,
 )
+from ..shortage import is_shortage
 from .procs_file import Line, parse_procs
 from .registry import NoRoom, Process, Refused, Registry
 
@@ -39,6 +40,7 @@ class Discovery:
         self.fd = inotify_init1()
         inotify_add_watch(self.fd, root, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE)
         self.complaints: list[str] = []
+        self.short = False  # somebody could not be looked at for want of memory: look again
         self._left_out = 0  # processes without a place in this pass
         self._said_left_out: dict[str, int] = {}
         self.fresh: list[Process] = []  # registered since somebody last looked; their names belong into the trace
@@ -69,7 +71,10 @@ class Discovery:
         except FileNotFoundError:
             return
         except OSError as error:
-            self.complaints.append(f"{self.path}: {error.strerror}; the registrations stay as they were")
+            if is_shortage(error):
+                self.short = True
+            else:
+                self.complaints.append(f"{self.path}: {error.strerror}; the registrations stay as they were")
             return
         lines, refused = parse_procs(data)
         self.complaints += refused
@@ -91,7 +96,7 @@ class Discovery:
             return
         members = self.domain.members()
         self._forget_strangers(set(members))
-        lines = [Line(pid, 0, adj) for pid in members for adj in (_oom_score_adj(pid),) if adj is not None]
+        lines = [Line(pid, 0, adj) for pid in members for adj in (self._oom_score_adj(pid),) if adj is not None]
         lines.sort(key=_least_adj_last)
         new = []
         for pid, _, adj in lines:
@@ -104,16 +109,34 @@ class Discovery:
                 if known is not None:
                     self.remove(pid)
                 continue
-            if (known is None or known.adj != adj) and self.register(pid, _uid(pid), adj, refresh=False):
+            if (known is None or known.adj != adj) and self._register_found(pid, adj):
                 new.append(pid)
                 # Read again, now that a pidfd holds the process: the pid may have been another's a moment ago.
-                again = _oom_score_adj(pid)
+                again = self._oom_score_adj(pid)
                 if again is not None and again != adj:
-                    self.register(pid, _uid(pid), again, refresh=False)
+                    self._register_found(pid, again)
         if new:
             # A member's pid may have been recycled outside the domain before it was identified.
             self._forget_strangers(set(self.domain.members()))
         self._say_left_out("scan")
+
+    def _register_found(self, pid: int, adj: int) -> Process | None:
+        try:
+            uid = read_uid(pid)
+        except (OSError, ValueError) as error:
+            if is_shortage(error):
+                self.short = True
+                return None
+            uid = 0
+        return self.register(pid, uid, adj, refresh=False)
+
+    def _oom_score_adj(self, pid: int) -> int | None:
+        try:
+            with open(f"/proc/{pid}/oom_score_adj", "rb", buffering=0) as file:
+                return int(file.read(16))
+        except (OSError, ValueError) as error:
+            self.short = self.short or is_shortage(error)
+            return None
 
     def _say_left_out(self, where: str) -> None:
         count, self._left_out = self._left_out, 0
@@ -139,6 +162,11 @@ class Discovery:
             if not str(refusal).endswith(("has ended", "No such process", "is a kernel thread")):
                 self.complaints.append(str(refusal))
             return None
+        except OSError as error:
+            if not is_shortage(error):
+                raise
+            self.short = True
+            return None
         if process is not None and process is not known:
             self.fresh.append(process)
         return process
@@ -160,27 +188,13 @@ def _least_adj_last(line: Line) -> int:
     return -line.adj
 
 
-def _oom_score_adj(pid: int) -> int | None:
-    try:
-        with open(f"/proc/{pid}/oom_score_adj", "rb", buffering=0) as file:
-            return int(file.read(16))
-    except (OSError, ValueError):
-        return None
-
-
-def _uid(pid: int) -> int:
-    try:
-        return read_uid(pid)
-    except (OSError, ValueError):
-        return 0
-
-
 def _read_regular(path: str) -> bytes:
     """A whole file; OSError for a directory, a FIFO or anything else one might wait for."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.EINVAL, "no regular file", path)
-        return os.read(fd, PROCS_BYTES)
+        return os.read(fd, min(about.st_size, PROCS_BYTES))
     finally:
         os.close(fd)

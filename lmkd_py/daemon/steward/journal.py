@@ -45,6 +45,7 @@ class Journal:
         self.registry = registry
         self.boot_id = _line("/proc/sys/kernel/random/boot_id")
         self.trace = TraceFile(root, self.boot_id)
+        self.kills = 0
         self.lost = 0
         self.triggers: tuple[str, ...] = ()
         self.config_hash = ""
@@ -82,9 +83,12 @@ class Journal:
         self.trace.begin(encode_header(header))
         self.note("killer-started", notes, killer.pid)
 
-    def file_records(self, killer: Killer) -> int:
-        """Append what the killer has written since the last call; how many of these records are kills."""
-        kills = 0
+    def file_records(self, killer: Killer) -> bool:
+        """Append what the killer has written since the last call; True if there were kills among it.
+
+        What the trace has no memory for stays in the ring.
+        """
+        before = self.kills
         for data in killer.ring.take():
             try:
                 record = unpack_record(data)
@@ -95,24 +99,27 @@ class Journal:
                 known = self.registry.processes.get(candidate.pid)
                 if known is not None and known.start_ticks == candidate.start_ticks:
                     self.name(known)
-            self.trace.record(data)
-            kills += record.outcome.pid > 0 and not record.observe
-        if killer.ring.lost:
-            self.note("lost", f"killer {killer.pid} overwrote records before they were filed", killer.ring.lost)
-            self.lost += killer.ring.lost
+            if not self.trace.record(data):
+                break
+            killer.ring.filed = killer.ring.tail
+            self.kills += record.outcome.pid > 0 and not record.observe
+        lost = killer.ring.lost
+        if lost:
+            self.note("lost", f"killer {killer.pid} overwrote records before they were filed", lost)
+            self.lost += lost
             killer.ring.lost = 0
-        return kills
+        return self.kills > before
 
     def name(self, process: Registered) -> None:
         """Say who a process is, once a file."""
         who = Process(process.pid, process.start_ticks, process.uid, process.name)
         self.trace.process(process.pid, process.start_ticks, encode_process(who))
 
-    def file_strikes(self, strikes: list[Strike]) -> int:
-        """Append kills by the kernel's own hand, as they were read back; how many they are."""
+    def file_strikes(self, strikes: list[Strike]) -> None:
+        """Append kills by the kernel's own hand, as they were read back."""
         for strike in strikes:
             self.trace.strike(encode_strike(strike))
-        return len(strikes)
+            self.kills += 1
 
     def note(self, kind: str, text: str = "", number: int = 0) -> None:
         """One word, a sentence, and what the word counts."""
@@ -125,8 +132,8 @@ class Journal:
         except OSError:
             return  # the domain is gone, or memory is: the count is asked for again
         if found != self._oom_kills:
-            self._oom_kills = found
             self.note(OOM_KILLS, "by the kernel's OOM killer in the guarded memory, so far", found[1])
+            self._oom_kills = found
 
     def close(self) -> None:
         """Everything on disk."""

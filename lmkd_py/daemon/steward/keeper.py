@@ -13,8 +13,9 @@ from ...core.vocabulary import ABSENT
 from ...kernel.reserve import Reserve
 from ...kernel.syscalls import eventfd, memfd_create, pidfd_open, pidfd_send_signal
 from .. import shared as layout
-from ..inherited import EXIT_BROKEN, EXIT_KERNEL_LACKS, Inherited
+from ..inherited import EXIT_BROKEN, EXIT_KERNEL_LACKS, EXIT_NO_MEMORY, Inherited
 from ..shared import Shared, shared_bytes
+from ..shortage import is_shortage
 from .backstop import Backstop
 from .killers_file import MEMORY_NAME, living, remember
 from .outbox import Outbox
@@ -44,6 +45,7 @@ class Killer:
         self.outbox = outbox
         self.child = child
         self.ring = RingReader(shared)
+        self._closed = False
         self._demoted = 0
 
     def text(self) -> list[str]:
@@ -61,6 +63,8 @@ class Killer:
 
     def end(self) -> None:
         """Kill it, unless it has ended by itself, and see it dead."""
+        if self._closed:
+            return
         if not self.wait_end(0):
             pidfd_send_signal(self.pidfd, SIGKILL)
             self.wait_end(END_TIMEOUT_S)
@@ -80,6 +84,7 @@ class Killer:
 
     def close(self) -> None:
         """Let go of everything that belongs to it."""
+        self._closed = True
         if self.outbox is not None:
             self.outbox.discard()
             self.outbox.sock.close()
@@ -124,39 +129,62 @@ def fork_killer(
 
     reserve: the steward's, for what the killer says of the layers. Raises KillerFailed.
     """
-    memory = memfd_create(MEMORY_NAME)
-    os.ftruncate(memory, shared_bytes(config.monitor.ring_slots))
-    shared = Shared(memory)
-    shared.words[layout.RING_SLOTS] = config.monitor.ring_slots
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    kick_fd = eventfd()
-    arms = backstop.arms
-    fds = (memory, theirs.fileno(), kick_fd, notify_fd, *(arms.fds() if arms else ()))
-    inherited = Inherited(fds, config, generation, rows, never, arms, backstop.refused)
-    if reserve is not None:
-        inherited = inherited._replace(layers=LAYER_POOL * reserve.active, notes=(reserve.describe(),))
-    pid = os.fork()
-    if pid == 0:
-        try:
-            # Imported by the child alone: the steward does not pay for the killer's code.
-            from ..killer.child import killer_main
-
-            killer_main(inherited)
-        except BaseException as error:
-            sys.excepthook(type(error), error, error.__traceback__)
-        finally:
-            os._exit(EXIT_BROKEN)
-    theirs.close()
-    killer = Killer(pid, pidfd_open(pid), shared, Outbox(shared, ours, kick_fd), True)
+    opened: list[int] = []  # what nobody owns yet
+    pid = 0
+    try:
+        memory = memfd_create(MEMORY_NAME)
+        opened.append(memory)
+        os.ftruncate(memory, shared_bytes(config.monitor.ring_slots))
+        shared = Shared(memory)
+        shared.words[layout.RING_SLOTS] = config.monitor.ring_slots
+        kick_fd = eventfd()
+        opened.append(kick_fd)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        arms = backstop.arms
+        fds = (memory, theirs.fileno(), kick_fd, notify_fd, *(arms.fds() if arms else ()))
+        inherited = Inherited(fds, config, generation, rows, never, arms, backstop.refused)
+        if reserve is not None:
+            inherited = inherited._replace(layers=LAYER_POOL * reserve.active, notes=(reserve.describe(),))
+        pid = os.fork()
+        if pid == 0:
+            _be_killer(inherited)
+        theirs.close()
+        killer = Killer(pid, pidfd_open(pid), shared, Outbox(shared, ours, kick_fd), True)
+    except (OSError, MemoryError) as error:
+        for fd in opened:
+            os.close(fd)
+        if pid:
+            os.kill(pid, SIGKILL)  # our own child, and nobody has waited for it
+            os.waitpid(pid, 0)
+        raise _failed(error) from None
     try:
         remember(root, pid)
         _await_armed(killer, notify_fd)
         _need_layers(killer, required_layer)
-    except BaseException:
+    except BaseException as error:
         killer.end()
         killer.close()
-        raise
+        raise _failed(error) from None
     return killer
+
+
+def _be_killer(inherited: Inherited) -> None:
+    # Never returns.
+    try:
+        # Imported by the child alone: the steward does not pay for the killer's code.
+        from ..killer.child import killer_main
+
+        killer_main(inherited)
+    except MemoryError:
+        os._exit(EXIT_NO_MEMORY)
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        os._exit(EXIT_BROKEN)
+
+
+def _failed(error: BaseException) -> BaseException:
+    return KillerFailed(EXIT_NO_MEMORY, f"no memory for a killer: {error}") if is_shortage(error) else error
 
 
 def _await_armed(killer: Killer, notify_fd: int) -> None:
@@ -172,7 +200,7 @@ def _await_armed(killer: Killer, notify_fd: int) -> None:
             ended = killer.pidfd in ready
             why = "ended before it was armed" if ended else f"was not armed within {ARM_TIMEOUT_S:g} s and was ended"
             text = killer.shared.read_text() or f"the killer {why}"
-            raise KillerFailed(words[layout.EXIT_CODE] or EXIT_KERNEL_LACKS, text)
+            raise KillerFailed(words[layout.EXIT_CODE] or (EXIT_BROKEN if ended else EXIT_KERNEL_LACKS), text)
 
 
 def _need_layers(killer: Killer, required_layer: int) -> None:

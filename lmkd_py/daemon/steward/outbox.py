@@ -39,13 +39,15 @@ class Outbox:
             if not self._passed and not self._pass_batch():
                 break
             sent = 0
-            for op, row, values, fds in self.backlog[: self._passed]:
-                if not self.shared.put_inbox(op, row, values):  # type: ignore[arg-type]
-                    break
-                wake = wake or bool(fds) or op == layout.GENERATION
-                sent += 1
-            del self.backlog[:sent]
-            self._passed -= sent
+            try:
+                for op, row, values, fds in self.backlog[: self._passed]:
+                    if not self.shared.put_inbox(op, row, values):  # type: ignore[arg-type]
+                        break
+                    sent += 1
+                    wake = wake or bool(fds) or op == layout.GENERATION
+            finally:  # whatever went wrong, none may be sent twice: its descriptors came once
+                del self.backlog[:sent]
+                self._passed -= sent
             if self._passed:
                 break
         if wake or self._queued() > INBOX_SLOTS // 2:
@@ -53,8 +55,8 @@ class Outbox:
         return not self.backlog
 
     def _pass_batch(self) -> bool:
-        batch = self.backlog[:BATCH]
-        fds = [fd for _, _, _, own in batch for fd in own]
+        count = min(len(self.backlog), BATCH)
+        fds = [fd for _, _, _, own in self.backlog[:count] for fd in own]
         if fds:
             try:
                 self.sock.sendmsg(
@@ -68,9 +70,10 @@ class Outbox:
                 if error.errno != 109:  # ETOOMANYREFS: too many descriptors in flight; the killer has to catch up
                     raise
                 return False
+            self._passed = count  # before anything else: sent once more, they would go to the wrong candidates
             for fd in fds:
                 os.close(fd)
-        self._passed = len(batch)
+        self._passed = count
         return True
 
     def _queued(self) -> int:

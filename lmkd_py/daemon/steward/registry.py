@@ -13,9 +13,10 @@ from ...core.vocabulary import ABSENT, ADJ_MAX, ADJ_MIN
 from ...kernel.process import PF_KTHREAD, read_stat
 from ...kernel.syscalls import pidfd_open, pidfd_send_signal
 from .. import shared as layout
+from ..shortage import is_shortage
 from .outbox import Outbox
 
-DEATH = select.EPOLLIN | select.EPOLLONESHOT  # a pidfd is readable once its process has ended
+DEATH = select.EPOLLIN  # a pidfd is readable once its process has ended
 
 
 class Refused(Exception):
@@ -51,7 +52,8 @@ class Process:
 class Registry:
     """All candidates by pid. Every change goes to `outbox`, when there is a killer to take it.
 
-    `deaths` is readable when a candidate has died; dead() says which.
+    `deaths` is readable when a candidate has died; dead() says which. A change that fails for want of memory has not
+    happened (OSError, MemoryError): it can be tried again. mend() sees to it that the killer knows the same.
     """
 
     def __init__(self, rows: int, sized_limit: int) -> None:
@@ -63,9 +65,11 @@ class Registry:
         self.deaths = select.epoll()
         self._pid_of: dict[int, int] = {}
         self._free_rows = list(range(rows - 1, -1, -1))
+        self._highest = -1  # row ever given
         self.changes = 0  # counts whatever changes who is a candidate, and in which order
         self._age = 0
         self._sizes_stale = False
+        self.short = False
 
     def register(self, pid: int, uid: int, adj: int, start_ticks: int = ABSENT, refresh: bool = True) -> Process | None:
         """Add a process or change its adj; None when its adj puts it out of reach. Raises Refused.
@@ -90,24 +94,37 @@ class Registry:
             self.remove(pid)
         process = self._identify(pid, uid, adj, start_ticks)
         try:
-            fds = (os.dup(process.pidfd),) if self.outbox is not None else ()
-        except OSError as error:
-            os.close(process.pidfd)
-            raise Refused(f"pid {pid}: {error.strerror}") from None
-        process.row = self._free_rows.pop()
-        self._stamp(process)
-        self.processes[pid] = process
-        self._pid_of[process.pidfd] = pid
-        self.deaths.register(process.pidfd, DEATH)
-        self._tell(layout.ADD, process, fds)
+            self._add(process)
+        except BaseException as error:
+            os.close(process.pidfd)  # takes it out of `deaths`, too: nobody else has it
+            if isinstance(error, OSError) and not is_shortage(error):
+                raise Refused(f"pid {pid}: {error.strerror}") from None
+            raise
         return process
+
+    def _add(self, process: Process) -> None:
+        try:
+            self._stamp(process)
+            process.row = self._free_rows.pop()
+            self._highest = max(self._highest, process.row)
+            self.deaths.register(process.pidfd, DEATH)
+            self.processes[process.pid] = process
+            self._pid_of[process.pidfd] = process.pid
+            self._tell(layout.ADD, process, (os.dup(process.pidfd),) if self.outbox is not None else ())
+        except BaseException:
+            self.processes.pop(process.pid, None)
+            self._pid_of.pop(process.pidfd, None)
+            if process.row >= 0:
+                self._free_rows.append(process.row)
+            raise
 
     def remove(self, pid: int) -> bool:
         """Forget a process, dead or alive; False when it was not known."""
-        process = self.processes.pop(pid, None)
+        process = self.processes.get(pid)
         if process is None:
             return False
         self._tell(layout.DROP, process)
+        del self.processes[pid]
         # Closing alone would not do: the killer's duplicate keeps it in the set, under a number that is free again.
         self.deaths.unregister(process.pidfd)
         del self._pid_of[process.pidfd]
@@ -121,10 +138,12 @@ class Registry:
         """Pids of candidates that have died since the last call."""
         return [self._pid_of[fd] for fd, _ in self.deaths.poll(0)]
 
-    def hand_over(self, outbox: Outbox) -> None:
-        """Give everything to a fresh killer, each slot in its own order."""
+    def hand_over(self, outbox: Outbox, struck: int = 0) -> None:
+        """Give everything but a victim that is dying to a killer, each slot in its own order."""
         self.outbox = outbox
         for process in sorted(self.processes.values(), key=lambda each: each.age):
+            if process.pid == struck:
+                continue
             process.sized = False
             self._tell(layout.ADD, process, (os.dup(process.pidfd),))
         self._sizes_stale = True
@@ -135,8 +154,31 @@ class Registry:
         for process in sorted(self.processes.values(), key=lambda each: each.age):
             self._tell(layout.MOVE, process)
 
+    def mend(self) -> None:
+        """After a change that broke off anywhere: every place once more, so that the killer knows what we know.
+
+        Places that nobody has are told to be empty; a candidate is never missing in between.
+        """
+        self.changes += 1
+        taken = {process.row: process for process in self.processes.values()}
+        self._free_rows = [row for row in range(self.rows - 1, -1, -1) if row not in taken]
+        self._pid_of = {process.pidfd: process.pid for process in self.processes.values()}
+        for process in self.processes.values():
+            try:
+                self.deaths.register(process.pidfd, DEATH)
+            except FileExistsError:
+                pass
+        if self.outbox is not None:
+            for row in range(self._highest + 1):
+                if row not in taken:
+                    self.outbox.put(layout.DROP, row)
+            self.hand_over(self.outbox, self.outbox.shared.words[layout.AWAITED_PID])
+
     def assign_sizes(self) -> None:
-        """Pin statm and oom_score_adj of the most expendable; each is read once here; later reads do not allocate."""
+        """Pin statm and oom_score_adj of the most expendable; each is read once here; later reads do not allocate.
+
+        `short` is set where there was no memory for it: call it again.
+        """
         if not self._sizes_stale or self.outbox is None:
             return
         self._sizes_stale = False
@@ -150,10 +192,14 @@ class Registry:
             del chosen[self.sized_limit :]
         for process in chosen:
             if not process.sized:
-                fds = _pin(process)
+                try:
+                    fds = _pin(process)
+                except OSError:
+                    self.short = self._sizes_stale = True
+                    continue
                 if fds is not None:
+                    self._tell(layout.SIZED, process, fds)
                     process.sized = True
-                    self.outbox.put(layout.SIZED, process.row, process.values(), fds)
 
     def most_expendable(self, count: int, min_adj: int) -> list[Process]:
         """The first `count` by falling adj, in a slot the oldest first; none below min_adj."""
@@ -171,6 +217,8 @@ class Registry:
         try:
             pidfd = pidfd_open(pid)
         except OSError as error:
+            if is_shortage(error):
+                raise
             raise Refused(f"pid {pid}: {error.strerror}") from None
         try:
             stat = read_stat(pid)
@@ -181,13 +229,12 @@ class Registry:
             # The pidfd is older than the read: alive now means that the read was of the same process.
             if stat.state in (b"Z", b"X") or pidfd_send_signal(pidfd, 0) < 0:
                 raise Refused(f"pid {pid} has ended")
-        except (OSError, ValueError):
+            return Process(pid, uid, adj, pidfd, stat.start_ticks, stat.comm.decode("utf-8", "replace"))
+        except BaseException as error:
             os.close(pidfd)
-            raise Refused(f"pid {pid} has ended") from None
-        except Refused:
-            os.close(pidfd)
+            if isinstance(error, (OSError, ValueError)) and not is_shortage(error):
+                raise Refused(f"pid {pid} has ended") from None
             raise
-        return Process(pid, uid, adj, pidfd, stat.start_ticks, stat.comm.decode("utf-8", "replace"))
 
     def _stamp(self, process: Process) -> None:
         self._age += 1
@@ -197,7 +244,11 @@ class Registry:
 
     def _tell(self, op: int, process: Process, fds: tuple[int, ...] = ()) -> None:
         if self.outbox is not None:
-            self.outbox.put(op, process.row, process.values(), fds)
+            try:
+                self.outbox.put(op, process.row, process.values(), fds)
+            except BaseException:
+                _close(fds)
+                raise
 
 
 def _expendable_first(process: Process) -> tuple[int, int]:
@@ -206,16 +257,25 @@ def _expendable_first(process: Process) -> tuple[int, int]:
 
 def _pin(process: Process) -> tuple[int, int] | None:
     # Opened here, read once here (a seq_file allocates its buffer at the first read), never read here again.
-    fds = []
+    # None: it has ended, or there are no descriptors left. OSError: no memory.
+    fds = [-1, -1]
     try:
-        for name in ("statm", "oom_score_adj"):
-            fds.append(os.open(f"/proc/{process.pid}/{name}", os.O_RDONLY | os.O_CLOEXEC))
-            os.pread(fds[-1], 64, 0)
+        for index, name in enumerate(("statm", "oom_score_adj")):
+            fds[index] = os.open(f"/proc/{process.pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            os.pread(fds[index], 64, 0)
         # Opened by number: only if the registered process still has that number are these its files.
         if pidfd_send_signal(process.pidfd, 0) == 0:
             return fds[0], fds[1]
-    except OSError:
-        pass
-    for fd in fds:
-        os.close(fd)
+    except BaseException as error:
+        _close(fds)
+        if is_shortage(error) or not isinstance(error, OSError):
+            raise
+        return None
+    _close(fds)
     return None
+
+
+def _close(fds: list[int] | tuple[int, ...]) -> None:
+    for fd in fds:
+        if fd >= 0:
+            os.close(fd)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...wire.record import RECORD_SIZE
 from ..shared import RING_HEAD, RING_OFFSET, RING_TAIL, WORD_MASK, Shared
+
+if TYPE_CHECKING:  # at run time it would cost the module
+    from collections.abc import Iterator
 
 
 class RingReader:
@@ -12,26 +17,31 @@ class RingReader:
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
         self.tail = shared.words[RING_TAIL]
+        self.filed = -1  # number of the last record that is safe elsewhere
         self.lost = 0
 
-    def take(self) -> list[bytes]:
-        """The bytes of all records published since the last call."""
+    def take(self) -> Iterator[bytes]:
+        """The bytes of each record published by now; who asks for the next has taken the last.
+
+        Who may break off in between says `filed = tail` as soon as a record is safe, and gets only what was not.
+        """
         words, slots = self.shared.words, self.shared.ring_slots
-        taken = []
-        while self.tail != words[RING_HEAD]:
+        while True:
+            if self.filed == self.tail:
+                self._forward(1)
             behind = (words[RING_HEAD] - self.tail) & WORD_MASK
+            if not behind:
+                return
             if behind >= slots:  # the slot at the head is being rewritten
-                self._skip(behind - slots + 1)
+                self.lost += behind - slots + 1
+                self._forward(behind - slots + 1)
                 continue
             offset = RING_OFFSET + (self.tail % slots) * RECORD_SIZE
             data = self.shared.map[offset : offset + RECORD_SIZE]
             if (words[RING_HEAD] - self.tail) & WORD_MASK >= slots:
                 continue  # overwritten while it was copied
-            taken.append(data)
-            self.tail = (self.tail + 1) & WORD_MASK
-        words[RING_TAIL] = self.tail
-        return taken
+            yield data
+            self.filed = self.tail
 
-    def _skip(self, count: int) -> None:
-        self.lost += count
-        self.tail = (self.tail + count) & WORD_MASK
+    def _forward(self, count: int) -> None:
+        self.tail = self.shared.words[RING_TAIL] = (self.tail + count) & WORD_MASK

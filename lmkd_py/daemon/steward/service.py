@@ -6,36 +6,40 @@ import _signal as signal  # type: ignore[import-not-found]
 import os
 import select
 import sys
+from errno import ENOMEM
 from time import monotonic
 
-from ...core.config import Config, ConfigError
+from ...core.config import Config
 from ...core.vocabulary import ABSENT
 from ...kernel.domain import Domain, open_domain
 from ...kernel.reserve import Reserve
 from ...wire.control import Reply, Request, Verb
 from .. import shared as layout
-from ..config_file import load_config
-from ..inherited import EXIT_DOMAIN_GONE, EXIT_KERNEL_LACKS, EXIT_STOPPED, say
-from .backstop import Backstop, clear, load
+from ..inherited import EXIT_BROKEN, EXIT_DOMAIN_GONE, EXIT_KERNEL_LACKS, EXIT_NO_MEMORY, EXIT_STOPPED, say
+from ..shortage import is_shortage
+from .backstop import Backstop, clear
 from .control import ControlServer
 from .discovery import Discovery
 from .journal import Journal
 from .keeper import Killer, KillerFailed, fork_killer
 from .pool import Pool
 from .registry import Registry
+from .reload import reload
 from .replies import status_reply
 from .succession import go_live, hand_over
+from .turns import Turns
 
-BACKLOG_RETRY_MS = 5  # how soon a full inbox is tried again
+BACKLOG_RETRY_S = 0.005  # how soon a full inbox is tried again
 RESCAN_MS = 1000  # at most one scan a second while the killer has something to do
 MAX_REFORKS = 20  # killers in a row that did not live for a second
 
 
-class Service:
-    """Everything between the first armed killer and the end; `run` returns the exit code."""
+class Service(Turns):
+    """Everything between the first armed killer and the end; `serve` returns the exit code."""
 
     def __init__(self, root: str, config: Config, observe: bool, rows: int, killer: Killer, notify_fd: int,
                  backstop: Backstop, reserve: Reserve) -> None:  # fmt: skip
+        super().__init__()
         self.root = root
         self.config = config
         self.observe = observe
@@ -54,12 +58,12 @@ class Service:
         )
         self.journal = Journal(root, self.registry)
         self.control = ControlServer(os.path.join(root, "ctl"), self.answer)
-        self.epoll = select.epoll()
-        self.stopping = False
-        self.kills = 0
         self.complaint = ""
         self.required_layer = ABSENT  # a reload that would end below it is refused
         self._listed_in = -1.0  # seconds until the kill-list of the kernel is to be written anew
+        self._signal_fd = -1
+        self._mourned = 0  # pid of a dead killer that has no successor yet
+        self._former: Killer | None = None  # ended, but not all of its records are filed
         self._young_deaths = 0
         self._forked_at = monotonic()
         self._scanned_at = 0.0
@@ -72,28 +76,18 @@ class Service:
         self.discovery.scan()
         for fd in (self.notify_fd, self.control.listener.fileno(), self.discovery.fd, self.registry.deaths.fileno()):
             self.epoll.register(fd, select.EPOLLIN)
-        self._take_over(self.killer, orphan)
+        self.take_over(self.killer, orphan)
 
-    def run(self, signal_fd: int) -> int:
+    def serve(self, signal_fd: int) -> int:
         """Until a signal, a request or a failure ends it."""
+        self._signal_fd = signal_fd
         self.epoll.register(signal_fd, select.EPOLLIN)
-        code = EXIT_STOPPED
-        while not self.stopping:
-            timeout = BACKLOG_RETRY_MS / 1000 if self.killer.behind() else self.pool.tend(self.killer, self._listed_in)
-            for fd, _ in self.epoll.poll(timeout):
-                try:
-                    code = self._ready(fd, signal_fd)
-                except OSError as error:
-                    # A disk, a pipe or a file that fails must not take the killer's keeper along.
-                    self.journal.note("error", str(error))
-                if code != EXIT_STOPPED:
-                    self.stopping = True
-                    break
-            self._file_strikes()
+        code = self.run()
         self._finish()
         return code
 
-    def _ready(self, fd: int, signal_fd: int) -> int:
+    def ready(self, fd: int) -> int:
+        """See Turns."""
         if fd == self.killer.pidfd or self.pool.called(self.killer):
             self.pool.give_back()  # before anything here asks for memory
         if fd == self.notify_fd:
@@ -104,12 +98,10 @@ class Service:
             self._take_records()
         elif fd == self.killer.pidfd:
             return self._killer_died()
-        elif fd == signal_fd:
+        elif fd == self._signal_fd:
             self._signals(os.read(fd, 64))
         elif fd == self.control.listener.fileno():
-            client = self.control.accept()
-            if client is not None:
-                self.epoll.register(client, select.EPOLLIN)
+            self.control.accept(self.epoll)
         elif fd == self.discovery.fd:
             if self.discovery.file_changed():
                 self.discovery.read_file()
@@ -117,22 +109,50 @@ class Service:
             self.discovery.bury()
         else:
             self.control.serve(fd)
-        return self._after_each()
+        return EXIT_STOPPED
 
-    def _after_each(self) -> int:
-        self.registry.assign_sizes()
+    def make_up(self) -> None:
+        """See Turns."""
+        if self.broken_off:
+            self.backstop.arm(os.getpid(), self.killer.pid, os.getppid())
+            self.registry.mend()
+            self.discovery.fresh = list(self.registry.processes.values())
+            self.broken_off = False
+        self._bury_former()
+        self._take_records()
+        self.discovery.bury()
+        self.discovery.read_file()
+        self.scan()
+
+    def after_each(self) -> None:
+        """See Turns."""
+        discovery, registry = self.discovery, self.registry
+        registry.assign_sizes()
         outbox = self.killer.outbox
         if outbox is not None:
             try:
                 outbox.flush()
-            except OSError:
-                pass  # the killer is gone; its pidfd says so next
+            except OSError as error:
+                if is_shortage(error):
+                    raise
+                # Else the killer is gone; its pidfd says so next.
         self._write_down()
-        return EXIT_STOPPED
+        self._file_strikes()
+        if discovery.short or registry.short or not self.journal.trace.catch_up():
+            discovery.short = registry.short = False
+            self.owed = True
+
+    def say_stumbled(self, what: str) -> None:
+        """See Turns."""
+        self.journal.note("error", what)
+
+    def patience_s(self) -> float:
+        """See Turns."""
+        return BACKLOG_RETRY_S if self.killer.behind() else self.pool.tend(self.killer, self._listed_in)
 
     def _file_strikes(self) -> None:
         self._listed_in = self.backstop.keep(self.registry, self.journal)
-        self.kills += self.journal.file_strikes(self.backstop.take(self.killer.pid))
+        self.journal.file_strikes(self.backstop.take(self.killer.pid))
 
     def _write_down(self) -> None:
         # Names are filed at once, not with the first record: a successor has to explain an orphan's kills, too.
@@ -148,7 +168,7 @@ class Service:
             if number in (signal.SIGTERM, signal.SIGINT):
                 self.stopping = True
             elif number == signal.SIGHUP:
-                refused = self.reload()
+                refused = reload(self)
                 if refused:
                     say(f"lmkd-py: reload refused, the old config stays: {refused}", sys.stderr)
 
@@ -158,10 +178,10 @@ class Service:
         if request.verb == Verb.STOP:
             self.stopping = True
         elif request.verb == Verb.RELOAD:
-            text = self.reload()
+            text = reload(self)
         elif request.verb != Verb.STATUS:
             text = f"found verb {request.verb}, wanted STATUS, RELOAD or STOP"
-        return status_reply(self.killer, self.journal, self.config, self.generation, self.kills, text)
+        return status_reply(self.killer, self.journal, self.config, self.generation, self.journal.kills, text)
 
     def _finish(self) -> None:
         self.backstop.disarm()
@@ -184,18 +204,19 @@ class Service:
         kills = self.journal.file_records(self.killer)
         if self.killer.demoted():
             self.registry.tell_again()
-        self.kills += kills
         self.journal.count_oom_kills(self.domain)
         now = monotonic()
         if kills or now - self._scanned_at > RESCAN_MS / 1000:
             self._scanned_at = now
-            self._scan()
+            self.scan()
 
-    def _scan(self) -> None:
+    def scan(self) -> None:
+        """Look at every member of the domain, unless it is gone."""
         try:
             self.discovery.scan()
-        except OSError:
-            return  # the domain is gone; the killer ends and says so
+        except OSError as error:
+            self.discovery.short = self.discovery.short or is_shortage(error)
+            # Else the domain is gone; the killer ends and says so.
 
     # -- killers ------------------------------------------------------------------------------------------------
 
@@ -206,93 +227,68 @@ class Service:
         if code == EXIT_DOMAIN_GONE:
             self.complaint = f"{self.config.monitor.domain_path}: the guarded domain is gone"
             return EXIT_DOMAIN_GONE
-        self._young_deaths = self._young_deaths + 1 if monotonic() - self._forked_at < 1.0 else 0
+        if self._mourned != dead.pid:
+            self._young_deaths = self._young_deaths + 1 if monotonic() - self._forked_at < 1.0 else 0
+            self._mourned = dead.pid
+            self.journal.note("killer-died", f"killer {dead.pid} ended; forking another", dead.pid)
         if self._young_deaths > MAX_REFORKS:
             self.complaint = f"{MAX_REFORKS} killers in a row died young"
             return EXIT_KERNEL_LACKS
-        self.journal.note("killer-died", f"killer {dead.pid} ended; forking another", dead.pid)
         try:
-            self._take_over(self._fork(), dead)
+            self.take_over(self.fork(), dead)
         except KillerFailed as failure:
+            if failure.code in (EXIT_NO_MEMORY, EXIT_BROKEN):
+                self._young_deaths += failure.code == EXIT_BROKEN
+                raise OSError(ENOMEM, str(failure)) from None  # once more, when there may be memory
             self.complaint = str(failure)
             return failure.code
         return EXIT_STOPPED
 
-    def _take_over(self, killer: Killer, former: Killer | None) -> None:
-        """Everything to `killer`, then it is the one that is live; `former` may be ours, dead, or an orphan."""
-        self.killer = killer
-        hand_over(self.registry, killer)
-        self.journal.begin(self.config, self.generation, killer, self.domain.describe())
-        self.journal.count_oom_kills(self.domain)
-        self._write_down()
+    def take_over(self, killer: Killer, former: Killer | None) -> None:
+        """Everything to `killer`, then it is the one that is live; `former` may be ours, dead, or an orphan.
+
+        Where that fails, `killer` has been ended; whoever goes on has to be told everything again.
+        """
+        try:
+            hand_over(self.registry, killer)
+            self.journal.begin(self.config, self.generation, killer, self.domain.describe())
+            self.epoll.register(killer.pidfd, select.EPOLLIN)
+            self._listed_in = self.backstop.keep(self.registry, self.journal)
+            if former is not None:
+                former.end()
+        except BaseException:
+            self.registry.outbox = None
+            self.registry.never.discard(killer.pid)
+            killer.end()
+            killer.close()
+            raise
         if former is not None and former.child:
             self.epoll.unregister(former.pidfd)
-        self._listed_in = self.backstop.keep(self.registry, self.journal)
+        self.killer, self._former = killer, former
         go_live(killer, former)
-        self.backstop.arm(os.getpid(), killer.pid, os.getppid())
-        self.kills += self.journal.file_strikes(clear(self.root, self.backstop))
-        self.epoll.register(killer.pidfd, select.EPOLLIN)
+        try:
+            self.backstop.arm(os.getpid(), self.killer.pid, os.getppid())
+            self.journal.file_strikes(clear(self.root, self.backstop))
+            self._bury_former()
+            self.journal.count_oom_kills(self.domain)
+            self._write_down()
+        except (OSError, MemoryError):
+            self.owed = self.broken_off = True
+
+    def _bury_former(self) -> None:
+        former = self._former
         if former is not None:
-            self.kills += self.journal.file_records(former)
-            self.journal.note("handover", f"killer {former.pid} ended, killer {killer.pid} live", killer.pid)
+            self.journal.file_records(former)
+            self.journal.note("handover", f"killer {former.pid} ended, killer {self.killer.pid} live", self.killer.pid)
+            self._former = None
             self.registry.never.discard(former.pid)
             former.close()
 
-    def _fork(self, required_layer: int = ABSENT) -> Killer:
+    def fork(self, required_layer: int = ABSENT) -> Killer:
+        """A killer for the configuration of now, armed in stand-by; KillerFailed."""
         never = tuple(self.registry.never)
         killer = fork_killer(self.root, self.config, self.generation, self.rows, never, self.notify_fd, self.backstop,
                              required_layer, self.pool.reserve)  # fmt: skip
         self._forked_at = monotonic()
         self.registry.never.add(killer.pid)
         return killer
-
-    # -- reload -------------------------------------------------------------------------------------------------
-
-    def reload(self) -> str:
-        """Take a new config.bin: policy at once, what is watched by a new killer. Returns why not, or ''."""
-        try:
-            config = load_config(self.root, self.observe)
-        except (ConfigError, OSError) as error:
-            self.journal.note("reload-refused", str(error))
-            return str(error)
-        if config == self.config:
-            return ""
-        former_config, self.config = self.config, config
-        self.generation += 1
-        if config.monitor == former_config.monitor:
-            outbox = self.killer.outbox
-            assert outbox is not None
-            for index, value in enumerate(config.policy):
-                outbox.put(layout.POLICY, index, (0, 0, 0, 0, 0, 0, value))
-            outbox.put(layout.GENERATION, 0, (0, 0, 0, 0, 0, 0, self.generation))
-            self.journal.begin(self.config, self.generation, self.killer, self.domain.describe())
-            return ""
-        return self._replace_killer(former_config)
-
-    def _replace_killer(self, former_config: Config) -> str:
-        former, former_backstop = self.killer, self.backstop
-        self.backstops += 1
-        self.backstop = load(self.root, self.config.monitor, self.backstops)
-        try:
-            domain = open_domain(self.config.monitor)
-            self.pool.resize(self.config.monitor.reserve_kb)
-            killer = self._fork(self.required_layer)
-        except (KillerFailed, OSError, ValueError) as failure:
-            self.backstop.stand_down()
-            self.backstop = former_backstop
-            self.config = former_config
-            self.pool.resize(former_config.monitor.reserve_kb)
-            self.generation -= 1
-            self.journal.note("reload-refused", str(failure))
-            return str(failure)
-        self.domain.close()
-        self.domain = self.pool.domain = domain
-        self.discovery.watch(domain, self.config.monitor)
-        self.registry.sized_limit = self.config.monitor.sized_candidates
-        # The former killer guards another domain: it must not hear of this one's candidates.
-        self.registry.outbox = None
-        self._scan()
-        self._take_over(killer, former)
-        self.kills += self.journal.file_strikes(former_backstop.take(former.pid))
-        former_backstop.stand_down()
-        return ""

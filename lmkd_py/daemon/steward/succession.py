@@ -6,12 +6,13 @@ There is never a moment with two live killers, and the moment with none is the t
 from __future__ import annotations
 
 import os
-from time import monotonic
+from time import monotonic, sleep
 
 from ...kernel.process import read_stat
 from ...kernel.syscalls import pidfd_open
 from .. import shared as layout
 from ..shared import WORD_MASK
+from ..shortage import is_shortage
 from .keeper import Killer, wait_readable
 from .registry import Registry
 
@@ -29,19 +30,24 @@ def hand_over(registry: Registry, killer: Killer) -> None:
             if outbox.flush() and outbox.consumed():
                 return
             outbox.kick()
-        except OSError:
+        except OSError as error:
+            if is_shortage(error):
+                sleep(0.001)
+                continue
             return  # it died; its pidfd says so to whoever waits for it
         if killer.wait_end(0.001):
             return
 
 
 def go_live(killer: Killer, former: Killer | None) -> None:
-    """End the former killer, if there is one, see it dead, and let the new one strike from here on."""
+    """Let the new killer strike from here on; the former one, if there is one, has been ended and seen dead."""
     outbox = killer.outbox
     assert outbox is not None
     if former is not None:
-        former.end()
-        _adopt(killer, former)  # only now is it certain whom it struck last
+        try:
+            _adopt(killer, former)  # only now is it certain whom it struck last
+        except (OSError, MemoryError):
+            pass  # the next victim may follow early; better than that nobody guards
     killer.shared.words[layout.MODE] = layout.LIVE
     outbox.kick()
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 
 from ...wire.frames import HEADER, NOTE, PROCESS, RECORD, STRIKE, frame_bytes
+from ..shortage import is_shortage
 
 ROTATE_BYTES = 32 << 20
 KEEP_BYTES = 256 << 20
+LATE_BYTES = 256 << 10  # what may wait for memory here; records beyond it wait in the ring
 
 
 class TraceFile:
-    """Whole frames in single writes; a torn tail after a power cut reads as 'never happened'."""
+    """Whole frames in single writes; a torn tail after a power cut reads as 'never happened'.
+
+    What the kernel has no memory to write is kept, in order, and written by the next call or catch_up().
+    """
 
     def __init__(self, root: str, boot_id: str) -> None:
         self.directory = os.path.join(root, "traces", boot_id)
@@ -20,6 +25,8 @@ class TraceFile:
         self.fd = -1
         self.bytes = 0
         self.records = 0
+        self.late = b""  # frames on their way into the file
+        self._done = 0  # bytes of them that are there already
         self._header = b""
         self._named: set[tuple[int, int]] = set()
 
@@ -31,21 +38,24 @@ class TraceFile:
         else:
             self._write(frame_bytes(HEADER, header))
 
-    def record(self, data: bytes) -> None:
-        """Append the bytes of one ring record."""
-        if self.bytes > ROTATE_BYTES:
+    def record(self, data: bytes) -> bool:
+        """Append the bytes of one ring record; False when it has to wait in the ring."""
+        if len(self.late) > LATE_BYTES and not self.catch_up():
+            return False
+        if self.bytes > ROTATE_BYTES and not self.late:
             try:
                 self._next_file()
             except OSError:
                 self.bytes = 0  # the disk refuses another file: go on with this one
         self._write(frame_bytes(RECORD, data))
         self.records += 1
+        return True
 
     def process(self, pid: int, start_ticks: int, message: bytes) -> None:
         """Say who a pid is, once a file."""
         if (pid, start_ticks) not in self._named:
-            self._named.add((pid, start_ticks))
             self._write(frame_bytes(PROCESS, message))
+            self._named.add((pid, start_ticks))
 
     def note(self, message: bytes) -> None:
         """Append something that happened to the daemon itself."""
@@ -58,9 +68,24 @@ class TraceFile:
     def close(self) -> None:
         """Everything on disk."""
         if self.fd >= 0:
+            self.catch_up()
             os.fsync(self.fd)
             os.close(self.fd)
             self.fd = -1
+
+    def catch_up(self) -> bool:
+        """Write what is late; True when nothing is."""
+        while self.late:
+            try:
+                self._done += os.write(self.fd, memoryview(self.late)[self._done :])
+            except OSError as error:
+                if is_shortage(error):
+                    return False
+                # A full disk must not stop the steward: what cannot be written is dropped, whole frames at a time.
+                self._done = len(self.late)
+            if self._done == len(self.late):
+                self.late, self._done = b"", 0
+        return True
 
     def _next_file(self) -> None:
         self._make_room()
@@ -93,11 +118,9 @@ class TraceFile:
                 excess -= size
 
     def _write(self, data: bytes) -> None:
-        # A full disk must not stop the steward: what cannot be written is dropped, whole frames at a time.
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self.fd, view) :]
-            except OSError:
-                return
+        self.late += data
         self.bytes += len(data)
+        try:
+            self.catch_up()
+        except MemoryError:
+            pass  # it is in there, so the caller must not bring it again

@@ -15,7 +15,7 @@ def cgroup_members(directory: str) -> list[int]:
         found = _processes(directory)
     except OSError as failure:
         raise OSError(failure.errno, f"memory domain {directory}: {os.strerror(failure.errno or 0)}") from None
-    for parent, children, _ in os.walk(directory):
+    for parent, children, _ in os.walk(directory, onerror=_unless_gone):
         for child in children:
             try:
                 found += _processes(os.path.join(parent, child))
@@ -24,6 +24,12 @@ def cgroup_members(directory: str) -> list[int]:
                 if failure.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
                     raise
     return found
+
+
+def _unless_gone(failure: OSError) -> None:
+    # A list that is short because there was no memory to read all of it would look like processes that have left.
+    if failure.errno != errno.ENOENT:
+        raise failure
 
 
 def _processes(directory: str) -> list[int]:

@@ -1,0 +1,135 @@
+"""A real steward in the test's own process, with five processes to look after and a killer that only takes notes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.core.snapshot import Outcome
+from lmkd_py.core.vocabulary import ABSENT
+from lmkd_py.daemon.killer.ring import Ring
+from lmkd_py.daemon.steward.backstop import Backstop
+from lmkd_py.daemon.steward.keeper import Killer
+from lmkd_py.daemon.steward.service import Service
+from lmkd_py.kernel.reserve import Reserve
+from lmkd_py.kernel.syscalls import eventfd, pidfd_open
+from tests.analysis.paper import PaperKiller
+from tests.daemon.pair import Pair
+
+
+class Members:
+    """A domain whose members the test names; everything else is the real one's."""
+
+    def __init__(self, real: object) -> None:
+        self.real = real
+        self.pids: list[int] = []
+
+    def members(self) -> list[int]:
+        return list(self.pids)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.real, name)
+
+
+class PaperKillerProcess(Killer):
+    """The steward's side of a killer whose own side the test carries out."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(os.getpid(), pidfd_open(os.getpid()), pair.shared, pair.outbox, True)
+        self.pair = pair
+
+    def wait_end(self, timeout_s: float) -> bool:
+        self.pair.inbox.drain()
+        return False
+
+
+class Rig:
+    """A real steward with five processes to look after, in this process."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True)
+        self.root = root
+        self.pair = Pair()
+        self.notify = eventfd()
+        self.killer = PaperKillerProcess(self.pair)
+        monitor = MonitorConfig(scan=1, sized_candidates=8)
+        backstop = Backstop(monitor, "", None, "not here")
+        config = Config(PolicyConfig(), monitor)
+        self.reserve = Reserve(0)
+        self.service = Service(str(root), config, False, 16, self.killer, self.notify, backstop, self.reserve)
+        self.members = Members(self.service.domain)
+        self.service.discovery.domain = self.members  # type: ignore[assignment]
+        self.paper = PaperKiller()
+        self.ring = Ring(self.pair.shared, self.notify)
+        self.adjs: dict[int, int] = {}
+        for adj in (900, 700, 500):
+            self.add(adj)
+        self.service.begin(None)
+        self.settle()
+
+    def add(self, adj: int) -> int:
+        pid = os.fork()
+        if not pid:
+            signal.pause()
+            os._exit(0)
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(adj))
+        self.adjs[pid] = adj
+        self.members.pids.append(pid)
+        return pid
+
+    def bury(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        del self.adjs[pid]
+        self.members.pids.remove(pid)
+
+    def happen(self) -> None:
+        """Everything at once: one dies, one becomes more expendable, two come, the killer has struck twice."""
+        first, second, third = list(self.adjs)
+        self.bury(second)
+        Path(f"/proc/{first}/oom_score_adj").write_text("950")
+        self.adjs[first] = 950
+        self.add(600)
+        self.add(800)
+        for _ in range(2):
+            self.ring.write(self.paper.wakeup()._replace(outcome=Outcome(third, 500, ABSENT, 1, 0, 1)))
+        self.ring.notify()
+
+    def settle(self) -> None:
+        """Turn until there is nothing to do."""
+        for _ in range(50):
+            self.pair.inbox.drain()
+            if not (self.service.owed or self.pair.outbox.backlog or self.service.epoll.poll(0)):
+                return
+            self.service.turn()
+        raise AssertionError("it never comes to rest")
+
+    def known(self) -> dict[int, tuple[int, bool]]:
+        """What the killer knows: adj, and whether it can read sizes, by pid."""
+        roster = self.pair.roster
+        rows = [row for row in range(roster.rows) if roster.pidfd[row] >= 0]
+        assert len(rows) == len({roster.pid[row] for row in rows})
+        return {roster.pid[row]: (roster.adj[row], roster.statm_fd[row] >= 0) for row in rows}
+
+    def close(self) -> None:
+        for pid in list(self.adjs):
+            self.bury(pid)
+        service = self.service
+        service.journal.close()
+        service.control.close()
+        service.registry.outbox = None
+        for pid in list(service.registry.processes):
+            service.registry.remove(pid)
+        service.discovery.close()
+        service.domain.close()
+        if service.pool.host is not None:
+            service.pool.host.close()
+        self.reserve.close()
+        service.epoll.close()
+        for fd in self.pair.inbox._fds:
+            os.close(fd)
+        self.pair.close()
+        os.close(self.killer.pidfd)
+        os.close(self.notify)

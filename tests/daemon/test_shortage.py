@@ -1,0 +1,222 @@
+"""A steward that finds no memory, wherever: it goes on, and a moment later nothing is missing, double or left open."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.daemon import shared as layout
+from lmkd_py.daemon.inherited import EXIT_NO_MEMORY, EXIT_STOPPED
+from lmkd_py.daemon.steward import keeper, trace_file, turns
+from lmkd_py.daemon.steward.backstop import Backstop
+from lmkd_py.daemon.steward.keeper import KillerFailed, fork_killer
+from lmkd_py.daemon.steward.trace_file import TraceFile
+from lmkd_py.daemon.steward.turns import Turns
+from lmkd_py.kernel.domain import open_domain
+from lmkd_py.kernel.syscalls import eventfd
+from lmkd_py.kernel.triggers import open_triggers, psi
+from lmkd_py.wire.header import encode_header
+from tests.analysis.paper import PaperKiller, header, packed
+from tests.daemon.driver import Trace
+from tests.daemon.rig import Rig
+from tests.daemon.scarcity import Scarcity, scarcity
+from tests.support import require
+
+
+def no_memory() -> OSError:
+    return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
+def descriptors() -> list[str]:
+    return sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_open(fd))
+
+
+def _is_open(fd: str) -> bool:
+    return os.path.lexists(f"/proc/self/fd/{fd}")
+
+
+def one_failure(root: Path, nth: int, kernel: bool) -> Scarcity:
+    """A turn in which the nth call fails, and all that has to be true afterwards."""
+    rig = Rig(root)
+    try:
+        rig.happen()
+        with scarcity(nth, kernel) as met:
+            rig.service.turn()
+        rig.settle()
+        assert rig.known() == {pid: (adj, True) for pid, adj in rig.adjs.items()}
+        assert set(rig.service.registry.processes) == set(rig.adjs)
+        rig.service.journal.trace.catch_up()
+        trace = Trace(root)
+        assert not trace.lost
+        assert [record.seq for record in trace.records] == [0, 1]
+        assert {process.pid for process in trace.processes} >= set(rig.adjs)
+        assert rig.service.journal.kills == 2
+    finally:
+        rig.close()
+    return met
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kernel", [True, False], ids=["ENOMEM", "MemoryError"])
+def test_a_call_that_finds_no_memory_leaves_nothing_behind(
+    tmp_path: Path, kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "RETRY_MS", 1)
+    before = len(descriptors())
+    calls = one_failure(tmp_path / "none", 0, kernel).met
+    assert calls > (30 if kernel else 80)
+    for nth in range(1, calls + 1):
+        try:
+            one_failure(tmp_path / str(nth), nth, kernel)
+        except AssertionError as error:
+            raise AssertionError(f"call {nth} of {calls}") from error
+        assert len(descriptors()) == before, f"call {nth} of {calls}"
+
+
+def test_a_backlog_is_sent_though_nothing_happens(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "root")
+    try:
+        outbox = rig.pair.outbox
+        while outbox.flush():  # until the inbox is full
+            outbox.put(layout.DROP, 15)
+        left = len(outbox.backlog)
+        rig.pair.inbox.drain()
+        while rig.service.epoll.poll(0):
+            rig.service.turn()
+        rig.service.turn()  # there is nothing to wait for but time
+        assert len(outbox.backlog) < left
+    finally:
+        rig.close()
+
+
+class Full:
+    """os.write on a kernel without memory: parts of a frame at first, then nothing until `lifted`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fd: int) -> None:
+        self.lifted = False
+        self.fd = fd
+        self._parts = 2
+        self._write = os.write
+        monkeypatch.setattr(os, "write", self.write)
+
+    def write(self, fd: int, data: bytes) -> int:
+        if fd != self.fd or self.lifted:
+            return self._write(fd, data)
+        if not self._parts:
+            raise no_memory()
+        self._parts -= 1
+        return self._write(fd, data[: len(data) // 3])
+
+
+def test_frames_that_found_no_memory_are_written_later_whole_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper, trace = PaperKiller(), TraceFile(str(tmp_path), "boot")
+    trace.begin(encode_header(header(paper.config)))
+    kernel = Full(monkeypatch, trace.fd)
+    for _ in range(5):
+        assert trace.record(packed(paper.wakeup()))
+    assert len(Trace(tmp_path).records) < 5
+    kernel.lifted = True
+    assert trace.catch_up()
+    assert [record.seq for record in Trace(tmp_path).records] == [0, 1, 2, 3, 4]
+    assert not Trace(tmp_path).lost
+    trace.close()
+
+
+def test_records_stay_in_the_ring_when_too_many_wait_for_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_file, "LATE_BYTES", 1000)
+    paper, trace = PaperKiller(), TraceFile(str(tmp_path), "boot")
+    trace.begin(encode_header(header(paper.config)))
+    kernel = Full(monkeypatch, trace.fd)
+    taken = [trace.record(packed(paper.wakeup())) for _ in range(5)]
+    assert taken == sorted(taken, reverse=True)
+    assert not taken[-1]
+    kernel.lifted = True
+    assert trace.record(packed(paper.wakeup()))
+    trace.close()
+
+
+class Failing(Turns):
+    """A loop whose work fails so often."""
+
+    def __init__(self, error: Exception, times: int) -> None:
+        super().__init__()
+        self.error, self.times = error, times
+        self.heard: list[str] = []
+        self.served = self.made_up = 0
+
+    def ready(self, fd: int) -> int:
+        if self.times:
+            self.times -= 1
+            raise self.error
+        os.read(fd, 8)
+        self.served += 1
+        self.stopping = True
+        return EXIT_STOPPED
+
+    def after_each(self) -> None:
+        pass
+
+    def make_up(self) -> None:
+        self.made_up += 1
+
+    def say_stumbled(self, what: str) -> None:
+        self.heard.append(what)
+
+    def patience_s(self) -> float:
+        return -1
+
+
+@pytest.mark.parametrize("error", [no_memory(), MemoryError(), OSError(errno.EIO, "Input/output error")])
+def test_the_loop_goes_on_whatever_fails_and_says_so_once(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "RETRY_MS", 1)
+    loop = Failing(error, 3)
+    fd = eventfd(1)
+    loop.epoll.register(fd, select.EPOLLIN)
+    assert loop.run() == EXIT_STOPPED
+    assert (loop.served, loop.made_up, len(loop.heard)) == (1, 1, 1)
+    assert loop.broken_off == isinstance(error, MemoryError)
+    loop.epoll.close()
+    os.close(fd)
+
+
+def test_no_trigger_is_gone_without_for_want_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise no_memory()
+
+    monkeypatch.setattr(psi, "_open", fail)
+    domain = open_domain(MonitorConfig())
+    before = descriptors()
+    require(domain.psi_memory_path, "a kernel with pressure stall information")
+    with pytest.raises(OSError, match=r"psi full: .*Cannot allocate memory"):
+        open_triggers(MonitorConfig(psi_some_stall_ms=0), domain)
+    assert descriptors() == before
+    domain.close()
+
+
+@pytest.mark.parametrize("name", ["memfd_create", "eventfd", "pidfd_open", "remember", "Shared"])
+def test_a_killer_that_cannot_be_forked_for_want_of_memory_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise no_memory()
+
+    monkeypatch.setattr(keeper, name, fail)
+    backstop = Backstop(Config().monitor, "", None, "not here")
+    before, notify = descriptors(), eventfd()
+    with pytest.raises(KillerFailed) as caught:
+        fork_killer(str(tmp_path), Config(), 1, 16, (), notify, backstop)
+    os.close(notify)
+    assert caught.value.code == EXIT_NO_MEMORY
+    del caught
+    assert descriptors() == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
