@@ -41,8 +41,8 @@ def test_every_command_of_the_table_exists() -> None:
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_a_document_names_only_targets_and_files_that_exist(document: str) -> None:
     text = (REPO_ROOT / document).read_text()
-    targets = set(re.findall(r"^([a-z]+):", (REPO_ROOT / "Makefile").read_text(), re.MULTILINE))
-    for name in re.findall(r"(?:`|^|\bsudo )make ([a-z]+)", text, re.MULTILINE):
+    targets = set(re.findall(r"^([a-z-]+):", (REPO_ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name in re.findall(r"(?:`|^|\bsudo )make ([a-z-]+)", text, re.MULTILINE):
         assert name in targets, f"{document} names make {name}"
     for name in re.findall(r"`((?:lmkd_py|tools|tests|proto|device|\.ci)/[\w./-]*)`", text):
         assert (REPO_ROOT / name).exists(), f"{document} names {name}"

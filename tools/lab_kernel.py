@@ -40,7 +40,7 @@ def main() -> Path:
         pass
     missing = [packages for program, packages in FOR_THE_HOST.items() if not shutil.which(program)]
     if missing:
-        raise debs.PackageError(f"a kernel is built with {' '.join(missing)}; run: sudo apt-get install {missing[0]}")
+        raise debs.PackageError(f"a kernel needs a compiler here; run: sudo apt-get install {' '.join(missing)}")
     say(f"Debian's {SOURCE} and a compiler for it (139 and 45 MB, kept in {debs.cache_dir()})")
     source = debs.unpack(SOURCE, (SOURCE,), SOURCE_SUITE)
     tools = debs.unpack("lab-tools", TOOLS, debs.own_suite(), with_dependencies=True)
