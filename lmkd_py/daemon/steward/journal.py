@@ -121,9 +121,9 @@ class Journal:
             self.trace.strike(encode_strike(strike))
             self.kills += 1
 
-    def note(self, kind: str, text: str = "", number: int = 0) -> None:
-        """One word, a sentence, and what the word counts."""
-        self.trace.note(encode_note(Note(time.monotonic_ns(), kind, text, number)))
+    def note(self, kind: str, text: str = "", number: int = 0, at_ns: int = 0) -> None:
+        """One word, a sentence, what the word counts, and when that was, if not now."""
+        self.trace.note(encode_note(Note(at_ns or time.monotonic_ns(), kind, text, number)))
 
     def count_oom_kills(self, domain: Domain) -> None:
         """Note how often the kernel's own OOM killer has struck in the domain: at first, and whenever that changes."""

@@ -26,7 +26,7 @@ from .pool import Pool
 from .registry import Registry
 from .reload import reload
 from .replies import status_reply
-from .succession import go_live, hand_over
+from .succession import FOREMOST, go_live, hand_over, set_nice
 from .turns import Turns
 
 BACKLOG_RETRY_S = 0.005  # how soon a full inbox is tried again
@@ -64,6 +64,8 @@ class Service(Turns):
         self._signal_fd = -1
         self._mourned = 0  # pid of a dead killer that has no successor yet
         self._former: Killer | None = None  # ended, but not all of its records are filed
+        self._live_ns = 0
+        self._nice = os.getpriority(os.PRIO_PROCESS, 0)
         self._young_deaths = 0
         self._forked_at = monotonic()
         self._scanned_at = 0.0
@@ -255,8 +257,10 @@ class Service(Turns):
             self.epoll.register(killer.pidfd, select.EPOLLIN)
             self._listed_in = self.backstop.keep(self.registry, self.journal)
             if former is not None:
+                set_nice(FOREMOST)  # nobody guards until the new one is live
                 former.end()
         except BaseException:
+            set_nice(self._nice)
             self.registry.outbox = None
             self.registry.never.discard(killer.pid)
             killer.end()
@@ -265,7 +269,8 @@ class Service(Turns):
         if former is not None and former.child:
             self.epoll.unregister(former.pidfd)
         self.killer, self._former = killer, former
-        go_live(killer, former)
+        self._live_ns = go_live(killer, former)
+        set_nice(self._nice)
         try:
             self.backstop.arm(os.getpid(), self.killer.pid, os.getppid())
             self.journal.file_strikes(clear(self.root, self.backstop))
@@ -279,7 +284,8 @@ class Service(Turns):
         former = self._former
         if former is not None:
             self.journal.file_records(former)
-            self.journal.note("handover", f"killer {former.pid} ended, killer {self.killer.pid} live", self.killer.pid)
+            text = f"killer {former.pid} ended, killer {self.killer.pid} live"
+            self.journal.note("handover", text, self.killer.pid, self._live_ns)
             self._former = None
             self.registry.never.discard(former.pid)
             former.close()

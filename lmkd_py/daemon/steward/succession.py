@@ -6,7 +6,7 @@ There is never a moment with two live killers, and the moment with none is the t
 from __future__ import annotations
 
 import os
-from time import monotonic, sleep
+from time import monotonic, monotonic_ns, sleep
 
 from ...kernel.process import read_stat
 from ...kernel.syscalls import pidfd_open
@@ -17,6 +17,7 @@ from .keeper import Killer, wait_readable
 from .registry import Registry
 
 HAND_OVER_TIMEOUT_S = 10.0
+FOREMOST = -20  # of all that is not real-time
 
 
 def hand_over(registry: Registry, killer: Killer) -> None:
@@ -39,8 +40,11 @@ def hand_over(registry: Registry, killer: Killer) -> None:
             return
 
 
-def go_live(killer: Killer, former: Killer | None) -> None:
-    """Let the new killer strike from here on; the former one, if there is one, has been ended and seen dead."""
+def go_live(killer: Killer, former: Killer | None) -> int:
+    """Let the new killer strike from here on; the former one, if there is one, has been ended and seen dead.
+
+    CLOCK_MONOTONIC ns of that moment.
+    """
     outbox = killer.outbox
     assert outbox is not None
     if former is not None:
@@ -50,6 +54,15 @@ def go_live(killer: Killer, former: Killer | None) -> None:
             pass  # the next victim may follow early; better than that nobody guards
     killer.shared.words[layout.MODE] = layout.LIVE
     outbox.kick()
+    return monotonic_ns()
+
+
+def set_nice(nice: int) -> None:
+    """Our turn among all that is not real-time."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    except OSError:
+        pass  # without CAP_SYS_NICE (who observes only) in turn with all others
 
 
 def _adopt(killer: Killer, former: Killer) -> None:
