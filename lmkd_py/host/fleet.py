@@ -61,7 +61,7 @@ def run_fleet(
             return Report(device.serial, _ms(begin), error=error)
         except Exception as error:
             # A fault of ours on one device must not take the others with it.
-            mine = device.error(Fault.LOCAL, f"{type(error).__name__}: {error}")
+            mine = device.error(Fault.LOCAL, _words(error))
             mine.__cause__ = error
             return Report(device.serial, _ms(begin), error=mine)
         finally:
@@ -87,6 +87,12 @@ def run_fleet(
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return [reports[device.serial] for device in devices]
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:  # a place that cannot be written to: nothing of ours broke
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"
 
 
 def _ms(begin: float) -> int:

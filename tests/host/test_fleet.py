@@ -164,3 +164,16 @@ def test_a_device_that_waits_for_its_turn_does_not_use_up_its_time(rack: Rack) -
     devices = [rack.device(rack.add(), timeout_s=2.0) for _ in range(3)]
     reports = run_fleet(devices, lambda device: device.run("sleep 1").rc, jobs=1)
     assert [report.value for report in reports] == [0, 0, 0]
+
+
+def test_a_place_that_cannot_be_written_to_is_named(rack: Rack, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    def work(device: Device) -> Collection:
+        return run_steps(COLLECT, Collection(device, tmp_path / "file" / "out", device_class="c"))
+
+    (report,) = run_fleet([rack.device(rack.add())], work)
+    assert report.error is not None
+    assert "/file/out/" in str(report.error)
+    assert "Not a directory" in str(report.error)
+    assert "Error" not in str(report.error)
