@@ -1,4 +1,4 @@
-"""A process as /proc shows it: what the steward pins of it, and the two reads the killer makes."""
+"""A process as /proc shows it: what the steward pins of it, and what is read from there."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_rss_pages(fd: int, buf: bytearray) -> int:
 
 
 def read_adj(fd: int, buf: bytearray) -> int:
-    """Killer: oom_score_adj (-1000..1000) from a pinned file, or READ_FAILED - errno. `buf` >= 16 bytes."""
+    """oom_score_adj (-1000..1000) from a pinned file, or READ_FAILED - errno. `buf` >= 16 bytes."""
     try:
         got = os.preadv(fd, (buf,), 0)
     except OSError as failure:

@@ -6,6 +6,7 @@ Before arming they raise OSError(errno, "syscall subject: words"). The two of th
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import ctypes
 import errno
 import os
@@ -60,9 +61,21 @@ def pidfd_open(pid: int) -> int:
 
 def pidfd_send_signal(pidfd: int, sig: int) -> int:
     """Kill path: 0, or a negative errno (-ESRCH: already dead and reaped). SIGKILL and 0 allocate nothing."""
-    if _pidfd_send_signal(NR.pidfd_send_signal, pidfd, sig, None, 0) < 0:
-        return -ctypes.get_errno()
+    try:
+        _send_signal(pidfd, sig)
+    except OSError as failure:
+        return -(failure.errno or errno.EIO)
     return 0
+
+
+def _send_by_number(pidfd: int, sig: int) -> None:
+    # For a Python built with headers older than Linux 5.1.
+    if _pidfd_send_signal(NR.pidfd_send_signal, pidfd, sig, None, 0) < 0:
+        raise OSError(ctypes.get_errno(), "pidfd_send_signal")
+
+
+# The interpreter's own function where it has one: a third of the code that ctypes runs through, all of it cold by then.
+_send_signal = getattr(_signal, "pidfd_send_signal", _send_by_number)
 
 
 def process_mrelease(pidfd: int) -> int:

@@ -20,11 +20,12 @@ _RLIMIT_DATA = 2
 
 # pread-like reads, eventfds, waiting, the strike and its reaping, descriptors that come and go, locks, clocks, the end.
 NAMES = (
-    *("read", "write", "readv", "preadv", "preadv2", "poll", "ppoll", "pidfd_send_signal", "process_mrelease"),
+    *("read", "write", "readv", "pread64", "preadv", "preadv2", "poll", "ppoll"),
+    *("pidfd_send_signal", "process_mrelease"),
     *("recvmsg", "close", "sysinfo", "futex", "clock_gettime", "brk", "restart_syscall", "rt_sigreturn", "exit_group"),
 )
-_X86_64_NUMBERS = (0, 1, 19, 295, 327, 7, 271, 424, 448, 47, 3, 99, 202, 228, 12, 219, 15, 231)
-_AARCH64_NUMBERS = (63, 64, 65, 69, 286, 73, 73, 424, 448, 212, 57, 179, 98, 113, 214, 128, 139, 94)
+_X86_64_NUMBERS = (0, 1, 19, 17, 295, 327, 7, 271, 424, 448, 47, 3, 99, 202, 228, 12, 219, 15, 231)
+_AARCH64_NUMBERS = (63, 64, 65, 67, 69, 286, 73, 73, 424, 448, 212, 57, 179, 98, 113, 214, 128, 139, 94)
 _SECCOMP = {_X86_64: 317, _AARCH64: 277}
 
 _libc = ctypes.CDLL(None, use_errno=True)

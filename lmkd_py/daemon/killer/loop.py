@@ -115,10 +115,7 @@ class Loop:
     def _handle(self, ready: int, woke_ns: int) -> None:
         now_ms = woke_ns // 1_000_000
         if polling.poll_due(self.poll, now_ms):
-            hung, self._hung = self._hung, self._hangs()
-            if hung and self._hung:  # an event that came before the last victim was dead is gone by now
-                self.evaluator.hangs += 1
-            self._evaluate(woke_ns, POLL, self.poll.handler, ABSENT)
+            self._poll(woke_ns, self.poll.handler)
         slot = 0
         if ready > 0:
             if self.polls.revents(VICTIM_SLOT):
@@ -137,6 +134,14 @@ class Loop:
         if slot:
             self._quieten()
 
+    def _poll(self, woke_ns: int, level: int) -> None:
+        if self._evaluate(woke_ns, POLL, level, ABSENT) == KILL:
+            return
+        hung, self._hung = self._hung, self._hangs()
+        if hung and self._hung:  # an event that came before the last victim was dead is gone by now
+            self.evaluator.hangs += 1
+            self._evaluate(woke_ns, POLL, level, ABSENT)
+
     def _victim_died(self, woke_ns: int) -> None:
         self.polls.clear(VICTIM_SLOT)
         self.awaited.died(woke_ns)
@@ -153,7 +158,7 @@ class Loop:
         else:
             self._evaluate(woke_ns, EVENT, LOW, trigger)
 
-    def _evaluate(self, woke_ns: int, kind: int, level: int, trigger: int) -> None:
+    def _evaluate(self, woke_ns: int, kind: int, level: int, trigger: int) -> int:
         if self.window is not None and not self.window.is_open and self.window.begin() < 0:
             self._lose_window()
         metered = woke_ns // 1_000_000 <= self.meter_until_ms
@@ -175,6 +180,7 @@ class Loop:
             self.evaluator.ring.notify()  # the steward may find somebody
         elif self.evaluator.ring.backlog() >= NOTIFY_AT:
             self.evaluator.ring.notify()
+        return judgement.action
 
     def _lose_window(self) -> None:
         # It was granted when we were armed. On without it, and every record from here on says so.
@@ -239,7 +245,8 @@ class Loop:
         self.polls.clear(STEWARD_SLOT)  # from here on it goes on without one, too
         for slot in self._slots:
             trigger = self.triggers[self._indexes[slot]]
-            self.polls.set(slot, trigger.fd, trigger.poll_events)
+            if trigger.drain == ANSWERED:  # the others are: setting them anew would forget what fired just now
+                self.polls.set(slot, trigger.fd, trigger.poll_events)
         adopted = self.inbox.adopted
         if adopted is not None:
             # The former killer has struck already: no second victim for the same event.

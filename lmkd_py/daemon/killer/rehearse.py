@@ -15,7 +15,7 @@ from ...core.decide import conclude, judge
 from ...core.snapshot import NO_OUTCOME, Candidate, Outcome, Snapshot
 from ...core.state import INITIAL, PolicyState
 from ...core.vocabulary import ABSENT, Compat, Level, WakeupKind
-from ...kernel.process import read_adj, read_rss_pages
+from ...kernel.process import read_rss_pages
 from ...kernel.syscalls import pidfd_open, pidfd_send_signal, process_mrelease
 from ...wire.record import NO_AFTERMATH, Record, Timings
 from ..shared import CALLS, KILLS
@@ -167,6 +167,5 @@ def _strike_self(evaluator: Evaluator, pidfd: int, fds: list[int], scratch: byte
     roster.drop(0)
     roster.looked_at = 0
     read_rss_pages(fds[0], scratch)
-    read_adj(fds[1], scratch)
     pidfd_send_signal(pidfd, 0)
     process_mrelease(-1)
