@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.inherited import EXIT_NO_MEMORY, EXIT_STOPPED
 from lmkd_py.daemon.steward import keeper, trace_file, turns
 from lmkd_py.daemon.steward.backstop import Backstop
-from lmkd_py.daemon.steward.keeper import KillerFailed, fork_killer
+from lmkd_py.daemon.steward.keeper import Killer, KillerFailed, fork_killer
+from lmkd_py.daemon.steward.service import MAX_REFORKS
 from lmkd_py.daemon.steward.trace_file import TraceFile
 from lmkd_py.daemon.steward.turns import Turns
 from lmkd_py.kernel.domain import open_domain
-from lmkd_py.kernel.syscalls import eventfd
+from lmkd_py.kernel.syscalls import eventfd, pidfd_open
 from lmkd_py.kernel.triggers import open_triggers, psi
 from lmkd_py.wire.header import encode_header
 from tests.analysis.paper import PaperKiller, header, packed
@@ -144,18 +146,33 @@ def test_records_stay_in_the_ring_when_too_many_wait_for_memory(
     trace.close()
 
 
+def test_what_always_fails_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "RETRY_MS", 1)
+    loop = Failing(OSError(errno.EIO, "Input/output error"), 0)
+    fds = [eventfd(1) for _ in range(3)]
+    loop.fails = fds[0]
+    for fd in fds:
+        loop.epoll.register(fd, select.EPOLLIN)
+    loop.turn()
+    assert loop.served == 2
+    loop.epoll.close()
+    for fd in fds:
+        os.close(fd)
+
+
 class Failing(Turns):
     """A loop whose work fails so often."""
 
     def __init__(self, error: Exception, times: int) -> None:
         super().__init__()
         self.error, self.times = error, times
+        self.fails = -1  # a descriptor that always does
         self.heard: list[str] = []
         self.served = self.made_up = 0
 
     def ready(self, fd: int) -> int:
-        if self.times:
-            self.times -= 1
+        if self.times or fd == self.fails:
+            self.times = max(0, self.times - 1)
             raise self.error
         os.read(fd, 8)
         self.served += 1
@@ -182,7 +199,8 @@ def test_the_loop_goes_on_whatever_fails_and_says_so_once(error: Exception, monk
     fd = eventfd(1)
     loop.epoll.register(fd, select.EPOLLIN)
     assert loop.run() == EXIT_STOPPED
-    assert (loop.served, loop.made_up, len(loop.heard)) == (1, 1, 1)
+    assert (loop.served, len(loop.heard)) == (1, 1)
+    assert loop.made_up > 0
     assert loop.broken_off == isinstance(error, MemoryError)
     loop.epoll.close()
     os.close(fd)
@@ -220,3 +238,30 @@ def test_a_killer_that_cannot_be_forked_for_want_of_memory_leaves_nothing(
     assert descriptors() == before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_without_memory_for_another_killer_it_goes_on_trying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "RETRY_MS", 1)
+    rig = Rig(tmp_path / "root")
+    tries = []
+
+    def fork(required_layer: int = ABSENT) -> Killer:
+        tries.append(required_layer)
+        raise KillerFailed(EXIT_NO_MEMORY, "no memory")
+
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    alive, rig.killer.pidfd = rig.killer.pidfd, pidfd_open(pid)
+    try:
+        monkeypatch.setattr(rig.service, "fork", fork)
+        rig.service.epoll.unregister(alive)
+        rig.service.epoll.register(rig.killer.pidfd, select.EPOLLIN)  # it has ended
+        for _ in range(3 * MAX_REFORKS):
+            assert rig.service.turn() == EXIT_STOPPED
+        assert len(tries) >= 2 * MAX_REFORKS
+        assert [note.kind for note in Trace(rig.root).notes].count("killer-died") == 1
+    finally:
+        os.waitpid(pid, 0)
+        os.close(alive)
+        rig.close()

@@ -52,24 +52,29 @@ class Turns:
 
     def turn(self) -> int:
         """Wait for something and serve it; an exit code, EXIT_STOPPED to go on. What fails is made up for later."""
+        failed = False
+        owed, self.owed = self.owed, False
         try:
-            return self._turn()
+            for fd, _ in self.epoll.poll(RETRY_MS / 1000 if owed else self.patience_s()):
+                try:
+                    code = self.ready(fd)
+                except (OSError, MemoryError) as error:  # the others have their turn
+                    failed = True
+                    self._stumble(error)
+                    continue
+                if code != EXIT_STOPPED:
+                    return code
+            if owed:
+                self.make_up()
+            self.after_each()
         except (OSError, MemoryError) as error:
             # Neither a disk, a pipe or a file that fails nor a want of memory may take the killer's keeper along.
+            failed = True
             self._stumble(error)
-            return EXIT_STOPPED
-
-    def _turn(self) -> int:
-        owed = self.owed
-        for fd, _ in self.epoll.poll(RETRY_MS / 1000 if owed else self.patience_s()):
-            code = self.ready(fd)
-            if code != EXIT_STOPPED:
-                return code
-        if owed:
-            self.owed = False
-            self.make_up()
+        if failed:
+            sleep(RETRY_MS / 1000)  # a descriptor that could not be served is still up
+        elif owed:
             self._stumbled = ""
-        self.after_each()
         return EXIT_STOPPED
 
     def _stumble(self, error: OSError | MemoryError) -> None:
@@ -81,4 +86,3 @@ class Turns:
                 self.say_stumbled(self._stumbled)
         except (OSError, MemoryError):
             pass
-        sleep(RETRY_MS / 1000)  # a descriptor that could not be served is still up
