@@ -164,13 +164,14 @@ def _place(state: Collection, file: RemoteFile, path: str) -> tuple[Path, Cursor
         have = cursor.get(file.name)
         if not have:
             return folder, cursor
-        if have <= file.size:
-            ours = (folder / file.name).read_bytes()[:HEAD_BYTES] if have <= HEAD_BYTES else _head(folder / file.name)
-            ours = ours[:have]
-            if len(head) < len(ours):
-                head = read_range(state.device, path, 0, len(ours))
-            if head[: len(ours)] == ours:
-                return folder, cursor
+        ours = _head(folder / file.name)[: min(have, file.size)]
+        if len(head) < len(ours):
+            head = read_range(state.device, path, 0, len(ours))
+        if have > file.size:
+            # A power cut took its end, which nobody has but us; what stands there now may be torn.
+            ours = ours[: whole_part(head[: len(ours)], growing=True)[0] or len(ours)]
+        if ours and head[: len(ours)] == ours:
+            return folder, cursor
     raise state.device.error(Fault.LOCAL, f"{state.folder / file.boot}: 99 other files of this name", hint="tidy it up")
 
 

@@ -143,6 +143,16 @@ def test_another_file_of_the_same_name_does_not_overwrite_the_first(rack: Rack, 
     assert sorted(collected(out).values()) == sorted([frames(0, 10), frames(100, 30)])
 
 
+def test_what_a_power_cut_took_from_a_file_is_kept_here(rack: Rack, tmp_path: Path) -> None:
+    rack.add()
+    place = put(rack, frames(0, 10))
+    assert collect(rack, tmp_path / "out").frames == 10
+    for kept in (frames(0, 4), frames(0, 4) + b"torn", b""):
+        place.write_bytes(kept)
+        assert collect(rack, tmp_path / "out").fetched == 0
+        assert list(collected(tmp_path / "out").values()) == [frames(0, 10)]
+
+
 def test_what_is_no_trace_of_ours_is_passed_over_and_nothing_lies_outside(rack: Rack, tmp_path: Path) -> None:
     rack.add("$(touch pwned)/../x")
     put(rack, frames(0, 3))
