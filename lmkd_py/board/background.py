@@ -1,7 +1,7 @@
 """A board in the background, as `Registry.up` starts it; arguments: DIRECTORY KIND NAME PORT [endpoint options].
 
-It says `up` on stdout once it answers and stays when it then reads a line; without one its starter has died, and it
-ends. SIGTERM ends it; so does the death of its endpoint.
+It says `up` on stdout once it answers, progress in other lines before, and stays when it then reads a line; without
+one its starter has died, and it ends. SIGTERM ends it; so does the death of its endpoint.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -58,7 +58,7 @@ def _emulate(registry: Registry, name: str, port: int, profile: str = "", restor
     profile = snapshot.profile if snapshot else profile or DEFAULT_PROFILE
     with ExitStack() as stack:
         stack.callback(registry.remove, name)
-        machine = stack.enter_context(QemuBoard(profile, Path(registry.path(name, "")), port, snapshot=snapshot))
+        machine = stack.enter_context(_emulator(profile, Path(registry.path(name, "")), port, snapshot))
         pidfd = os.pidfd_open(machine.process.pid)
         listener = stack.enter_context(listen(registry.path(name, ".ctl")))
         board = Board(name, "qemu", machine.address, os.getpid(), start_ticks(os.getpid()), "", "")
@@ -76,6 +76,12 @@ def _emulate(registry: Registry, name: str, port: int, profile: str = "", restor
             if listener in select.select([pidfd, listener], [], [])[0]:
                 serve_one(listener, obey)
         raise SandboxError(f"board {name} has ended: {machine.last_words()}")
+
+
+def _emulator(profile: str, place: Path, port: int, snapshot: Snapshot | None) -> QemuBoard:
+    with suppress(FileNotFoundError):
+        Path(f"{place}.console").unlink()  # of an earlier board of this name
+    return QemuBoard(profile, place, port, snapshot=snapshot, say=lambda line: print(line, flush=True))
 
 
 def _answers(registry: Registry, board: Board) -> bool:

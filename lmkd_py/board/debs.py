@@ -29,7 +29,7 @@ class PackageError(RuntimeError):
 
 def to_stderr(line: str) -> None:
     """Where progress and warnings go unless somebody shows them in a better way."""
-    print(f"debs: {line}", file=sys.stderr, flush=True)
+    print(f"board: {line}", file=sys.stderr, flush=True)
 
 
 def cache_dir() -> Path:

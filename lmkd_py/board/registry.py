@@ -15,9 +15,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import IO
 
 from .errors import SandboxError
 from .launch import PACKAGE_ROOT
@@ -66,6 +67,22 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise SandboxError(f"board name {name!r}; wanted at most 48 of letters, digits, '.', '_', '-'")
     return name
+
+
+def _is_up(lines: IO[bytes], patience_s: float, say: Callable[[str], None]) -> bool:
+    """Passes on what a new board says until it is `up`; False if it ends or is silent for too long."""
+    # Not readline(): what it has read ahead would be out of select()'s sight.
+    data = b""
+    while select.select([lines], [], [], patience_s)[0]:
+        piece = os.read(lines.fileno(), 4096)
+        if not piece:
+            return False
+        *whole, data = (data + piece).split(b"\n")
+        for line in whole:
+            if line == b"up":
+                return True
+            say(line.decode("utf-8", "replace"))
+    return False
 
 
 class Registry:
@@ -132,9 +149,17 @@ class Registry:
                 pass
 
     def up(
-        self, kind: str, name: str = "", port: int = 0, options: tuple[str, ...] = (), patience_s: float = 90.0
+        self,
+        kind: str,
+        name: str = "",
+        port: int = 0,
+        options: tuple[str, ...] = (),
+        patience_s: float = 90.0,
+        say: Callable[[str], None] = lambda line: None,
     ) -> Board:
         """Start a board in the background and return once it answers. SandboxError if it does not.
+
+        `say` gets lines of progress; patience_s is for each of them.
 
         options: words for the endpoint's command line; of a qemu board its profile and the
         snapshot it goes on from, each may be empty. Should this process die before it
@@ -149,9 +174,11 @@ class Registry:
             for board in boards:
                 if board.name == name:
                     raise SandboxError(f"board {name} is up already, at {board.address}; take another name")
-            return self._start(kind, name, port, options, patience_s)
+            return self._start(kind, name, port, options, patience_s, say)
 
-    def _start(self, kind: str, name: str, port: int, options: tuple[str, ...], patience_s: float) -> Board:
+    def _start(
+        self, kind: str, name: str, port: int, options: tuple[str, ...], patience_s: float, say: Callable[[str], None]
+    ) -> Board:
         self.remove(name)
         log = self.path(name, ".log")
         words = [sys.executable, "-m", "lmkd_py.board.background", self.directory, kind, name, str(port), *options]
@@ -168,9 +195,7 @@ class Registry:
         assert process.stdin is not None
         assert process.stdout is not None
         with process.stdin, process.stdout:
-            ready = select.select([process.stdout], [], [], patience_s)[0]
-            said = process.stdout.readline().decode().strip() if ready else ""
-            board = self._read(name) if said == "up" else None
+            board = self._read(name) if _is_up(process.stdout, patience_s, say) else None
             if board is None:
                 process.terminate()
                 process.wait(30)

@@ -29,13 +29,22 @@ REPLY_S = 60.0  # beyond the pressure itself: applications start again, a file i
 app = typer.Typer(
     help="""Virtual devices on this machine.
 
-    lmkctl board up sandbox      # prints HOST:PORT
+    \b
+    A cgroup of this machine as a device (needs root):
+      lmkctl board up sandbox                    # prints its HOST:PORT
+      lmkctl -s HOST:PORT install
+      lmkctl -s HOST:PORT start
+      lmkctl board pressure                      # in another terminal: lmkctl -s HOST:PORT watch
+      lmkctl board down --all
 
-    lmkctl -s HOST:PORT install; lmkctl -s HOST:PORT start
-
-    lmkctl board pressure        # in another terminal: lmkctl -s HOST:PORT watch
-
-    lmkctl board down --all
+    \b
+    An emulated ARM board with a kernel of its own (any user who has qemu-system-arm):
+      lmkctl board up qemu                       # 256 MiB of RAM; the first time it fetches 45 MB of packages
+      lmkctl board up qemu --profile phone       # lmkctl board up --help lists the profiles
+      lmkctl -s HOST:PORT shell -- uname -a
+      lmkctl board snapshot qemu1                # as it is now, to go on from there later:
+      lmkctl board up qemu --snapshot qemu1
+      lmkctl board list                          # with the console log of each
     """,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -52,13 +61,18 @@ def up(
         str,
         typer.Option(
             help="of a qemu board: "
-            + ", ".join(f"{name} ({one})" for name, one in PROFILES.items())
+            + "; ".join(f"{name}: {one}" for name, one in PROFILES.items())
             + f"; default: {DEFAULT_PROFILE}"
         ),
     ] = "",
     snapshot: Annotated[str, typer.Option(help="a qemu board goes on where this one was saved")] = "",
 ) -> None:
-    """Start a virtual device in the background; prints its HOST:PORT once it answers."""
+    """Start a virtual device in the background; prints its HOST:PORT once it answers.
+
+    \b
+    lmkctl board up sandbox --port 5700
+    lmkctl board up qemu --profile small --name desk
+    """
     if (profile or snapshot) and kind != "qemu":
         raise CliError(f"found --{'profile' if profile else 'snapshot'} with a {kind} board, wanted it with qemu")
     if profile and snapshot:
@@ -68,8 +82,16 @@ def up(
     _progress(
         context, f"a {kind} board comes up" + ("; the first time its packages are fetched" if kind == "qemu" else "")
     )
+
+    def say(line: str) -> None:
+        # A warning is worth its line even to somebody who wants no progress.
+        if line.startswith("warning: "):
+            print(f"lmkctl: {safe(line)}", file=sys.stderr, flush=True)
+        else:
+            _progress(context, line)
+
     try:
-        board = Registry().up(kind, name, port, (profile, snapshot) if kind == "qemu" else (), patience_s=UP_S)
+        board = Registry().up(kind, name, port, (profile, snapshot) if kind == "qemu" else (), UP_S, say)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None  # the board sees that we are gone, and goes too
     _progress(context, f"{board.name} is up; its log: {board.log}")

@@ -35,7 +35,7 @@ def run(work: Path, traces: Path, seconds: float, profile: str) -> tuple[list[Cl
     """What was claimed in the end, and the trace; the board is gone then."""
     say(f"set-up: an emulated ARM board ({ALL[profile]}); the first time its packages are fetched")
     begin = time.monotonic()
-    with QemuBoard(profile, work / "board") as machine:
+    with QemuBoard(profile, work / "board", say=lambda line: say(f"set-up: {line}")) as machine:
         say(f"set-up: up on {machine.address} after {time.monotonic() - begin:.1f} s")
         connector = Connector(server_address(None, None), work / "key" / "adbkey", DEVICE_S)
         device = connector.device(Target(machine.address, via_server=False))

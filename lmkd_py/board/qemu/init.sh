@@ -19,13 +19,17 @@ mkdir -p /data/lib && ln -s /data/lib /var/lib
 ifconfig lo 127.0.0.1
 ifconfig eth0 10.0.2.15
 hostname board
-echo 'root:x:0:0::/:/bin/sh' >/etc/passwd
+[ -e /etc/passwd ] || echo 'root:x:0:0::/:/bin/sh' >/etc/passwd
 # A hog larger than RAM and swap has to be let in, or there is no pressure; one page at a time comes back from zram.
 echo 1 >/proc/sys/vm/overcommit_memory
 echo 100 >/proc/sys/vm/swappiness
 echo 0 >/proc/sys/vm/page-cluster
 if [ "${lmkd_swap_mib:-0}" -gt 0 ]; then
     echo "${lmkd_swap_mib}M" >/sys/block/zram0/disksize && mkswap /dev/zram0 >/dev/null && swapon /dev/zram0
+fi
+if [ -x /lib/systemd/systemd ]; then
+    echo "board: kernel $(uname -r), $(awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo) MiB"
+    exec /lib/systemd/systemd
 fi
 mount -t cgroup -o memory none /dev/memcg 2>/dev/null
 mkdir -p /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup

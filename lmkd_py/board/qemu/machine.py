@@ -9,11 +9,12 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from ..adbd.linux import PR_SET_PDEATHSIG, prctl
-from ..debs import PackageError
+from ..debs import PackageError, Say, to_stderr
 from ..errors import SandboxError
 from ..virtual_device import wait_answers
 from . import image
@@ -26,17 +27,26 @@ GUEST_PORT = 5600
 BOOT_S = 240.0  # emulation on a busy machine; a quiet one takes 8 s
 DISK_MIB = 256
 PANIC = "Kernel panic"
+KERNEL_IS_UP, LISTENS = "\nboard: kernel ", "\nlistening "  # of init, and of the endpoint
 
 
 class QemuBoard:
     """Boots when made, or goes on where a snapshot was taken; `address` speaks ADB then.
 
     `place`: the path before .console, .disk and .cpio, its files. A disk that is there is kept, so that a
-    board can come again after a power cut. SandboxError says what is missing or what the console said last.
+    board can come again after a power cut. `packages`: of Debian, on it besides. `versions`: of all its packages.
+    SandboxError says what is missing or what the console said last.
     """
 
     def __init__(
-        self, profile: str, place: Path, port: int = 0, boot_s: float = BOOT_S, snapshot: Snapshot | None = None
+        self,
+        profile: str,
+        place: Path,
+        port: int = 0,
+        boot_s: float = BOOT_S,
+        snapshot: Snapshot | None = None,
+        say: Say = to_stderr,
+        packages: Sequence[str] = (),
     ) -> None:
         if profile not in PROFILES:
             raise SandboxError(f"profile {profile!r}; wanted one of {', '.join(PROFILES)}")
@@ -49,17 +59,21 @@ class QemuBoard:
         self.qmp = Qmp()
         incoming: list[str] = []
         try:
-            kernel, base = image.base(self.profile.kernel)
+            kernel, base = image.base(self.profile.kernel, self.profile.systemd, GUEST_PORT, say)
+            extra, versions = image.extra(packages, say) if packages else (b"", {})
+            self.versions = {**image.versions(self.profile.systemd), **versions}
         except PackageError as error:
             raise SandboxError(f"the board's packages: {error}") from error
         if snapshot is None:
             init = Path(__file__).with_name("init.sh").read_bytes()
-            self._initrd.write_bytes(base.read_bytes() + image.overlay(init))
+            self._initrd.write_bytes(base.read_bytes() + image.overlay(init) + extra)
             if not self.disk.exists():
                 make_disk(self.disk)
         else:
             snapshot.unpack(self.disk, self._initrd)
             incoming = ["-incoming", f"exec:cat {shlex.quote(str(snapshot.state))}"]
+        say(f"starting the emulator: {self.profile}" + (", where it was saved" if snapshot else ""))
+        former = self.console() if self.log.exists() else ""
         with self.log.open("ab") as console:
             self.process = subprocess.Popen(
                 [*self._command(kernel), *incoming],
@@ -72,7 +86,7 @@ class QemuBoard:
         try:
             if snapshot is not None:
                 self.qmp.go_on()
-            self._wait_up(boot_s)
+            self._wait_up(boot_s, say, former, snapshot is not None)
         except BaseException:
             self.close()
             raise
@@ -94,20 +108,30 @@ class QemuBoard:
         ]
         # fmt: on
 
-    def _wait_up(self, patience_s: float) -> None:
-        deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline:
+    def _wait_up(self, patience_s: float, say: Say, former: str, restored: bool) -> None:
+        """`former`: what the console's log held before."""
+        begin = time.monotonic()
+        is_up = False
+        while time.monotonic() < begin + patience_s:
             if self.process.poll() is not None:
                 raise SandboxError(f"the board ended with code {self.process.returncode}: {self.last_words()}")
-            panic = self.console().partition(PANIC)[2].split("\n")[0]
+            said = self.console()[len(former) :]
+            panic = said.partition(PANIC)[2].split("\n")[0]
             if panic:
                 raise SandboxError(f"the board's kernel gave up{panic}; its console: {self.log}")
-            try:
-                # QEMU takes the connection long before anybody listens behind it, and hangs up then.
-                wait_answers(self.address, 10.0)
-                return
-            except SandboxError:
-                time.sleep(0.2)
+            if KERNEL_IS_UP in said and not is_up:
+                is_up = True
+                kernel = said.partition(KERNEL_IS_UP)[2].split("\n")[0].strip()
+                say(f"its kernel is up after {time.monotonic() - begin:.1f} s: {kernel}")
+            # QEMU takes a connection long before anybody listens behind it: then it would be waited for in vain.
+            if restored or LISTENS in said:
+                try:
+                    wait_answers(self.address, 10.0)
+                    say(f"it answers after {time.monotonic() - begin:.1f} s")
+                    return
+                except SandboxError:
+                    pass
+            time.sleep(0.1)
         raise SandboxError(f"the board does not answer after {patience_s:g} s: {self.last_words()}")
 
     def last_words(self) -> str:

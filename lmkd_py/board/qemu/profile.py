@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One kind of board. `android`: it has Android's directories, properties and commands."""
+    """One kind of board. `android`: it has Android's directories, properties and commands. `systemd`: its init, and
+    memory cgroups of version 2."""
 
     ram_mib: int
     swap_mib: int
     cpus: int
     kernel: str  # of image.KERNELS, or image.LAB
     android: bool = False
+    systemd: bool = False
 
     def __str__(self) -> str:
-        kind = "Android-like, " if self.android else ""
-        return f"{kind}{self.ram_mib} MiB, {self.swap_mib} MiB of zram, {self.cpus} CPUs, kernel {self.kernel}"
+        kind = "Android-like, " if self.android else "systemd, " if self.systemd else ""
+        cpus = f"{self.cpus} CPU{'s' if self.cpus > 1 else ''}"
+        return f"{kind}{self.ram_mib} MiB, {self.swap_mib} MiB of zram, {cpus}, kernel {self.kernel}"
 
 
 PROFILES = {
@@ -25,6 +28,7 @@ PROFILES = {
     "board": Profile(256, 192, 2, "6.1"),
     "new": Profile(256, 192, 2, "6.12"),  # MGLRU, and no v1 memory cgroups
     "lab": Profile(128, 96, 2, "lab"),  # allocations fail on demand; make lab-kernels
+    "systemd": Profile(512, 384, 2, "6.1", systemd=True),
     "phone": Profile(4096, 3072, 2, "6.1", android=True),
 }
 DEFAULT_PROFILE = "board"
