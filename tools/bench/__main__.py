@@ -1,6 +1,6 @@
 """`python -m tools.bench [--only PART ...] [--kills N] [--write-readme]`: measures and prints the table of README.md.
 
-Parts: latency, strike, step, peers, adb, idle, memory. All of them take about twelve minutes. Needs root.
+Parts: latency, strike, step, peers, taken, pool, adb, idle, memory. All of them take about fifteen minutes. Needs root.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from lmkd_py.kernel.bpf import VARIANT_LIST, VARIANT_WALK
-from tools.bench import adb_sync, idle, kill_latency, memory, peers, report, step, strike
+from tools.bench import adb_sync, idle, kill_latency, memory, peers, pool, report, step, strike, taken
 from tools.bench.arena import Arena
 from tools.bench.figures import replace_part
 from tools.bench.guards import REPOSITORY, Daemon
@@ -23,7 +23,8 @@ from tools.bench.meminfo import Meminfo
 from tools.bench.packages import Peer, unpack
 from tools.bench.programs import MissingToolError, build
 
-PARTS = ("latency", "strike", "step", "peers", "adb", "idle", "memory")
+PARTS = ("latency", "strike", "step", "peers", "taken", "pool", "adb", "idle", "memory")
+ACTIONS = 300  # of a steward, with its pool and without
 README = os.path.join(REPOSITORY, "README.md")
 
 
@@ -63,10 +64,10 @@ class Run:
         else:
             self.sections.append(report.head(" ".join(["python -m tools.bench", *words])))
 
-    def peers(self) -> list[Peer]:
-        """earlyoom and nohang, as far as they can be had; a line in the report for those that cannot."""
+    def peers(self, *more: str) -> list[Peer]:
+        """earlyoom, nohang and `more`, as far as they can be had; a line in the report for those that cannot."""
         found = []
-        for name in ("earlyoom", "nohang"):
+        for name in ("earlyoom", "nohang", *more):
             try:
                 found.append(unpack(name))
             except MissingToolError as missing:
@@ -99,6 +100,12 @@ class Run:
             self.sections.append(report.steps(responses, walked))
         if walked:
             self.sections.append(report.peer_wakeups(walked))
+        if "taken" in parts:
+            say(f"taken: {chosen.steps} kills each by all of them in one thrashing group")
+            self.sections.append(report.taken(taken.measure(self.peers("oomd"), self.directory, chosen.steps)))
+        if "pool" in parts:
+            say(f"pool: {ACTIONS} actions with the private pool and without")
+            self.sections.append(report.pool(pool.measure(ACTIONS)))
         if "adb" in parts:
             self._adb()
         if "idle" in parts:

@@ -57,16 +57,19 @@ def descendants(pid: int) -> list[int]:
 class Box:
     """A running peer, its meminfo and a victim that comes back."""
 
-    def __init__(self, peer: Peer, crowd: str, directory: str) -> None:
+    def __init__(self, peer: Peer, crowd: str, directory: str, over: tuple[str, str] = ("/", "/")) -> None:
+        """over: a directory, and the mount point it is laid over."""
         self.peer = peer
         self.meminfo = Meminfo(os.path.join(directory, f"meminfo.{peer.name}"))
         script = (
-            'mount --bind "$1" /proc/meminfo || exit 1; shift; "$1" 1 8192 1000 1000 >/dev/null & shift; "$@" & wait'
+            'mount --bind "$1" /proc/meminfo || exit 1; [ "$2" = / ] || mount --bind "$2" "$3" || exit 1; shift 3; '
+            '"$1" 1 8192 1000 1000 >/dev/null & shift; "$@" & wait'
         )
         self._process = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, "box",
-             self.meminfo.path, crowd, *peer.command],
+             self.meminfo.path, *over, crowd, *peer.command],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, **dict(peer.environment)},
         )  # fmt: skip
 
     def daemon(self) -> int:
@@ -80,6 +83,14 @@ class Box:
             if self.peer.command[0].encode() in words and words[0] != b"sh":
                 return pid
         raise RuntimeError(f"{self.peer.name} does not run")
+
+    def near(self, from_pct: int) -> None:
+        """No shortage: so much is available."""
+        self.meminfo.set(from_pct)
+
+    def short(self) -> None:
+        """The step to a shortage."""
+        self.meminfo.set(SHORT_PCT)
 
     def close(self) -> None:
         """Ends everything in it."""
