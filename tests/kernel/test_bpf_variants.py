@@ -24,7 +24,7 @@ from lmkd_py.kernel.bpf import (
     layout,
     load_apart,
 )
-from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, rows_of, wait_events, wait_until
+from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, load, rows_of, wait_events, wait_until
 from tests.support import REPO_ROOT
 
 pytestmark = [pytest.mark.pressure]
@@ -46,7 +46,7 @@ def rss_pages(pid: int) -> int:
 def test_each_variant_loads_for_each_domain(tmp_path: Path, variant: int, whole_system: bool) -> None:
     with Sandbox(LIMIT_MIB) as board:
         order = Order("" if whole_system else board.place.psi, variants=(variant,))
-        arms = load_apart(order, str(tmp_path), "")
+        arms = load(order, tmp_path)
         assert arms.variant == variant
         assert arms.notes == ()
         assert Guard(arms).counters() == (0,) * 7
@@ -55,7 +55,7 @@ def test_each_variant_loads_for_each_domain(tmp_path: Path, variant: int, whole_
 
 def test_the_list_is_preferred(tmp_path: Path) -> None:
     with Sandbox(LIMIT_MIB) as board:
-        arms = load_apart(Order(board.place.psi), str(tmp_path), "")
+        arms = load(Order(board.place.psi), tmp_path)
         assert arms.variant == VARIANT_LIST
         close(arms)
 
@@ -134,6 +134,21 @@ def test_another_pid_namespace_is_told_and_struck_by_the_reclaiming_task(tmp_pat
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     wanted = "this process has a pid namespace of its own; wanted the initial one, whose numbers BPF sees"
     assert done.stdout == f"{VARIANT_CURRENT} list: {wanted}\n"
+
+
+def test_a_missing_tracefs_is_mounted_for_the_loading_process_alone(tmp_path: Path) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(REPO_ROOT)!r})\n"
+        "from lmkd_py.kernel.bpf import Order, load_apart\n"
+        "from lmkd_py.kernel.mounts import mount_points\n"
+        "before = mount_points('tracefs')\n"
+        f"arms = load_apart(Order(''), {str(tmp_path)!r}, '')\n"
+        "print(arms.variant, before, mount_points('tracefs'))\n"
+    )
+    without = "while umount /sys/kernel/tracing || umount /sys/kernel/debug/tracing; do :; done 2>/dev/null; "
+    command = ["unshare", "--mount", "sh", "-c", without + 'exec "$@"', "sh", sys.executable, "-I", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{VARIANT_LIST} [] []\n"
 
 
 def refusal(order: Order, cache: Path) -> str:
