@@ -1,0 +1,89 @@
+"""Emulated boards with the modules of device/module, and programs of tests/board/onboard run on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lmkd_py.board.qemu import modules
+from lmkd_py.board.qemu.profile import PROFILES
+from lmkd_py.host.doctor import examine
+from lmkd_py.host.errors import DeviceError
+from lmkd_py.host.push import push_atomic
+from lmkd_py.host.service import Service
+from lmkd_py.host.tree import Tree, push_tree
+from tests.board.qemu_boards import ArmBoard, install
+from tests.support import REPO_ROOT
+
+LAYER = 1 << 4  # of the PF_MEMALLOC window
+PATIENCE_S = 400
+PROGRAMS = Tree({
+    f"tests/board/onboard/{path.name}": path.read_bytes()
+    for path in (REPO_ROOT / "tests/board/onboard").glob("*.py")
+})  # fmt: skip
+Said = dict[str, tuple[str, ...]]
+
+
+class ModuleBoard:
+    """A board with both modules pushed and the shipped one loaded, the payload installed, and the programs at hand."""
+
+    def __init__(self, folder: Path, profile: str) -> None:
+        self.folder = folder
+        built = modules.build(PROFILES[profile].kernel)
+        self.board = ArmBoard(folder, profile)
+        self.device = self.board.device()
+        self.service: Service = install(self.device).service
+        push_tree(self.device, PROGRAMS, "/tmp/programs")
+        for name in (modules.SHIPPED, modules.TEST):
+            push_atomic(self.device, (built / name).read_bytes(), f"/tmp/{name}")
+        self.doctor_before = self.doctor()
+        self.must(f"insmod /tmp/{modules.SHIPPED}")
+
+    def must(self, command: str) -> str:
+        """What it prints."""
+        return self.board.shell(command)  # a connection of its own: a long one does not outlive a drought
+
+    def doctor(self) -> str:
+        """State of the finding."""
+        return next(finding.state for finding in examine(self.device, python="python3") if finding.name == "memalloc")
+
+    def program(self, *words: object) -> list[list[str]]:
+        """Lines of a program of tests.board.onboard, as words. It runs beside us: in a drought nobody answers."""
+        line = " ".join(map(str, words))
+        path = f"PYTHONPATH={self.service.layout.current}:/tmp/programs"
+        self.must(
+            f"rm -f /tmp/said; ({path} python3 -m tests.board.onboard.{line} >/tmp/saying 2>&1; "
+            "echo status $? >>/tmp/saying; mv /tmp/saying /tmp/said) </dev/null >/dev/null 2>&1 & true"
+        )
+        deadline = time.monotonic() + PATIENCE_S
+        said = ""
+        while time.monotonic() < deadline and not said:
+            time.sleep(2)
+            device = self.board.device(retries=0)
+            try:
+                said = device.ask(["sh", "-c", "cat /tmp/said 2>/dev/null"], timeout_s=20).text
+            except DeviceError:  # the drought is not over
+                continue
+            finally:
+                device.close()
+        assert said.endswith("status 0"), said or self.board.machine.console()[-2000:]
+        return [line.split() for line in said.splitlines() if line.strip()]
+
+    def answers(self, *words: object) -> Said:
+        """The same by the first word of each line."""
+        return {first: tuple(rest) for first, *rest in self.program(*words)}
+
+
+@contextmanager
+def module_board(folder: Path, profile: str) -> Iterator[ModuleBoard]:
+    """One that is up; in the end its kernel must have had nothing to complain about, and the modules must go."""
+    made = ModuleBoard(folder, profile)
+    try:
+        yield made
+        made.must("for m in lmkd_drain lmkd_memalloc; do [ ! -d /sys/module/$m ] || rmmod $m || exit 1; done")
+        said = made.must("dmesg")
+    finally:
+        made.board.close()
+    assert not [word for word in ("Oops", "WARNING:", "Unable to handle", "bad page") if word in said]
