@@ -138,6 +138,7 @@ class Run:
         monitor = monitor._replace(
             domain_path=os.path.join(os.path.dirname(monitor.domain_path), name),
             domain_psi_path=os.path.join(os.path.dirname(monitor.domain_psi_path), name),
+            reserve_kb=0,  # the table says that it comes on top
         )
         daemon = Daemon(monitor, kill_latency.policy())
         daemon.write_config(root)

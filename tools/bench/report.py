@@ -205,7 +205,10 @@ def rest(memory: Sequence[Memory], idle: Sequence[Idle]) -> str:
             " the kernel when memory is short.\n"
         )
         others = max(each.pythons for each in memory)
-        text += f"\n50 candidates, at rest; other Python processes meanwhile: {others}.\n"
+        text += (
+            f"\n50 candidates, at rest; other Python processes meanwhile: {others}. Without the steward's private pool:"
+        )
+        text += f" `reserve_kb` ({MonitorConfig().reserve_kb} kB unless set) of locked memory come on top.\n"
     if idle:
         rows = [[each.label, f"{each.wakeups}", f"{each.cpu_ms:.1f}"] for each in idle]
         text += "\n" + table([f"{idle[0].seconds:.0f} s at rest", "wake-ups", "CPU ms"], rows)
