@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from ..host.errors import DeviceError, Fault
 from ..host.steps import run_steps
 from .devices_do import on_devices
 from .options import given
+from .output import safe
 
 PAUSE_S = 2.0
 
@@ -36,17 +38,50 @@ def collect(
         if not follow:
             return run_steps(host.COLLECT, state)
         device.deadline = float("inf")
+        tell = _Teller(context, device.serial)
         while True:
             try:
                 run_steps(host.COLLECT, state)
+                tell.came(state)
             except DeviceError as error:
                 if error.fault not in (Fault.TRANSPORT, Fault.OFFLINE, Fault.TIMEOUT) or not state.folder.parts:
                     raise
+                tell.lost(error)
             if time.monotonic() >= until:
                 return state
             device.pause(min(PAUSE_S, until - time.monotonic()))
 
     on_devices(context, "collect", work, _lines, _facts)
+
+
+class _Teller:
+    """What goes on while a device is followed, on stderr: silence would not tell a quiet device from a lost one."""
+
+    def __init__(self, context: typer.Context, serial: str) -> None:
+        options = given(context)
+        self._silent = options.quiet or options.json
+        self._serial = serial
+        self._frames = 0
+        self._is_lost = False
+
+    def came(self, state: host.Collection) -> None:
+        """The device answered, perhaps with something new."""
+        new, self._frames = state.frames - self._frames, state.frames
+        if new:
+            self._say(f"{new} frames new in {state.folder}")
+        elif self._is_lost:
+            self._say("is back")
+        self._is_lost = False
+
+    def lost(self, error: DeviceError) -> None:
+        """It did not; said once, until it comes back."""
+        if not self._is_lost:
+            self._say(f"{error.text}; goes on when it is back")
+        self._is_lost = True
+
+    def _say(self, text: str) -> None:
+        if not self._silent:
+            print(f"lmkctl: {safe(self._serial)}: {safe(text)}", file=sys.stderr, flush=True)
 
 
 def _lines(state: host.Collection) -> list[str]:

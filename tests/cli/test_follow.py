@@ -67,12 +67,16 @@ def test_a_collection_that_follows_outlives_a_device_that_is_away(rack: Rack, tm
     out = tmp_path / "out"
     with lmkctl(rack, endpoint, "--retries", "0", "collect", "--follow", "-o", str(out)) as program:
         assert eventually(lambda: list(collected(out).values()) == [place.read_bytes()])
+        assert program.stderr
+        assert b"10 frames new in" in program.stderr.readline()
         port = endpoint.port
         rack.do(endpoint.stop())
+        assert program.stderr.readline().endswith(b"; goes on when it is back\n")
         back = rack.add_again(endpoint, port)
         put(rack, frames(10, 10))
         assert eventually(lambda: list(collected(out).values()) == [place.read_bytes()], 60)
         assert interrupt(program) == 130
+        assert b"10 frames new in" in program.stderr.read()
     assert back.address == endpoint.address
 
 

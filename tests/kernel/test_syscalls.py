@@ -21,7 +21,12 @@ from lmkd_py.kernel.poll import POLLIN, PollSet
 from tests.support import IS_ROOT, require
 
 
-def test_a_signal_reaches_the_process_of_the_pidfd_and_nobody_after_its_death() -> None:
+@pytest.mark.parametrize("by_number", [False, True], ids=["interpreter's own", "by number"])
+def test_a_signal_reaches_the_process_of_the_pidfd_and_nobody_after_its_death(
+    by_number: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by_number:
+        monkeypatch.setattr(syscalls, "_send_signal", syscalls._send_by_number)
     child = subprocess.Popen([sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"])
     pidfd = syscalls.pidfd_open(child.pid)
     assert syscalls.pidfd_send_signal(pidfd, 0) == 0
