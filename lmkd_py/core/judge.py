@@ -13,7 +13,7 @@ from typing import Optional
 from .config import PolicyConfig
 from .decision import Judgement, Verdict
 from .first_kill import climb_again
-from .ladder import ENTAILED, LADDER
+from .ladder import AFTER_KILL, ASKED, DIRECT, ENTAILED, LADDERS, LOW_MEM, LOW_SWAP, STALLED, WATCHED
 from .polling import Request
 from .signals import Signals, swap
 from .snapshot import Snapshot
@@ -28,6 +28,7 @@ _POLL = int(WakeupKind.POLL)
 _VENDOR = int(WakeupKind.VENDOR)
 _ZONEINFO = int(WakeupKind.ZONEINFO)
 _LOW_LEVEL = int(Level.LOW)
+_CRITICAL = int(Level.CRITICAL)
 _STILL = int(ReclaimState.NONE)
 _KSWAPD = int(ReclaimState.KSWAPD)
 _DIRECT = int(ReclaimState.DIRECT)
@@ -216,7 +217,20 @@ def judge(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> Judge
         ))
         # fmt: on
         verdict: Optional[Verdict] = None
-        for rule in LADDER:
+        situation = LOW_MEM if below <= _LOW else 0
+        if swap_is_low:
+            situation |= LOW_SWAP
+        if reclaim == _DIRECT:
+            situation |= DIRECT
+        if killed_last:
+            situation |= AFTER_KILL
+        if check_filecache:
+            situation |= WATCHED
+        if kind == _VENDOR:
+            situation |= ASKED
+        elif kind == _EVENT and level == _CRITICAL:
+            situation |= STALLED
+        for rule in LADDERS[situation]:
             verdict = rule(signals, config)
             if verdict is not None:
                 reason, min_adj = verdict

@@ -24,6 +24,26 @@ LADDER: tuple[Callable[[Signals, PolicyConfig], Optional[Verdict]], ...] = (
     rules.low_mem,
 )
 
+# What a rule cannot match without, rule by rule, as bits of a situation; 0 would be a rule that is always asked.
+LOW_MEM, LOW_SWAP, DIRECT, AFTER_KILL, WATCHED, ASKED, STALLED = (1 << bit for bit in range(7))
+NEEDS = (
+    ASKED,  # vendor_kill
+    AFTER_KILL | LOW_MEM,
+    STALLED,  # not_responding
+    LOW_SWAP,
+    LOW_SWAP | LOW_MEM,
+    LOW_MEM,
+    LOW_MEM,
+    DIRECT,
+    DIRECT,
+    WATCHED,  # low_filecache_after_thrashing
+    LOW_MEM,
+)
+# The rules worth asking in each situation: to ask the others costs a microsecond each where all of it is cold.
+LADDERS = tuple(
+    tuple(rule for rule, needs in zip(LADDER, NEEDS) if needs & situation == needs) for situation in range(1 << 7)
+)
+
 # What a reason entails, (check_filecache, cuts_limit): after thrashing the file cache is watched until a climb gets
 # past the rule that asks for it; the limit is cut so that one bout of thrashing may take several victims. Any other
 # reason leaves the watch as it is and cuts nothing.

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lmkd_py.core import rules
-from lmkd_py.core.config import PolicyConfig
+from lmkd_py.core import ladder, rules
+from lmkd_py.core.config import PolicyConfig, make_policy
 from lmkd_py.core.decision import Verdict
 from lmkd_py.core.ladder import LADDER, climb
 from lmkd_py.core.signals import Signals
@@ -154,3 +156,51 @@ def test_low_mem_takes_its_floor_from_the_config() -> None:
     low = make_signals(breached=Watermark.LOW)
     assert rules.low_mem(low, DEFAULTS) == Verdict(KillReason.LOW_MEM, 701)
     assert rules.low_mem(low, DEFAULTS._replace(lowmem_min_adj=1001)) == Verdict(KillReason.LOW_MEM, 1001)
+
+
+SIGNALS = st.builds(
+    make_signals,
+    kind=st.integers(0, 3),
+    level=st.integers(-1, 2),
+    swap_is_low=st.integers(0, 1),
+    swap_util_pct=st.sampled_from([-1, 0, 50, 101]),
+    reclaim=st.integers(0, 2),
+    direct_reclaim_ms=st.sampled_from([0, 1, 1000]),
+    thrashing_pct=st.sampled_from([0, 100, 101, 400]),
+    thrashing_limit_pct=st.sampled_from([0, 100]),
+    file_lru_kb=st.sampled_from([-1, 0, 10**6]),
+    breached=st.integers(0, 3),
+    cycle_after_kill=st.integers(0, 1),
+    check_filecache=st.integers(0, 1),
+    vendor_reason=st.integers(0, 1),
+)
+EAGER = make_policy(swap_util_max_pct=10, filecache_min_kb=1000, direct_reclaim_threshold_ms=1)
+
+
+def situation(signals: Signals) -> int:
+    """As judge() puts it together."""
+    is_event = signals.kind == WakeupKind.EVENT
+    return (
+        ladder.LOW_MEM * (signals.breached <= Watermark.LOW)
+        | ladder.LOW_SWAP * signals.swap_is_low
+        | ladder.DIRECT * (signals.reclaim == ReclaimState.DIRECT)
+        | ladder.AFTER_KILL * signals.cycle_after_kill
+        | ladder.WATCHED * signals.check_filecache
+        | ladder.ASKED * (signals.kind == WakeupKind.VENDOR)
+        | ladder.STALLED * (is_event and signals.level == Level.CRITICAL)
+    )
+
+
+@settings(max_examples=1000)
+@given(SIGNALS, st.sampled_from([EAGER, PolicyConfig()]))
+def test_a_rule_that_is_not_asked_in_a_situation_would_have_been_silent(signals: Signals, config: PolicyConfig) -> None:
+    asked = ladder.LADDERS[situation(signals)]
+    assert [rule for rule in LADDER if rule in asked] == list(asked)
+    assert [rule.__name__ for rule in LADDER if rule not in asked and rule(signals, config)] == []
+
+
+def test_no_rule_is_asked_in_vain_in_every_situation() -> None:
+    assert len(ladder.NEEDS) == len(LADDER)
+    assert all(ladder.NEEDS)
+    assert not ladder.LADDERS[0]
+    assert ladder.LADDERS[-1] == LADDER

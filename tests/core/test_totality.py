@@ -10,10 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lmkd_py.core import judge as judging
 from lmkd_py.core import polling
 from lmkd_py.core.config import PolicyConfig, make_policy
 from lmkd_py.core.decide import conclude, decide, judge
 from lmkd_py.core.describe import describe
+from lmkd_py.core.ladder import LADDER, LADDERS
 from lmkd_py.core.snapshot import Candidate, Outcome, Snapshot
 from lmkd_py.core.state import INITIAL, PolicyState
 from lmkd_py.core.vocabulary import ADJ_MAX, Action
@@ -75,6 +77,16 @@ def test_decide_is_total_and_deterministic(snapshot: Snapshot, state: PolicyStat
         assert victim.pid > 1
     assert [victim.adj for victim in victims] == sorted((victim.adj for victim in victims), reverse=True)
     assert len(victims) <= len(snapshot.candidates)
+
+
+@given(snapshots(), STATE, CONFIG)
+def test_the_whole_ladder_judges_like_the_rules_of_the_situation(
+    snapshot: Snapshot, state: PolicyState, config: PolicyConfig
+) -> None:
+    judgement = judge(snapshot, state, config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judging, "LADDERS", (LADDER,) * len(LADDERS))
+        assert judge(snapshot, state, config) == judgement
 
 
 @given(st.lists(snapshots(), max_size=5), CONFIG, st.integers(0, 1))
