@@ -27,6 +27,8 @@ REMAINS = ("key",)
 LARGEST_MIB = 512  # filling a larger one takes an emulated CPU minutes
 PROFILES = tuple(name for name in ("board", "small", "new") if ALL[name].ram_mib <= LARGEST_MIB)
 DEVICE_S = 300.0
+# An emulated CPU is ten times slower: a killer that is merely slow must not be taken for one that hangs.
+SLOW = DEFAULTS.monitor._replace(strike_answer_ms=500)
 WANTED_KILLS, WANTED_TIERS = 10, 3
 RELIEF_S = 60.0
 
@@ -41,7 +43,7 @@ def run(work: Path, traces: Path, seconds: float, profile: str) -> tuple[list[Cl
         device = connector.device(Target(machine.address, via_server=False))
         try:
             stage = Stage(lambda command: device.must(["sh", "-c", command], command).text)
-            service = put_onto(device)
+            service = put_onto(device, SLOW)
             cast = stage.populate()
             say(f"set-up: {len(cast)} applications of {stage.app_mib} MiB from adj {cast[0].adj} to {cast[-1].adj}")
             collection = Collection(device, traces, service.layout.root)

@@ -78,6 +78,8 @@ def push(device: Device, config: Config, watch: Callable[[str], None] | None = N
 def guard(device: Device, observe: bool = False, **policy: int) -> Service:
     """Install, push a config and start."""
     service = install(device).service
-    push(device, Config(PolicyConfig(**policy), MonitorConfig()))
+    push(
+        device, Config(PolicyConfig(**policy), MonitorConfig(strike_answer_ms=500))
+    )  # emulated CPUs are slow, not stuck
     service.start(observe=observe)
     return service
