@@ -126,6 +126,13 @@ def test_layer_2_can_be_required(board: Sandbox, start: Start, tmp_path: Path) -
     )
 
 
+def test_a_reload_that_would_give_a_required_pool_up_is_refused(board: Sandbox, start: Start, tmp_path: Path) -> None:
+    daemon = start(board, "--require-layer=2")
+    board.write_root(str(tmp_path), Config(monitor=board.monitor_config(reserve_kb=0)))
+    assert "layer 2" in daemon.ask(Verb.RELOAD).text
+    assert (locked_kb(daemon.pid), daemon.status().layers & 4) == (RESERVE_KB, 4)
+
+
 def test_a_limit_on_locked_memory_is_reported_and_not_fatal(board: Sandbox, tmp_path: Path) -> None:
     """Without CAP_IPC_LOCK: the killer cannot lock its memory either, and says so."""
     board.write_root(str(tmp_path), Config(monitor=board.monitor_config()))
