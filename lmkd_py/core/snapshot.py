@@ -69,9 +69,10 @@ class Snapshot(NamedTuple):
     nr_inactive_file_pages: int
     nr_active_file_pages: int
     workingset_refault_pages: int  # file refaults; the one counter of kernels before 5.9
-    pgscan_kswapd_pages: int
-    pgscan_direct_pages: int  # memcg domain: its limit failures; only movement is looked at
-    pgrefill_pages: int
+    # Of these only movement is looked at, so other counters may stand in for them.
+    pgscan_kswapd_pages: int  # whole system with BPF: kswapd's run time in us
+    pgscan_direct_pages: int  # whole system with BPF: direct reclaims; memcg domain: its limit failures
+    pgrefill_pages: int  # ABSENT where those two are stand-ins
     # zoneinfo: sums over populated zones of watermark + max(protection); ABSENT: not read this time, the cached stay
     watermark_min_pages: int
     watermark_low_pages: int

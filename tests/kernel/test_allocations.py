@@ -46,6 +46,10 @@ def test_a_sample_of_the_whole_system_costs_one_kmalloc_and_nothing_else() -> No
     assert kmalloc <= ROUNDS
 
 
+def test_a_sample_of_the_whole_system_allocates_nothing_where_bpf_counts_direct_reclaims() -> None:
+    assert count(DomainKind.SYSTEM, "counted") == [0, 0, 0, 0, 0, 0, 0]
+
+
 def test_the_counter_catches_a_file_that_allocates_and_an_open() -> None:
     with Pen("control") as pen:
         assert count(DomainKind.MEMCG_V1, "stat", str(pen.directory), str(pen.twin))[0] >= ROUNDS

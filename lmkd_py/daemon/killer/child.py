@@ -119,7 +119,7 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     if not triggers:
         return _without_triggers(shared, "; ".join(missing))
     layers = Layers(inherited)
-    triggers += layers.kick()
+    triggers += layers.kick(domain)
     roster = Roster(inherited.rows)
     inbox = Inbox(shared, socket.socket(fileno=SOCKET_FD), roster, config.policy, inherited.generation)
     reapers = Reapers()

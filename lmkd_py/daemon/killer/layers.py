@@ -10,6 +10,8 @@ import os
 from ...core.vocabulary import ABSENT, ADJ_MAX
 from ...kernel import syscalls
 from ...kernel.bpf import VARIANT_NAMES, KillerGuard
+from ...kernel.bpf.layout import EVENTS
+from ...kernel.domain import Domain
 from ...kernel.memalloc import DEVICE, open_window
 from ...kernel.own_cgroup import leave_rt_quota, take_rt_quota
 from ...kernel.resident import make_resident
@@ -70,7 +72,7 @@ class Layers:
         except OSError as error:
             self._lose(RESIDENT, f"mlockall refused: {error.strerror}")
 
-    def kick(self) -> list[Trigger]:
+    def kick(self, domain: Domain) -> list[Trigger]:
         """Layer 3: the kick as a trigger, with a strike behind it unless we only observe."""
         arms, monitor = self._arms, self._monitor
         if arms is None:
@@ -82,7 +84,9 @@ class Layers:
             self.active |= STRIKE
             self.notes.append(f"strike in the kernel: {VARIANT_NAMES[arms.variant]}")
         self.notes += arms.notes
-        return [bpf_kick.trigger(KillerGuard(arms.moved(FIRST_FREE_FD)), monitor)]
+        guard = KillerGuard(arms.moved(FIRST_FREE_FD))
+        domain.use_reclaims(guard.words, EVENTS)
+        return [bpf_kick.trigger(guard, monitor)]
 
     def open_window(self, loop: Loop) -> None:
         """Layer 4: the PF_MEMALLOC window, where the module is loaded."""

@@ -8,8 +8,9 @@ from ...core.config import DomainKind
 from ...core.snapshot import Outcome, Snapshot
 from ...core.vocabulary import ABSENT
 from ..mounts import memcg_v1_root, under
+from ..procfs.kswapd import Kswapd
 from ..procfs.meminfo import Meminfo
-from ..procfs.vmstat import Vmstat
+from ..procfs.vmstat import NodeLru, Vmstat, node_vmstat_paths
 from ..procfs.zoneinfo import Zoneinfo
 from .base import NO_EVENTS, PAGE_KB, Domain
 from .oom import kills_in_flat_file
@@ -20,12 +21,17 @@ _UNREAD = (ABSENT, ABSENT, ABSENT)
 class SystemDomain(Domain):
     """All memory of the host.
 
-    A sample costs one kmalloc (a few hundred bytes up to 4 kB, by the read of /proc/vmstat, which copies all its
-    counters; measured). Node vmstat would serve the file LRU and the refaults without, but pgscan and pgrefill are
-    nowhere else, so /proc/vmstat is read, alone, and last: everything else is known by then.
+    Who reclaims is told by pgscan and pgrefill, which only /proc/vmstat has, and a read of that costs one kmalloc (it
+    copies all its counters). Where BPF counts direct reclaims for us (use_reclaims) they are taken from there, kswapd's
+    work from its run time, the file LRU and the refaults from the nodes, and a sample allocates nothing. Of these
+    numbers only movement is looked at. Elsewhere vmstat is read, alone, and last: everything else is known by then.
     """
 
     kind = DomainKind.SYSTEM
+    _lru: NodeLru | None = None
+    _kswapd: Kswapd | None = None
+    _reclaims: memoryview
+    _at = 0  # the word of _reclaims that counts
 
     def pin(self) -> None:
         """Open and read once."""
@@ -39,6 +45,21 @@ class SystemDomain(Domain):
         self._pin_pressure(under(root, "/proc/pressure"), "")
         self.pressure_dir = memcg_v1_root(root)
 
+    def use_reclaims(self, words: memoryview, index: int) -> None:
+        """See Domain.use_reclaims. Nothing changes where a node or its kswapd cannot be seen."""
+        paths = node_vmstat_paths(self._root)
+        try:
+            lru = NodeLru(paths)
+            kswapd = Kswapd(len(paths))
+        except (OSError, ValueError):
+            return
+        if not paths or ABSENT in lru.read():
+            return
+        self._files += [node.file for node in lru.nodes]
+        self._files += kswapd.files
+        self._reclaims, self._at = words, index
+        self._lru, self._kswapd = lru, kswapd
+
     def sample(
         self, now_ms: int, kind: int, level: int, outcome: Outcome, victim_alive: int, want_watermarks: int
     ) -> Snapshot:
@@ -49,7 +70,11 @@ class SystemDomain(Domain):
             self._zoneinfo.read()
             watermarks = self._zoneinfo.watermarks
         pressure = self._pressure()
-        self._vmstat.read()
+        if self._lru is not None and self._kswapd is not None:
+            vmstat = [*self._lru.read(), self._kswapd.ran_us(), self._reclaims[self._at], ABSENT]
+        else:
+            self._vmstat.read()
+            vmstat = self._vmstat.values
         return Snapshot._make(
             (
                 now_ms,
@@ -59,7 +84,7 @@ class SystemDomain(Domain):
                 outcome,
                 victim_alive,
                 *self._meminfo.values,
-                *self._vmstat.values,
+                *vmstat,
                 *watermarks,
                 *pressure,
                 *NO_EVENTS,
@@ -77,4 +102,5 @@ class SystemDomain(Domain):
     def describe(self) -> str:
         """One line for the trace header."""
         psi = "PSI" if self._psi_memory is not None else "no PSI"
-        return f"whole system, {self._meminfo.values[0] >> 10} MiB, {psi}"
+        reclaim = "" if self._lru is None else ", direct reclaim by BPF, kswapd by its run time"
+        return f"whole system, {self._meminfo.values[0] >> 10} MiB, {psi}{reclaim}"

@@ -43,6 +43,28 @@ class Vmstat:
         return got
 
 
+class NodeLru:
+    """File LRU and refaults summed over all memory nodes: what Vmstat has without its kmalloc, but no pgscan."""
+
+    __slots__ = ("nodes",)
+
+    def __init__(self, paths: list[str]) -> None:
+        self.nodes = [Counters(path, _LRU_KEYS, _LRU_KEYS[:2]) for path in paths]
+
+    def read(self) -> tuple[int, int, int]:
+        """nr_inactive_file_pages, nr_active_file_pages, workingset_refault_pages; ABSENT as Vmstat's."""
+        inactive = active = refaults = 0
+        for node in self.nodes:
+            if node.read() < 0:
+                return ABSENT, ABSENT, ABSENT
+            node_inactive, node_active, refault, refault_file = node.values
+            inactive += node_inactive
+            active += node_active
+            pages = file_refault(refault, refault_file)
+            refaults = refaults + pages if pages >= 0 and refaults >= 0 else ABSENT
+        return inactive, active, refaults
+
+
 class NodeVmstat:
     """Refaults summed over all memory nodes; has no pgscan and no pgrefill, but allocates nothing."""
 
