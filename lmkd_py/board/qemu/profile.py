@@ -27,7 +27,7 @@ PROFILES = {
     "small": Profile(128, 96, 1, "6.1"),
     "board": Profile(256, 192, 2, "6.1"),
     "new": Profile(256, 192, 2, "6.12"),  # MGLRU, and no v1 memory cgroups
-    "lab": Profile(128, 96, 2, "lab"),  # allocations fail on demand; make lab-kernels
+    "lab": Profile(256, 192, 2, "lab"),  # allocations fail on demand; make lab-kernels
     "systemd": Profile(512, 384, 2, "6.1", systemd=True),
     "phone": Profile(4096, 3072, 2, "6.1", android=True),
 }
