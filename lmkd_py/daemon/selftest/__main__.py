@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 from typing import Any
 
@@ -109,9 +108,10 @@ def _measure(stand: Stand, seconds: float) -> dict[str, Any]:
     latencies = stand.latencies_us()
     status = subject.status()
     frozen = stand.frozen(seconds) if status.layers >> 3 & 1 else None
+    kernel = os.uname()
     found: dict[str, Any] = {
-        "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
+        "kernel": f"{kernel.sysname} {kernel.release} {kernel.machine}",
+        "python": sys.version.split()[0],
         "group": group.memory,
         "limit_mib": LIMIT_MIB,
         "layers": verdict.layers(status.layers, here, subject.said("note")),

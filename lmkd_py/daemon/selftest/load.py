@@ -15,6 +15,7 @@ from .group import Group
 PAGE = mmap.PAGESIZE
 MIB = 1 << 20
 IN_MEMORY = ("tmpfs", "ramfs", "rootfs", "devtmpfs", "")
+SPARE_MIB = 16  # beside our file on the disk
 PLACES = ("/data/local/tmp", "/data", "/var/tmp", "/var/lib", "/tmp", ".")
 
 
@@ -89,7 +90,7 @@ class Load:
     def start_readers(self, count: int, file_mib: int, adj: int = 0) -> list[Process]:
         """Random readers of one fresh file."""
         if self._file < 0:
-            self._file = make_file(disk_directory(2 * file_mib), file_mib)
+            self._file = make_file(disk_directory(file_mib + SPARE_MIB), file_mib)
         fd = self._file
         made = [self._fork(adj, lambda ready, seed=seed: _read(fd, seed, ready)) for seed in range(1, count + 1)]
         self.readers += made
