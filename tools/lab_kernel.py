@@ -80,7 +80,9 @@ def cpus() -> int:
 def extract(archive: Path, target: Path) -> None:
     """What is needed of the kernel's source."""
     with tarfile.open(archive) as tar:
-        tar.extractall(target, members=_wanted(tar), filter="tar")
+        if hasattr(tarfile, "tar_filter"):  # not in Debian 12's Python 3.11.2, which has no `filter=` either
+            tar.extraction_filter = tarfile.tar_filter
+        tar.extractall(target, members=_wanted(tar))
 
 
 def _wanted(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

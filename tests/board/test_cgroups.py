@@ -25,17 +25,20 @@ class Tree:
         )
         self.own = tmp_path / "own"
         self.own.write_text(f"0::{own}\n")
+        self._read_only: list[Path] = []
 
     def cgroup(self, path: str, controllers: str, writable: bool = True) -> Path:
         here = self.mount / path
         here.mkdir(parents=True, exist_ok=True)
         for name, text in (("cgroup.subtree_control", controllers), ("cgroup.procs", "")):
             (here / name).write_text(text)
-            (here / name).chmod(0o644 if writable else 0o444)
-        here.chmod(0o755 if writable else 0o555)
+        if not writable:
+            self._read_only += [here, here / "cgroup.subtree_control", here / "cgroup.procs"]
         return here
 
     def find(self) -> cgroups.Place:
+        for path in self._read_only:  # not before the tree is whole: what lies below could not be made
+            path.chmod(path.stat().st_mode & ~0o222)
         return cgroups.find_place("board", str(self.mountinfo), str(self.own))
 
 
