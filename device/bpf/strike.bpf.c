@@ -19,13 +19,12 @@ struct map_def SECTION("maps") domain = { CGROUP_ARRAY, 4, 4, 1, 0 };
 
 /*
  * Whether reclaim of the domain is beyond the limit: so many events in this window or in the one right before it, so
- * that steady pressure has no holes. Counts this event.
+ * that steady pressure has no holes.
  */
 INLINE int beyond_limit(u64 *w, u64 now)
 {
 	u64 start = W(WINDOW_START), window = W(LIMIT_WINDOW_NS), limit = W(LIMIT_EVENTS);
 
-	__sync_fetch_and_add(&w[EVENTS], 1);
 	if (now >= start + window && EXCHANGE(WINDOW_START, start, now)) {
 		W(WINDOW_BEFORE) = now < start + 2 * window ? W(WINDOW_EVENTS) : 0;
 		W(WINDOW_EVENTS) = 0;
@@ -232,10 +231,14 @@ INLINE u64 *armed_words(void)
 /* A reclaim event of a memory cgroup counts if the reclaiming task lives in the guarded one. */
 INLINE u64 *memcg_words(void)
 {
-	return current_task_under_cgroup(&domain, 0) == 1 ? armed_words() : 0;
+	u64 *w = current_task_under_cgroup(&domain, 0) == 1 ? armed_words() : 0;
+
+	if (w)
+		__sync_fetch_and_add(&w[EVENTS], 1);
+	return w;
 }
 
-/* Direct reclaim is the whole system's; it counts where free memory is below the limit. */
+/* Direct reclaim is the whole system's, and counted as such; it is pressure where free memory is below the limit. */
 INLINE u64 *system_words(void)
 {
 	u64 *w = armed_words();
@@ -243,6 +246,7 @@ INLINE u64 *system_words(void)
 
 	if (!w)
 		return 0;
+	__sync_fetch_and_add(&w[EVENTS], 1);
 	pages = free_pages(w);
 	W(FREE_PAGES) = pages;
 	return pages < W(FREE_LIMIT_PAGES) ? w : 0;

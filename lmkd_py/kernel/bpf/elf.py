@@ -62,7 +62,7 @@ def parse(raw: bytes) -> Object:
     """The object in `raw`. ValueError with one line if it is none of ours or damaged."""
     try:
         return _parse(raw)
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, OverflowError, UnicodeDecodeError) as error:
         raise ValueError(f"BPF object is damaged: {error}; wanted the strike.o of this release") from None
 
 
