@@ -74,8 +74,8 @@ class MonitorConfig(NamedTuple):
     strike_answer_ms: int = 50  # how long a kick may stay unanswered
     strike_gap_ms: int = 50  # at least so much between two strikes in the kernel
     strike_lease_ms: int = 10_000  # so long a kick may stay unanswered before the kernel disarms itself
-    kick_reclaims: int = 50  # so many reclaims of the domain ...
-    kick_window_ms: int = 100  # ... within this time make a kick
+    kick_reclaims: int = 10  # so many reclaims of the domain: few, as the slower reclaim gets the fewer there are ...
+    kick_window_ms: int = 500  # ... within this time make a kick
     kick_gap_ms: int = 25  # at least so much between two kicks
     reserve_kb: int = 8192  # locked by the steward and given back right before it has to act; 0: none
 

@@ -7,6 +7,7 @@ import time
 from typing import Any, NamedTuple
 
 from ...kernel.perf import EventCounter
+from ...wire.record import Record
 from .group import Group
 from .load import Load, Process
 from .machine import Machine
@@ -50,6 +51,7 @@ class Stand:
     def __init__(self, group: Group, load: Load, subject: Subject, machine: Machine, limit_mib: int) -> None:
         self.group, self.load, self.subject, self.machine = group, load, subject, machine
         self.file_mib = FILE_PER_LIMIT * limit_mib
+        self._records: list[Record] = []  # of what was counted last
 
     def wakeups(self, seconds: float) -> Counts:
         """Pressure, and nobody may be killed."""
@@ -90,7 +92,7 @@ class Stand:
         for reaper in reapers:
             reaper.__exit__()
         now = _faults(killer)
-        records = self.subject.frames()[0][before:]
+        records = self._records = self.subject.frames()[0][before:]
         return Counts(
             {event: count for event, count in zip(counter.events, counter.counts) if count},
             len(records),
@@ -101,9 +103,9 @@ class Stand:
         )
 
     def latencies_us(self) -> list[float]:
-        """Of every kill: from the end of the killer's sleep until its signal was sent."""
+        """Of every kill that was counted last: from the end of the killer's sleep until its signal was sent."""
         found = []
-        for record in self.subject.frames()[0]:
+        for record in self._records:
             timings = record.timings
             if record.outcome.pid > 0:
                 found.append(sum(timings[1:]) / 1000)
@@ -122,6 +124,8 @@ class Stand:
         self._register(listed)
         struck_before = len(subject.frames()[1])
         subject.freeze()
+        # Their own growth may have been pressure enough for the killer: whom it took before it stood still is not ours.
+        listed = [each for each in listed if each.look()]
         try:
             began = time.monotonic_ns()
             expendable = load.start_readers(1, self.file_mib, VICTIM_ADJ)
