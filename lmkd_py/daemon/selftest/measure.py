@@ -20,7 +20,7 @@ VICTIMS = 24  # at a time
 KILLS = 60  # enough
 STRUCK = 8
 REGISTER_S = 20.0
-SETTLE_S = 0.3
+SETTLE_S, SETTLED_S = 0.5, 10.0
 MAJFLT, MINFLT = 9, 7  # of what stands behind the name in /proc/PID/stat
 
 
@@ -78,7 +78,14 @@ class Stand:
                 if len(self.load.victims) < kills + VICTIMS:
                     self._victims()
         self.load.stop_readers()
-        time.sleep(SETTLE_S)  # the killer goes to sleep, and has the steward file what there is
+        self._settle()
+
+    def _settle(self) -> None:
+        # The killer goes to sleep and has the steward file what there is; done once nothing comes any more.
+        filed, deadline = -1, time.monotonic() + SETTLED_S
+        while filed != self.subject.status().records and time.monotonic() < deadline:
+            filed = self.subject.status().records
+            time.sleep(SETTLE_S)
 
     def _counted(self, phase: Any) -> Counts:
         killer, events = self.subject.killer_pid, self.machine.events
@@ -127,6 +134,8 @@ class Stand:
         # Their own growth may have been pressure enough for the killer: whom it took before it stood still is not ours.
         listed = [each for each in listed if each.look()]
         try:
+            time.sleep(SETTLE_S)  # whom the killer struck for what was left of the pressure is dead by then
+            listed = [each for each in listed if each.look()]
             began = time.monotonic_ns()
             expendable = load.start_readers(1, self.file_mib, VICTIM_ADJ)
             readers = load.start_readers(READERS - 1, self.file_mib)
