@@ -39,7 +39,7 @@ class Frozen(NamedTuple):
     """What the kernel did while steward and killer stood still. Times since the first reader began, in ms."""
 
     listed: int
-    struck: tuple[int, ...]  # oom_score_adj of the dead in the order of their deaths
+    struck: tuple[int, ...]  # oom_score_adj of the dead in the order of the strikes
     first_ms: float
     filed: int  # strikes read back into the trace
     wrong: int  # dead that were not to die
@@ -146,15 +146,18 @@ class Stand:
                 if not alive or (self.machine.variant == "current" and not expendable[0].look()):
                     break
                 time.sleep(0.002)
-            dead = sorted([each for each in everybody if not each.look()], key=lambda each: each.died_ns)
+            dead = [each for each in everybody if not each.look()]
             wrong = sum([not each.look() for each in (*spared, *readers)])
             load.stop_readers()
         finally:
             subject.thaw()
         self._filed(struck_before + len(dead))
-        first_ms = (dead[0].died_ns - began) / 1e6 if dead else 0.0
-        filed = len(subject.frames()[1]) - struck_before
-        return Frozen(len(listed), tuple([each.adj for each in dead]), first_ms, filed, wrong)
+        strikes = subject.frames()[1][struck_before:]
+        # By the kernel's own log: one who is struck first need not be gone first, nor be seen gone.
+        struck_ns = {strike.pid: strike.monotonic_ns for strike in strikes}
+        dead.sort(key=lambda each: struck_ns.get(each.pid, each.died_ns))
+        first_ms = (struck_ns.get(dead[0].pid, dead[0].died_ns) - began) / 1e6 if dead else 0.0
+        return Frozen(len(listed), tuple([each.adj for each in dead]), first_ms, len(strikes), wrong)
 
     def _register(self, listed: list[Process]) -> None:
         # By the registration file: a scan would need pressure, and then they would die of that.
