@@ -125,14 +125,13 @@ class Telling:
 
     @property
     def code(self) -> int:
-        """The exit code of it all."""
+        """Of one device its own; of several 0, 3 when some failed, 1 when all did."""
         codes = list(self._codes.values())
-        bad = {code for code in codes if code}
-        if not bad:
+        if not any(codes):
             return 0
         if 0 in codes:
             return SOME_FAILED
-        return bad.pop() if len(bad) == 1 else 1
+        return codes[0] if len(codes) == 1 else 1
 
     def finish(self) -> None:
         """The summary: always an object with --json, else a line when there was more than one device."""

@@ -134,6 +134,18 @@ def test_some_failed_is_exit_code_3_and_each_bad_one_has_its_line(
     assert errors[shy.address]["hint"]
 
 
+def test_all_failed_is_exit_code_1_though_each_has_the_same(ctl: Lmkctl, rack: Rack, tmp_path: Path) -> None:
+    gone = [rack.add(), rack.add()]
+    for one in gone:
+        rack.do(one.stop())
+    said = ctl("--retries", 0, "--targets", targets(tmp_path, *gone), "--json", "status")
+    assert said.code == 1
+    *devices, summary = map(json.loads, said.out.splitlines())
+    assert [one["rc"] for one in devices] == [5, 5]
+    assert summary["summary"]["rc"] == 1
+    assert ctl("--retries", 0, "-s", gone[0].address, "status").code == 5
+
+
 def test_progress_is_for_terminals_only(ctl: Lmkctl, rack: Rack, tmp_path: Path) -> None:
     said = ctl("--targets", targets(tmp_path, rack.add(), rack.add()), "shell", "--", "true")
     assert "\r" not in said.err + said.out
