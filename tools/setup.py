@@ -44,7 +44,7 @@ NEEDS = {
     "test": Need("host,test", (C_COMPILER, ADB)),
     "all": Need("host,test", (C_COMPILER, ADB, QEMU, MKE2FS)),
     # earlyoom and nohang are not here: the bench unpacks them, since installing would start them on this machine.
-    "bench": Need("host,test", (C_COMPILER, ADB)),
+    "bench": Need("host,test", (C_COMPILER, ADB, QEMU, MKE2FS)),
     "lab": Need("host", (C_COMPILER,)),  # the rest of it is unpacked by tools.lab_kernel
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.bench.figures import BEGIN, END, percentile, replace_part, spread, table
+from tools.bench.figures import ARM_MARKS, MARKS, percentile, replace_part, spread, table
 from tools.bench.meminfo import SHORT_PCT, TOTAL_KB, meminfo
 from tools.bench.memory import Memory, read
 from tools.bench.pairing import POLL, after_death, first_after, strikes
@@ -73,11 +73,14 @@ def test_percentiles_are_values_that_were_measured() -> None:
         percentile([], 0.5)
 
 
-def test_the_readme_changes_between_the_marks_only() -> None:
-    readme = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    once = replace_part(readme, table(["a"], [["1"]]))
-    assert once == f"before\n{BEGIN}\n| a |\n| --- |\n| 1 |\n{END}\nafter\n"
-    assert replace_part(once, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+@pytest.mark.parametrize("marks", [MARKS, ARM_MARKS])
+def test_the_readme_changes_between_the_marks_only(marks: tuple[str, str]) -> None:
+    begin, end = marks
+    other = "\n".join(MARKS if marks == ARM_MARKS else ARM_MARKS)
+    readme = f"before\n{begin}\nold\n{end}\n{other}\nafter\n"
+    once = replace_part(readme, table(["a"], [["1"]]), marks)
+    assert once == f"before\n{begin}\n| a |\n| --- |\n| 1 |\n{end}\n{other}\nafter\n"
+    assert replace_part(once, "new", marks) == f"before\n{begin}\nnew\n{end}\n{other}\nafter\n"
     with pytest.raises(ValueError, match="marks"):
         replace_part("no marks", "new")
 

@@ -1,6 +1,7 @@
 """`python -m tools.bench [--only PART ...] [--kills N] [--write-readme]`: measures and prints the table of README.md.
 
-Parts: latency, strike, step, peers, taken, pool, adb, idle, memory. All of them take about fifteen minutes. Needs root.
+Parts: latency, strike, step, peers, taken, pool, adb, idle, memory, which take about fifteen minutes together and need
+root; and arm, the peers on emulated ARM boards, which takes half an hour more and is measured only when asked for.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import time
 from pathlib import Path
 
 from lmkd_py.kernel.bpf import VARIANT_LIST, VARIANT_WALK
-from tools.bench import adb_sync, idle, kill_latency, memory, peers, pool, report, step, strike, taken
+from tools.bench import adb_sync, arm, idle, kill_latency, memory, peers, pool, report, step, strike, taken
 from tools.bench.arena import Arena
-from tools.bench.figures import replace_part
+from tools.bench.figures import ARM_MARKS, MARKS, replace_part
 from tools.bench.guards import REPOSITORY, Daemon
 from tools.bench.meminfo import Meminfo
 from tools.bench.packages import Peer, unpack
 from tools.bench.programs import MissingToolError, build
 
 PARTS = ("latency", "strike", "step", "peers", "taken", "pool", "adb", "idle", "memory")
+ARM = "arm"
 ACTIONS = 300  # of a steward, with its pool and without
 README = os.path.join(REPOSITORY, "README.md")
 
@@ -31,10 +33,11 @@ README = os.path.join(REPOSITORY, "README.md")
 def options(words: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
-    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part (can be repeated)")
+    parser.add_argument("--only", action="append", choices=(*PARTS, ARM), help="measure this part (can be repeated)")
     parser.add_argument("--kills", type=int, default=200, help="kills of each killer in the latency part")
     parser.add_argument("--steps", type=int, default=20, help="steps of each case")
     parser.add_argument("--idle-seconds", type=float, default=60)
+    parser.add_argument("--rounds", type=int, default=3, help="trials of each killer on the ARM boards")
     parser.add_argument("--write-readme", action="store_true", help="put the table between the marks of README.md")
     parser.add_argument("--resume", default="", help=argparse.SUPPRESS)
     return parser.parse_args(words)
@@ -55,11 +58,12 @@ class Run:
         self.words = words
         self.sections: list[str] = []
         self.state = os.path.join(self.directory, "sections.json")
+        self.arm = ""
         self.idle_found: list[idle.Idle] = []
         if chosen.resume:
             with open(self.state) as stream:
                 saved = json.load(stream)
-            self.sections = saved["sections"]
+            self.sections, self.arm = saved["sections"], saved["arm"]
             self.idle_found = [idle.Idle(*each) for each in saved["idle"]]
         else:
             self.sections.append(report.head(" ".join(["python -m tools.bench", *words])))
@@ -108,6 +112,8 @@ class Run:
             self.sections.append(report.pool(pool.measure(ACTIONS)))
         if "adb" in parts:
             self._adb()
+        if ARM in parts:
+            self.arm = "\n".join((self.sections[0], *arm.measure_all(chosen.rounds, say)))
         if "idle" in parts:
             say(f"idle: {chosen.idle_seconds:.0f} s")
             self.idle_found = idle.measure(chosen.idle_seconds, others, self.directory)
@@ -128,7 +134,7 @@ class Run:
 
     def _memory(self, others: dict[str, Peer]) -> None:
         with open(self.state, "w") as stream:
-            json.dump({"sections": self.sections, "idle": self.idle_found}, stream)
+            json.dump({"sections": self.sections, "idle": self.idle_found, "arm": self.arm}, stream)
         meminfo = Meminfo(os.path.join(self.directory, "meminfo.memory"))
         name = f"lmkd_bench_{os.getpid()}"
         root = os.path.join(self.directory, "root")
@@ -156,19 +162,23 @@ class Run:
         if found or self.idle_found:
             self.sections.append(report.rest(found, self.idle_found))
         text = "\n".join(section.strip() + "\n" for section in self.sections)
-        print(text)
-        if self.chosen.write_readme:
-            with open(README) as stream:
-                readme = stream.read()
-            with open(README, "w") as stream:
-                stream.write(replace_part(readme, text))
+        parts = [(self.arm, ARM_MARKS)] if self.arm else []
+        if set(self.parts) != {ARM}:
+            parts.append((text, MARKS))
+        for part, marks in parts:
+            print(part)
+            if self.chosen.write_readme:
+                with open(README) as stream:
+                    readme = stream.read()
+                with open(README, "w") as stream:
+                    stream.write(replace_part(readme, part, marks))
 
 
 def main() -> int:
     """Exit code 2: something is missing, said in one line."""
     words = sys.argv[1:]
     chosen = options(words)
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and chosen.only != [ARM]:
         print("the bench makes memory pressure in a cgroup and traces the kernel: run it as root", file=sys.stderr)
         return 2
     if chosen.resume:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+MARKS = ("<!-- bench:begin -->", "<!-- bench:end -->")
+ARM_MARKS = ("<!-- bench:arm:begin -->", "<!-- bench:arm:end -->")  # a board takes long: measured apart
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -26,10 +27,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
-def replace_part(readme: str, part: str) -> str:
-    """README text with everything between the bench's marks replaced. ValueError if it does not have both marks."""
-    before, mark, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise ValueError(f"README.md: found no {BEGIN} ... {END}, wanted the marks between which the table goes")
-    return f"{before}{BEGIN}\n{part.strip()}\n{END}{after}"
+def replace_part(readme: str, part: str, marks: tuple[str, str] = MARKS) -> str:
+    """README text with everything between two marks replaced. ValueError if it does not have both marks."""
+    begin, end = marks
+    before, mark, rest = readme.partition(begin)
+    _, closing, after = rest.partition(end)
+    if not mark or not closing:
+        raise ValueError(f"README.md: found no {begin} ... {end}, wanted the marks between which the table goes")
+    return f"{before}{begin}\n{part.strip()}\n{end}{after}"
