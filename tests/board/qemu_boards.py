@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lmkd_py.board.qemu.machine import QemuBoard
+from lmkd_py.board.qemu.machine import BOOT_S, LISTENS, QemuBoard
 from lmkd_py.board.qemu.stage import Stage
 from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
 from lmkd_py.host.adb.server import ServerAddress
@@ -50,18 +51,31 @@ class ArmBoard:
         """Its applications."""
         return Stage(self.shell)
 
-    def power_cut(self) -> None:
-        """Cut, and come again."""
+    def reboot(self) -> None:
+        """As `adb reboot` does it, and wait until it is up again."""
+        known = self.machine.console().count(LISTENS)
+        self._hang_up()
+        self.shell("setsid sh -c 'sleep 1; sync; reboot -f' >/dev/null 2>&1 </dev/null &")
+        self._hang_up()
+        deadline = time.monotonic() + BOOT_S
+        while self.machine.console().count(LISTENS) == known:
+            assert time.monotonic() < deadline, "it has not come up again"
+            time.sleep(0.1)
+
+    def _hang_up(self) -> None:
         for device in self._opened:
             device.close()
         self._opened.clear()
+
+    def power_cut(self) -> None:
+        """Cut, and come again."""
+        self._hang_up()
         self.machine.power_cut()
         self.machine = QemuBoard(self.profile, self.folder / self.profile)
 
     def close(self) -> None:
         """End it."""
-        for device in self._opened:
-            device.close()
+        self._hang_up()
         self.machine.close()
 
 

@@ -16,7 +16,7 @@ from lmkd_py.board.errors import SandboxError
 from lmkd_py.board.qemu.machine import QEMU, QemuBoard
 from lmkd_py.board.qemu.snapshot import Snapshot
 from lmkd_py.board.registry import Registry
-from tests.board.qemu_boards import ArmBoard
+from tests.board.qemu_boards import ArmBoard, install
 from tests.support import REPO_ROOT
 
 pytestmark = pytest.mark.board
@@ -119,15 +119,16 @@ def test_what_a_board_leaves_when_it_crashes_is_no_process(tmp_path: Path) -> No
     assert sorted(path.name for path in (tmp_path / "boards").iterdir()) == ["crash.console", "crash.log", "lock"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_board_that_is_given_up_while_it_boots_is_gone(tmp_path: Path, number: signal.Signals) -> None:
-    environment = {**os.environ, "LMKD_BOARDS": str(tmp_path / "boards")}
-    words = [*LMKCTL, "board", "up", "qemu"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("verb", ["board up qemu", "demo --board qemu"])
+def test_a_board_that_is_given_up_while_it_boots_is_gone(tmp_path: Path, verb: str, number: signal.Signals) -> None:
+    environment = {**os.environ, "LMKD_BOARDS": str(tmp_path / "boards"), "TMPDIR": str(tmp_path)}
+    words = [*LMKCTL, *verb.split()]
     caller = subprocess.Popen(words, cwd=REPO_ROOT, env=environment, stdout=subprocess.PIPE, start_new_session=True)
     with caller:
         wait_until(lambda: emulators(tmp_path), "the emulator runs")
         caller.send_signal(number)
-        assert caller.wait(120) in (130, -signal.SIGKILL)
+        assert caller.wait(120) in (130, -number)
     wait_until(lambda: not emulators(tmp_path), "the emulator has ended")
     assert Registry(str(tmp_path / "boards")).boards() == []
 
@@ -138,3 +139,17 @@ def test_down_ends_the_emulator_and_keeps_its_console(tmp_path: Path) -> None:
     assert registry.down(board.name).name == "qemu1"
     assert not emulators(tmp_path)
     assert "board: kernel " in Path(board.log).read_text()
+
+
+def test_a_board_with_systemd_has_memory_cgroups_of_version_2_and_runs_our_unit(tmp_path: Path) -> None:
+    board = ArmBoard(tmp_path, "systemd")
+    try:
+        assert "memory" in board.shell("cat /sys/fs/cgroup/cgroup.controllers").split()
+        device = board.device()
+        service = install(device).service
+        assert board.shell("systemctl is-enabled lmkd_py") == "enabled"
+        assert service.start(observe=False)["armed"] == 1
+        assert board.shell("systemctl is-active lmkd_py") == "active"
+        assert board.shell("systemctl --failed --no-legend") == ""
+    finally:
+        board.close()

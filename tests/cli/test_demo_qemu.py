@@ -42,7 +42,8 @@ def test_the_demo_guards_a_whole_arm_board(
     trace = read_trace(path)
     header = trace.headers[0]
     assert header.machine == "aarch64"
-    assert {line.partition(":")[0] for line in header.triggers} == triggers
+    # The kick is there as well where the kernel takes our BPF program; that has tests of its own.
+    assert {line.partition(":")[0] for line in header.triggers} - {"bpf kick"} == triggers
     # A board's root may have windows of any length; here it is not stretched to two seconds.
     assert any(line.endswith("in 1000 ms") for line in header.triggers)
     # What the kernel lacks is said at the start, on the terminal and in the trace, and nothing else is.

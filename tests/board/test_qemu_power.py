@@ -1,0 +1,129 @@
+"""The power of an emulated board goes in the middle of work; its disk then holds the old or the new, and it whole."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.analysis.replay import replay
+from lmkd_py.analysis.trace import read_trace
+from lmkd_py.board.qemu.stage import Stage
+from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.host.collect import COLLECT, Collection
+from lmkd_py.host.errors import DeviceError
+from lmkd_py.host.service import Service
+from lmkd_py.host.steps import run_steps
+from lmkd_py.host.tree import Tree, tree_is_there
+from lmkd_py.wire.config import encode_config
+from tests.board.qemu_boards import PAYLOAD, STATE_ROOT, ArmBoard, guard, install, push
+
+pytestmark = pytest.mark.board
+PATIENCE_S = 300.0
+DURING_S = 0.5  # a fraction of what the step takes there
+NEWER = Tree({**PAYLOAD.files, "lmkd_py/newer.txt": b"1"})
+OLD_CONFIG = Config(PolicyConfig(), MonitorConfig())
+NEW_CONFIG = Config(PolicyConfig(lowmem_min_adj=801), MonitorConfig())
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArmBoard]:
+    """One disk through all cuts; the daemon is installed and configured."""
+    made = ArmBoard(tmp_path_factory.mktemp("power"))
+    guard(made.device())
+    made.shell("sync")
+    yield made
+    made.close()
+
+
+def cut_at(board: ArmBoard, step: str, work: Callable[[Callable[[str], None]], object]) -> None:
+    """Cut when this step begins: all before it has just been done, and nothing has been synced for it.
+
+    `during STEP`: some time after it has begun, whatever it does then.
+    """
+    during = step.startswith("during ")
+
+    def watch(name: str) -> None:
+        if name == step.removeprefix("during "):
+            if during:
+                timer.start()
+            else:
+                board.machine.process.kill()
+
+    timer = threading.Timer(DURING_S, board.machine.process.kill)
+    try:
+        work(watch)
+    except DeviceError:
+        pass
+    else:
+        assert during, "it went on without power"
+    if during:
+        timer.join()
+    board.power_cut()
+
+
+@pytest.mark.parametrize("step", ["during push the release", "try the release", "during activate", "register at boot"])
+def test_an_upgrade_without_power_leaves_old_or_new(board: ArmBoard, step: str) -> None:
+    install(board.device())
+    board.shell("sync")
+    device = board.device(retries=0)
+    cut_at(board, step, lambda watch: install(device, NEWER, watch))
+    device = board.device()
+    current = f"{STATE_ROOT}/{board.shell(f'readlink {STATE_ROOT}/current')}"
+    assert tree_is_there(device, PAYLOAD, current) or tree_is_there(device, NEWER, current)
+    service = Service(device, STATE_ROOT)
+    service.start(observe=True)
+    assert service.status()["armed"] == 1
+    service.stop()
+    install(device, NEWER)
+    assert tree_is_there(device, NEWER, f"{STATE_ROOT}/current")
+
+
+@pytest.mark.parametrize("step", ["during apply the config", "verify the daemon", "confirm"])
+def test_a_config_without_power_is_the_old_or_the_new(board: ArmBoard, step: str) -> None:
+    device = board.device()
+    Service(device, STATE_ROOT).start(observe=True)
+    push(device, OLD_CONFIG)
+    board.shell("sync")
+    device = board.device(retries=0)
+    cut_at(board, step, lambda watch: push(device, NEW_CONFIG, watch))
+    device = board.device()
+    service = Service(device, STATE_ROOT)
+    service.start(observe=True)
+    found = bytes.fromhex(board.shell(f"od -An -v -tx1 {STATE_ROOT}/config.bin"))
+    assert found in (encode_config(OLD_CONFIG), encode_config(NEW_CONFIG))
+    push(device, NEW_CONFIG)
+    assert service.status()["armed"] == 1
+
+
+@pytest.mark.parametrize("end", ["power cut", "reboot"])
+def test_a_trace_that_is_being_written_keeps_every_whole_frame(board: ArmBoard, tmp_path: Path, end: str) -> None:
+    device = board.device()
+    Service(device, STATE_ROOT).stop()  # one that only observes may run
+    service = guard(device)
+    stage = Stage(lambda command: device.must(["sh", "-c", command], command).text)
+    stage.populate()
+    stage.grow_hog()
+    deadline = time.monotonic() + PATIENCE_S
+    while service.status()["kills"] < 3:
+        assert time.monotonic() < deadline, "no kill"
+    collection = run_steps(COLLECT, Collection(device, tmp_path, STATE_ROOT))
+    (before,) = (path for path in collection.folder.glob("*/*.lmkt") if read_trace(path).kills)
+    known, collected = read_trace(before), before.read_bytes()
+    board.power_cut() if end == "power cut" else board.reboot()
+
+    device = board.device()
+    Service(device, STATE_ROOT).start(observe=True)
+    run_steps(COLLECT, Collection(device, tmp_path, STATE_ROOT))
+    after = before.read_bytes()
+    assert after[: len(collected)] == collected, "what had been fetched is kept, whatever the disk lost of it"
+    trace = read_trace(before)
+    assert len(trace.kills) >= len(known.kills)
+    assert not trace.gaps
+    assert replay(trace).agrees
+    boots = {path.parent.name for path in collection.folder.glob("*/*.lmkt")}
+    assert len(boots) > 1, "the new life of the board writes a trace of its own"
+    assert not any(boot.endswith(".2") for boot in boots), "a file that a cut made shorter was taken for another"

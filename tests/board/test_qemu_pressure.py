@@ -1,0 +1,81 @@
+"""The whole of an emulated board under pressure, with one kind of trigger alone: stalls, or reclaim."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lmkd_py.analysis.replay import replay
+from lmkd_py.analysis.trace import read_trace
+from lmkd_py.board.qemu.stage import Stage
+from lmkd_py.cli.demo_check import in_order
+from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.host.collect import COLLECT, Collection
+from lmkd_py.host.steps import run_steps
+from lmkd_py.wire.header import OOM_KILLS
+from tests.board.qemu_boards import STATE_ROOT, ArmBoard, install, push
+
+pytestmark = pytest.mark.board
+PATIENCE_S = 300.0
+ALONE = {
+    "psi": MonitorConfig(vmpressure=0, strike=0),
+    "vmpressure": MonitorConfig(psi_some_stall_ms=0, psi_full_stall_ms=0, strike=0),
+}
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArmBoard]:
+    """One boot for both; what is left of the first crowd is ended before the second."""
+    made = ArmBoard(tmp_path_factory.mktemp("pressure"))
+    install(made.device())
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_one_kind_of_trigger_alone_answers_a_shortage_of_the_whole_board(
+    board: ArmBoard, tmp_path: Path, kind: str
+) -> None:
+    device = board.device()
+    service = install(device).service
+    push(device, Config(PolicyConfig(), ALONE[kind]))
+    service.start(observe=False)
+    stage = Stage(lambda command: device.must(["sh", "-c", command], command).text)
+    cast = stage.populate()
+    by_kernel, highest = stage.oom_kills(), 0.0
+    hog = stage.grow_hog()
+    deadline = time.monotonic() + PATIENCE_S
+    while stage.living((hog,)):
+        assert time.monotonic() < deadline, "the one who causes it still lives"
+        highest = max(highest, stage.psi_some_pct())
+    deadline = time.monotonic() + PATIENCE_S
+    while (now := stage.psi_some_pct()) > highest / 4:
+        assert time.monotonic() < deadline, f"tasks still stall: PSI {highest} %, then {now} %"
+        time.sleep(1)
+    assert highest > 0
+    assert stage.oom_kills() == by_kernel, "the kernel's OOM killer was there first"
+    living = stage.living(cast)
+    service.stop()
+    for guest in living:
+        device.must(["kill", "-9", str(guest.pid)], f"ending {guest.name}")
+
+    collection = run_steps(COLLECT, Collection(device, tmp_path, STATE_ROOT))
+    trace = read_trace(max(collection.folder.glob("*/*.lmkt")))
+    triggers = trace.headers[0].triggers
+    assert {line.split()[0] for line in triggers} == {kind}
+    if kind == "psi":  # root of a whole board may have a window of a second; it is not stretched to two
+        assert [line.partition(": ")[2] for line in triggers] == ["70 ms in 1000 ms", "700 ms in 1000 ms"]
+    woken = [traced.record for traced in trace.records if traced.record.trigger >= 0]
+    assert woken, "only the poll timer woke it"
+    victims = [trace.records[index].record.outcome for index in trace.kills]
+    assert len(victims) >= 10
+    assert len({victim.adj // 100 for victim in victims}) >= 3
+    assert in_order([victim.adj for victim in victims])
+    assert {guest.pid for guest in (*cast, hog)} - {guest.pid for guest in living} == {each.pid for each in victims}
+    assert [note.number for note in trace.notes if note.kind == OOM_KILLS] == [by_kernel]
+    assert not trace.losses
+    assert not trace.gaps
+    assert replay(trace).agrees
