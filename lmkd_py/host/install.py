@@ -121,7 +121,8 @@ def register(state: Installation) -> None:
         state.notes.append(f"start it at boot with: lmkd-py run --root {state.root} (a module or an init script)")
         return
     push_atomic(state.device, unit(state.root).encode(), PLACE)
-    state.device.must(f"systemctl daemon-reload && systemctl enable {UNIT}", "enabling the systemd unit")
+    enable = f"systemctl daemon-reload && systemctl enable {UNIT}"
+    state.device.must(enable, "enabling the systemd unit", timeout_s=120.0)  # a slow board took more than 30 s
 
 
 def tidy(state: Installation) -> None:
