@@ -18,6 +18,7 @@ from ...kernel.bpf import Arms, BpfRefused, Guard, Order, disown, load_apart, pa
 from ...kernel.bpf import Strike as Struck
 from ...kernel.bpf.layout import ARMED, KICK_ONLY, LIST_ROWS, RSS_UNKNOWN, STRIKE
 from ...kernel.domain import Domain, open_domain
+from ...kernel.triggers.bpf_kick import reclaims_of
 from ...wire.header import Strike
 from .registry import Registry
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 MS = 1_000_000
 REFILE_S = 0.1  # how often a changing list is written anew at most: sorting thousands takes a millisecond or two
 NOTHING_TO_DO = -1.0
+# Of the high watermark. What is free is not all for those who wait (CMA, reserves): with 1.8 times the high watermark
+# free the kernel's own OOM killer acted on a board of 256 MiB.
+FREE_LIMIT_WATERMARKS = 4
 
 
 class Backstop:
@@ -121,7 +125,7 @@ def order_of(monitor: MonitorConfig) -> Order:
     cgroup = {DomainKind.MEMCG_V1: monitor.domain_psi_path, DomainKind.CGROUP_V2: monitor.domain_path}
     return Order(
         cgroup=cgroup.get(monitor.domain_kind, ""),
-        limit_events=monitor.kick_reclaims,
+        limit_events=reclaims_of(monitor),
         limit_window_ns=monitor.kick_window_ms * MS,
         free_limit_pages=_free_limit_pages(monitor),
         rekick_ns=monitor.kick_gap_ms * MS,
@@ -133,14 +137,14 @@ def order_of(monitor: MonitorConfig) -> Order:
 
 
 def _free_limit_pages(monitor: MonitorConfig) -> int:
-    """The high watermark: a task of the whole system that reclaims above it is not short of memory."""
+    """A task of the whole system that reclaims with more free than this is not short of memory."""
     try:
         domain: Domain = open_domain(monitor)
     except (OSError, ValueError) as error:  # the killer will say the same
         raise BpfRefused(str(error)) from None
     snapshot = domain.sample(0, int(WakeupKind.EVENT), int(Level.MEDIUM), NO_OUTCOME, 0, 1)
     domain.close()
-    return max(0, snapshot.watermark_high_pages)
+    return max(0, snapshot.watermark_high_pages) * FREE_LIMIT_WATERMARKS
 
 
 def _strike(found: Struck, killer_pid: int) -> Strike:
