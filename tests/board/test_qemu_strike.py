@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from lmkd_py.host.layout import Layout
 from lmkd_py.host.push import push_atomic
-from tests.board.qemu_boards import STATE_ROOT, ArmBoard, install
+from tests.board.qemu_boards import STATE_ROOT, ArmBoard, guard, install
 
 pytestmark = pytest.mark.board
 PROGRAM = Path(__file__).with_name("guest_strike.py")
@@ -70,3 +71,30 @@ def test_an_unanswered_kick_kills_the_expendable_reclaimer_and_nobody_else(arm: 
     assert told["oom_kill"] == 0
     if domain == "system":  # counted by BPF on its own way to the zones, at a moment when nearly nothing was free
         assert 0 < told["free_pages"] < told["all_pages"] // 4
+
+
+def test_with_the_daemon_stopped_the_kernel_strikes_in_its_stead(arm: StrikeBoard) -> None:
+    """The whole daemon with its defaults, guarding the whole board; both processes stopped."""
+    device = arm.board.device()
+    try:
+        service = guard(device)
+        status = service.status()
+        assert status["layers"] >> 3 & 1
+        stage = arm.board.stage()
+        stage.populate()
+        both = f"{status['killer_pid']} {status['steward_pid']}"
+        arm.board.shell(f"kill -STOP {both}")
+        hog = stage.grow_hog(adj=900)
+        end = time.monotonic() + 240
+        while stage.living((hog,)):
+            assert time.monotonic() < end, "the kernel has struck nobody"
+            time.sleep(0.5)
+        assert stage.living(stage.cast) == stage.cast  # they are more expendable, but asked for nothing
+        assert stage.oom_kills() == 0
+        arm.board.shell(f"kill -CONT {both}")
+        while service.status()["kills"] < 1:
+            assert time.monotonic() < end, "the steward has not told of the strike"
+            time.sleep(0.5)
+        service.stop()
+    finally:
+        device.close()
