@@ -76,14 +76,17 @@ def test_no_call_of_a_killer_with_the_window_reclaims_and_without_it_those_that_
     cells = {(words[1], words[2] == "1"): words[3:] for words in arm.program("drain", 50, 15) if words[0] == "cell"}
     for (name, window), words in cells.items():  # with -s: the table of device/module/README.md
         print(name, "window" if window else "none", *words)
-    counts = {key: tuple(map(int, words[:4])) for key, words in cells.items()}
+    counts = {key: tuple(map(int, words[:5])) for key, words in cells.items()}
     names = {name for name, _ in counts}
     assert names == {"ours", "open", "scan", "map", "pipe", "page", "four_pages"}
     for name in names:
-        turns, reclaims, _, struck = counts[name, True]
-        assert (turns, struck) == (50, 50), name
+        turns, reclaims, _, struck, decided = counts[name, True]
+        # Where nobody reclaimed since the wakeup before, policy leaves it at that; whenever it says kill, somebody is struck.
+        assert turns == 50
+        assert struck == decided >= 45, name
         assert reclaims == 0, f"{name}: {reclaims} direct reclaims of the killer with the window open"
-        assert counts[name, False][0] == counts[name, False][3] == 15
+        assert counts[name, False][0] == 15
+        assert counts[name, False][3] == counts[name, False][4] >= 12, name
     assert sum(counts[name, False][1] for name in names - {"ours"}) > 0
     assert counts["page", False][1] > 0
     # Two system calls for the window, none without it.

@@ -6,7 +6,7 @@ that alone, and its victims die. In the others something that needs memory happe
 it would in a killer written the usual way, and strikes are signal 0. Each cell runs PROTECTED times with the window of
 PF_MEMALLOC and UNPROTECTED times without, in turns.
 
-Says a line a cell and kind: `cell NAME WINDOW N RECLAIMS IOCTLS STRUCK`, and four times in us: the call's median and
+Says a line a cell and kind: `cell NAME WINDOW N RECLAIMS IOCTLS STRUCK DECIDED`, and four times in us: the call's median and
 maximum, the whole evaluation's median and maximum.
 """
 
@@ -108,6 +108,7 @@ class Turn(NamedTuple):
     reclaims: int
     ioctls: int
     struck: int
+    decided: int  # 1: policy said kill
     call_us: float
     took_us: float
 
@@ -152,7 +153,7 @@ class DrainLoop(Loop):
         """One wakeup in the drought."""
         self.evaluator.state = INITIAL._replace(started=1)
         drain(self.fd, TAKE)
-        before = self.counter.read()
+        before, calls = self.counter.read(), self.words[layout.CALLS]
         began = monotonic_ns()
         self._evaluate(began, EVENT, CRITICAL, ABSENT)
         if self.window is not None and self.window.is_open:
@@ -169,13 +170,13 @@ class DrainLoop(Loop):
         self.polls.clear(VICTIM_SLOT)
         self.poll = polling.IDLE
         time.sleep(0.03)  # for all others
-        return Turn(reclaims, ioctls, struck, self.call_us, took_us)
+        return Turn(reclaims, ioctls, struck, self.words[layout.CALLS] - calls, self.call_us, took_us)
 
 
 def told(name: str, window: bool, rows: list[Turn]) -> str:
     """See above."""
     calls, takes = [row.call_us for row in rows], [row.took_us for row in rows]
-    counts = (len(rows), *(sum(row[column] for row in rows) for column in range(3)))
+    counts = (len(rows), *(sum(row[column] for row in rows) for column in range(4)))
     times = (median(calls), max(calls), median(takes), max(takes))
     return " ".join(map(str, ("cell", name, int(window), *counts, *map(round, times))))
 
