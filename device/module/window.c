@@ -165,6 +165,7 @@ static long window_set(struct window *w)
 			put_task_struct(w->owner);
 		w->owner = get_task_struct(current);
 	}
+	w->abandoned = false;
 	w->ends = max_window_ms ? (jiffies + msecs_to_jiffies(max_window_ms)) | 1 : 0;
 	limit_start(w);
 	current->flags |= PF_MEMALLOC;

@@ -81,7 +81,7 @@ def test_no_call_of_a_killer_with_the_window_reclaims_and_without_it_those_that_
     assert names == {"ours", "open", "scan", "map", "pipe", "page", "four_pages"}
     for name in names:
         turns, reclaims, _, struck, decided = counts[name, True]
-        # Where nobody reclaimed since the wakeup before, policy leaves it at that; whenever it says kill, somebody is struck.
+        # Where nobody reclaimed since the wakeup before, policy leaves it at that; when it says kill, one is struck.
         assert turns == 50
         assert struck == decided >= 45, name
         assert reclaims == 0, f"{name}: {reclaims} direct reclaims of the killer with the window open"

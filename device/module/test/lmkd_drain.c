@@ -22,23 +22,26 @@
 #endif
 
 #define DRAIN_TAKE _IO(0xA9, 0x41)  /* all there is now; returns how many pages are held */
-#define DRAIN_KEEP _IO(0xA9, 0x42)  /* arg ms: all there is now and whatever becomes free; ends by itself */
+#define DRAIN_KEEP _IO(0xA9, 0x42)  /* arg ms: all there is now and some of what becomes free; ends by itself */
 #define DRAIN_GIVE _IO(0xA9, 0x43)  /* returns how many pages were held */
 #define DRAIN_ALLOC _IO(0xA9, 0x44) /* arg order: one alloc_pages(GFP_KERNEL), given back; returns its time in us */
+
+#define FREED_MOST 1024 /* pages */
 
 static LIST_HEAD(taken);
 static DEFINE_SPINLOCK(lock);
 static long held;
+static long most; /* pages that are kept at the most */
 static unsigned long keep_until;
 static struct timer_list keeper;
 
-static long take(void)
+static long take(long limit)
 {
 	struct page *page;
 	long all;
 
 	spin_lock_bh(&lock);
-	while ((page = alloc_page(GFP_ATOMIC | __GFP_NOWARN))) {
+	while (held < limit && (page = alloc_page(GFP_ATOMIC | __GFP_NOWARN))) {
 		list_add(&page->lru, &taken);
 		held++;
 	}
@@ -65,7 +68,7 @@ static long give(void)
 
 static void keep_on(struct timer_list *unused)
 {
-	take();
+	take(most);
 	if (time_before(jiffies, keep_until))
 		mod_timer(&keeper, jiffies + 1);
 	else
@@ -90,8 +93,10 @@ static long drain_ioctl(struct file *file, unsigned int command, unsigned long a
 		return -EBUSY; /* it would take the reserves, too */
 	switch (command) {
 	case DRAIN_TAKE:
-		return take();
+		return take(LONG_MAX);
 	case DRAIN_KEEP:
+		/* Some of what is freed from here on, but not all that the victims leave: the kernel would panic in the end. */
+		most = take(LONG_MAX) + FREED_MOST;
 		keep_until = jiffies + msecs_to_jiffies(arg);
 		mod_timer(&keeper, jiffies + 1);
 		return 0;

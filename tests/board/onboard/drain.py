@@ -6,8 +6,8 @@ that alone, and its victims die. In the others something that needs memory happe
 it would in a killer written the usual way, and strikes are signal 0. Each cell runs PROTECTED times with the window of
 PF_MEMALLOC and UNPROTECTED times without, in turns.
 
-Says a line a cell and kind: `cell NAME WINDOW N RECLAIMS IOCTLS STRUCK DECIDED`, and four times in us: the call's median and
-maximum, the whole evaluation's median and maximum.
+Says a line a cell and kind: `cell NAME WINDOW N RECLAIMS IOCTLS STRUCK DECIDED`, and four times in us: the call's
+median and maximum, the whole evaluation's median and maximum.
 """
 
 from __future__ import annotations
