@@ -87,6 +87,7 @@ def run(seconds: float, careless: bool) -> dict[str, Any]:
     load = Load(group)
     subject = None
     try:
+        _tell("a daemon of its own")
         subject = Subject(os.path.join(root, STATE), group, careless)
         here = machine.look(root, subject.monitor)
         return _measure(Stand(group, load, subject, here, LIMIT_MIB), seconds)
@@ -98,15 +99,23 @@ def run(seconds: float, careless: bool) -> dict[str, Any]:
         os.waitpid(watcher, 0)
 
 
+def _tell(phase: str) -> None:
+    # Also a sign of life: on a slow board a phase takes most of a minute, and who listens over ADB hangs up on silence.
+    print(f"selftest: {phase} ...", file=sys.stderr, flush=True)
+
+
 def _measure(stand: Stand, seconds: float) -> dict[str, Any]:
     subject, group, here = stand.subject, stand.group, stand.machine
     steward = subject.process.pid
     held_kb = locked_kb(steward)
+    _tell("wakeups at rest")
     quiet = stand.wakeups(seconds / 4)
+    _tell("kills under pressure")
     busy = stand.kills(seconds / 2)
     given_back = locked_kb(steward) < held_kb
     latencies = stand.latencies_us()
     status = subject.status()
+    _tell("pressure while the daemon stands still")
     frozen = stand.frozen(seconds) if status.layers >> 3 & 1 else None
     kernel = os.uname()
     found: dict[str, Any] = {
