@@ -126,6 +126,7 @@ def _measure(stand: Stand, seconds: float) -> dict[str, Any]:
         "layers": verdict.layers(status.layers, here, subject.said("note")),
         "variant": here.variant,
         "uncounted": here.uncounted,
+        "access_faults": here.access_faults,
         "quiet": quiet._asdict(),
         "busy": busy._asdict(),
         "pool_given_back": given_back,

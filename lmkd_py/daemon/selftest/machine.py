@@ -30,13 +30,19 @@ class Machine(NamedTuple):
     variant: str  # of the strike in the kernel: list, walk, current; "" without one
     events: tuple[str, ...]  # what can be counted
     uncounted: str  # why nothing can
+    access_faults: bool  # the kernel may have to set the accessed bit of pages that are there
 
 
 def look(root: str, monitor: MonitorConfig) -> Machine:
     """Try everything. `root` is a directory of ours."""
     strike, variant = _strike(root, monitor)
     events, uncounted = _events()
-    return Machine(("", _resident(probe()), _pool(), strike, _window()), variant, events, uncounted)
+    return Machine(("", _resident(probe()), _pool(), strike, _window()), variant, events, uncounted, _access_faults())
+
+
+def _access_faults() -> bool:
+    # ARM before 8.1 does not set the bit itself; whether a later one does is not told to programs.
+    return os.uname().machine.startswith(("aarch64", "arm"))
 
 
 def _resident(features: Features) -> str:
