@@ -75,6 +75,7 @@ def test_the_demo_kills_in_order_explains_and_replays(tmp_path: Path) -> None:
 
 @pytest.mark.pressure
 @pytest.mark.slow
+@pytest.mark.all_suite
 def test_the_demo_draws_a_table_on_a_terminal(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     words = [*DEMO, "-o", str(tmp_path)]

@@ -12,7 +12,7 @@ from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.board.virtual_device import VirtualDevice
 from tests.cli.conftest import Lmkctl, Said
 
-pytestmark = [pytest.mark.pressure, pytest.mark.slow]
+pytestmark = [pytest.mark.pressure, pytest.mark.slow, pytest.mark.all_suite]
 
 
 @pytest.fixture

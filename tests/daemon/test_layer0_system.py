@@ -13,7 +13,7 @@ from tests.daemon.driver import Daemon, Trace, wait_until, write_config
 from tests.daemon.exercise import EVENTS, nonzero
 from tests.support import require
 
-pytestmark = [pytest.mark.pressure, pytest.mark.slow]
+pytestmark = [pytest.mark.pressure, pytest.mark.slow, pytest.mark.all_suite]
 WAKEUPS = 30
 
 

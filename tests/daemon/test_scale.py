@@ -95,6 +95,7 @@ def run(board: Sandbox, root: Path, count: int) -> Walked:
     return Walked(calls, [record.candidates_considered for record in trace.kills], fds)
 
 
+@pytest.mark.all_suite
 def test_the_kill_path_does_not_grow_with_processes_outside_the_chosen_tier(board: Sandbox, tmp_path: Path) -> None:
     _, hard = getrlimit_nofile()
     require(hard >= 11_000, f"RLIMIT_NOFILE is {hard}: 5,000 candidates need 11,000 while they are handed over")

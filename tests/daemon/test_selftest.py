@@ -65,6 +65,7 @@ def test_all_that_is_supported_here_holds_and_nothing_is_left(monkeypatch: pytes
 
 
 @pressure
+@pytest.mark.all_suite
 def test_a_killer_that_allocates_fails_it() -> None:
     done = run("--negative-control", "--seconds", "8")
     assert done.returncode == 1

@@ -19,7 +19,7 @@ from lmkd_py.kernel.mounts import mount_points
 from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, rows_of, start_ticks, wait_events, wait_until
 from tests.support import REPO_ROOT
 
-pytestmark = [pytest.mark.pressure]
+pytestmark = [pytest.mark.pressure, pytest.mark.all_suite]
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from lmkd_py.kernel.bpf import (
 from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, load, rows_of, wait_events, wait_until
 from tests.support import REPO_ROOT
 
-pytestmark = [pytest.mark.pressure]
+pytestmark = [pytest.mark.pressure, pytest.mark.all_suite]
 
 # A kernel counter of pages is a batch off on each CPU: max(32, 2 * CPUs), lib/percpu_counter.c.
 RSS_SLACK_PAGES = 3 * max(32, 2 * (os.cpu_count() or 1)) * (os.cpu_count() or 1)
