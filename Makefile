@@ -40,7 +40,7 @@ proto:  ## lmkd_py/pb from proto/*.proto
 	$(SETUP) test
 	@$(BIN)/python -m tools.gen_pb
 
-bpf:  ## lmkd_py/kernel/bpf/strike.o from device/bpf (fetches clang 14 once, 60 MB)
+bpf:  ## lmkd_py/kernel/bpf/*.o from device/bpf (fetches clang 14 once, 60 MB)
 	$(SETUP) test
 	@$(BIN)/python -m tools.build_bpf
 

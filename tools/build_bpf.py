@@ -1,4 +1,4 @@
-"""lmkd_py/kernel/bpf/strike.o from device/bpf/strike.bpf.c, by one compiler on every machine: `make bpf`.
+"""lmkd_py/kernel/bpf/*.o from device/bpf/*.bpf.c, by one compiler on every machine: `make bpf`.
 
 The compiler is clang 14 of Debian 12, whose bytes do not change any more; it is unpacked into the user's cache (about
 60 MB are fetched the first time), also where another clang is installed.
@@ -14,8 +14,9 @@ from pathlib import Path
 from lmkd_py.board import debs
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "device/bpf/strike.bpf.c"
-OBJECT = ROOT / "lmkd_py/kernel/bpf/strike.o"
+SOURCES = ROOT / "device/bpf"
+OBJECTS = ROOT / "lmkd_py/kernel/bpf"
+PROGRAMS = ("strike", "probe")
 
 SUITE = "bookworm"
 # clang and the libraries it is linked with; the C library is the machine's own, which may be newer.
@@ -38,18 +39,19 @@ FLAGS = (
 )
 
 
-def build(target: Path) -> None:
-    """Compile the program to `target`. PackageError if the compiler cannot be had, CalledProcessError if it refuses."""
+def build(folder: Path) -> None:
+    """Compile the programs into `folder`. PackageError without the compiler, CalledProcessError if it refuses."""
     root = debs.unpack("bpf-compiler", PACKAGES, SUITE)
     libraries = [str(path) for path in (*root.glob("usr/lib/*-linux-gnu"), *root.glob("lib/*-linux-gnu"))]
     libraries.append(str(root / "usr/lib/llvm-14/lib"))
     environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
-    command = [str(root / "usr/bin/clang-14"), *FLAGS, "-c", SOURCE.name, "-o", str(target)]
-    subprocess.run(command, cwd=SOURCE.parent, env=environment, check=True)
+    for name in PROGRAMS:
+        command = [str(root / "usr/bin/clang-14"), *FLAGS, "-c", f"{name}.bpf.c", "-o", str(folder / f"{name}.o")]
+        subprocess.run(command, cwd=SOURCES, env=environment, check=True)
 
 
 if __name__ == "__main__":
     try:
-        build(OBJECT)
+        build(OBJECTS)
     except debs.PackageError as error:
         sys.exit(f"make bpf: {error}")

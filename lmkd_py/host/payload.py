@@ -8,7 +8,7 @@ from .tree import Tree
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ROOMS = ("core", "kernel", "wire", "daemon", "host/ondevice")
-KINDS = ("*.py", "strike.o")  # the second is the BPF program
+KINDS = ("*.py", "*.o")  # the second are BPF programs
 FILES = ("__init__.py", "host/__init__.py")
 
 

@@ -19,7 +19,8 @@ def test_the_payload_is_the_payloads_rooms() -> None:
         "lmkd_py/host/__init__.py"
     }
     assert not [name for name in payload().files if "__pycache__" in name]
-    assert [name for name in payload().files if not name.endswith(".py")] == ["lmkd_py/kernel/bpf/strike.o"]
+    objects = [f"lmkd_py/kernel/bpf/{name}.o" for name in ("probe", "strike")]
+    assert sorted(name for name in payload().files if not name.endswith(".py")) == objects
 
 
 def test_the_part_on_the_device_is_python_3_9() -> None:

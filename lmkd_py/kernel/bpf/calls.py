@@ -10,14 +10,18 @@ import struct
 from ..libc import LIBC, function, oserror, raw_syscall
 from ..numbers import NR
 
-_MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _OBJ_PIN, _LINK_CREATE = 0, 2, 5, 6, 28
-_PROG_TYPE_TRACEPOINT = 5
+_MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _OBJ_PIN, _RAW_TRACEPOINT_OPEN, _LINK_CREATE = 0, 2, 5, 6, 17, 28
+TRACEPOINT, RAW_TRACEPOINT = 5, 17  # program types
 _ATTACH_PERF_EVENT = 41  # BPF_PERF_EVENT
 _LOG_BYTES = 1 << 20
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 _CLONE_NEWNS = 0x20000
+_CAPABILITY_VERSION_3 = 0x20080522
+_CAP_SYS_RESOURCE = 24
 
 _bpf = raw_syscall(ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+_capget = function("capget", ctypes.c_int, *(ctypes.c_char_p,) * 2)
+_capset = function("capset", ctypes.c_int, *(ctypes.c_char_p,) * 2)
 _mount = function("mount", ctypes.c_int, *(ctypes.c_char_p,) * 3, ctypes.c_ulong, ctypes.c_char_p)
 
 
@@ -45,8 +49,8 @@ def map_update(map_fd: int, key: bytes, value: bytes) -> None:
     _call(_MAP_UPDATE_ELEM, struct.pack("=IIQQQ", map_fd, 0, *addresses, 0), "map element")
 
 
-def prog_load(name: str, instructions: bytes) -> int:
-    """A tracepoint program's descriptor. Rejected with the verifier's last line, OSError for anything else."""
+def prog_load(name: str, instructions: bytes, kind: int = TRACEPOINT) -> int:
+    """A program's descriptor. Rejected with the verifier's last line, OSError for anything else."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
     licence = ctypes.create_string_buffer(b"GPL")  # the kernel's functions are for programs under this licence only
     log = ctypes.create_string_buffer(_LOG_BYTES)
@@ -54,7 +58,7 @@ def prog_load(name: str, instructions: bytes) -> int:
     for level, size in ((0, 0), (1, _LOG_BYTES)):
         attributes = struct.pack(
             "=IIQQIIQII16s",
-            _PROG_TYPE_TRACEPOINT,
+            kind,
             len(instructions) // 8,
             ctypes.addressof(code),
             ctypes.addressof(licence),
@@ -96,6 +100,14 @@ def link_create(prog_fd: int, perf_fd: int) -> int:
     return _call(_LINK_CREATE, struct.pack("=IIII", prog_fd, perf_fd, _ATTACH_PERF_EVENT, 0), "link")
 
 
+def raw_tracepoint_open(prog_fd: int, tracepoint: str) -> int:
+    """A descriptor that holds the program at a tracepoint while it is open; no tracefs is needed."""
+    name = ctypes.create_string_buffer(tracepoint.encode())
+    return _call(
+        _RAW_TRACEPOINT_OPEN, struct.pack("=QII", ctypes.addressof(name), prog_fd, 0), f"tracepoint {tracepoint}"
+    )
+
+
 def mount_bpffs(target: str) -> None:
     """Mount a new BPF file system."""
     if _mount(b"bpf", os.fsencode(target), b"bpf", 0, b"mode=0700") < 0:
@@ -110,3 +122,21 @@ def mount_tracefs_privately(target: str) -> None:
         raise oserror("mount", "private /")
     if _mount(b"tracefs", os.fsencode(target), b"tracefs", 0, None) < 0:
         raise oserror("mount", f"tracefs on {target}")
+
+
+class WithoutResourceRight:
+    """Within it this thread does without CAP_SYS_RESOURCE; afterwards it has it again if it had it."""
+
+    def __enter__(self) -> None:
+        header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+        self._before = ctypes.create_string_buffer(24)  # effective, permitted, inheritable: low halves, then high ones
+        if _capget(header, self._before) < 0:
+            raise oserror("capget")
+        halves = list(struct.unpack("=6I", self._before.raw))
+        halves[0] &= ~(1 << _CAP_SYS_RESOURCE)
+        if _capset(header, struct.pack("=6I", *halves)) < 0:
+            raise oserror("capset")
+
+    def __exit__(self, *_: object) -> None:
+        if _capset(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), self._before.raw) < 0:
+            raise oserror("capset")

@@ -1,0 +1,130 @@
+"""Struct offsets of a kernel that tells nothing of its types: found by changing processes of our own and looking.
+
+Needed for nothing but the `current` programs, which call no kernel function. Loader's child only.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from time import sleep
+
+from . import calls, layout, search
+from .peek import Peek
+from .specimen import GROWTH_PAGES, Specimen
+
+NOTE = "offsets found by experiment (kernel without BTF)"
+
+WORDS = (
+    *(layout.TASK_SIGNAL, layout.SIGNAL_ADJ, layout.TASK_START, layout.TASK_LEADER, layout.SIGNAL_FLAGS),
+    *(layout.SIGNAL_LIVE, layout.TASK_MM, layout.MM_RSS_FILE, layout.MM_RSS_ANON, layout.MM_RSS_SHMEM),
+)
+_TASK_BYTES, _BEHIND_BYTES = 10240, 2048
+_ADJ_MAX = 1000
+_ADJS = 5  # three for a lone thread, two for a pair
+_TICKS = 3
+# linux/sched/signal.h: what signal_struct.flags is while stopped, continued, killed; unchanged since 2.6.
+_AS_STARTED, _STOPPED, _CONTINUED, _KILLED = 0, 1, 2, 4
+
+
+def find() -> dict[int, int]:
+    """Offsets by word; a word that is missing was not found. OSError or ValueError (one line) without the least."""
+    try:
+        peek = Peek()
+    except calls.Rejected as error:
+        raise ValueError(f"the verifier says: {error}") from None
+    specimens: list[Specimen] = []
+    try:
+        peek.task()  # says what is wrong, where a specimen would only die of it
+        for threads in (1, 2):
+            specimens.append(Specimen(peek, threads))
+        found = _find(peek, specimens[0], specimens[1])
+    finally:
+        for specimen in specimens:
+            specimen.end()
+        peek.close()
+    return {word: offset for word, offset in found.items() if offset != search.UNKNOWN}
+
+
+def _find(peek: Peek, lone: Specimen, pair: Specimen) -> dict[int, int]:
+    found: dict[int, int] = {}
+    found[layout.TASK_SIGNAL], found[layout.SIGNAL_ADJ] = search.signal_pair(_shots(peek, lone, pair))
+    _task_words(peek, lone, pair, found)
+    _memory_words(peek, lone, found)
+    _signal_words(peek, lone, pair, found)
+    return found
+
+
+def _task(peek: Peek, address: int) -> bytes:
+    return peek.read(address, _TASK_BYTES)
+
+
+def _shots(peek: Peek, lone: Specimen, pair: Specimen) -> list[search.Shot]:
+    with open("/proc/self/oom_score_adj", encoding="ascii") as file:
+        first = max(0, int(file.read()))
+    # Raised only: that needs no right. With CAP_SYS_RESOURCE the kernel would note each value as the least, too.
+    adjs = [first + (_ADJ_MAX - first) * step // _ADJS for step in range(1, _ADJS + 1)]
+    specimens = (lone, pair, lone, pair, lone)
+    shots = []
+    with calls.WithoutResourceRight():
+        for specimen, adj in zip(specimens, adjs):
+            with open(f"/proc/{specimen.pid}/oom_score_adj", "w", encoding="ascii") as file:
+                file.write(str(adj))
+            for address in specimen.tasks:
+                task = _task(peek, address)
+                behind = {each: peek.read(each, _BEHIND_BYTES) for each in set(search.pointers(task).values())}
+                shots.append(search.Shot(adj, task, behind))
+    return shots
+
+
+def _task_words(peek: Peek, lone: Specimen, pair: Specimen, found: dict[int, int]) -> None:
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    sleep(_TICKS * tick_s)
+    for specimen in (lone, pair):
+        specimen.run()  # so that times of its last run are not those of its start
+    own = [(specimen, address, _task(peek, address)) for specimen in (lone, pair) for address in specimen.tasks]
+    leaders = search.places((struct.pack("<Q", specimen.tasks[0]), task) for specimen, _, task in own)
+    found[layout.TASK_LEADER] = search.only(leaders)
+    starts = [(specimen.start_ticks, task) for specimen, address, task in own if address == specimen.tasks[0]]
+    found[layout.TASK_START] = search.start_time(starts, int(1e9 * tick_s))
+
+
+def _memory_words(peek: Peek, lone: Specimen, found: dict[int, int]) -> None:
+    task = _task(peek, lone.tasks[0])
+    addresses = set(search.pointers(task).values())
+    looks = []
+    for grow in (lone.run, lone.grow_anonymous, lone.grow_shared):
+        grow()
+        looks.append({each: peek.read(each, _BEHIND_BYTES) for each in addresses})
+    mm, anon, shmem = search.resident(task, looks, GROWTH_PAGES)
+    file = anon - (shmem - anon) // 2  # MM_FILEPAGES 0, MM_ANONPAGES 1, MM_SHMEMPAGES 3
+    if mm != search.UNKNOWN and file >= 0 and shmem > anon:
+        found[layout.TASK_MM] = mm
+        found[layout.MM_RSS_FILE], found[layout.MM_RSS_ANON], found[layout.MM_RSS_SHMEM] = file, anon, shmem
+
+
+def _signal_words(peek: Peek, lone: Specimen, pair: Specimen, found: dict[int, int]) -> None:
+    def signal_of(specimen: Specimen) -> bytes:
+        (address,) = struct.unpack("<Q", peek.read(specimen.tasks[0] + found[layout.TASK_SIGNAL], 8)[:8])
+        return peek.read(address, _BEHIND_BYTES)
+
+    flags: list[tuple[bytes, bytes]] = []
+    live: list[tuple[bytes, bytes]] = []
+
+    def look(specimen: Specimen, flag: int, threads: int) -> None:
+        dump = signal_of(specimen)
+        flags.append((struct.pack("<I", flag), dump))
+        live.append((struct.pack("<I", threads), dump))
+
+    for specimen in (lone, pair):
+        look(specimen, _AS_STARTED, specimen.threads)
+    lone.stop()
+    look(lone, _STOPPED, 1)
+    lone.resume()
+    look(lone, _CONTINUED, 1)
+    for specimen in (lone, pair):
+        specimen.kill()
+        look(specimen, _KILLED, 0)
+    found[layout.SIGNAL_FLAGS] = search.only(search.places(flags))
+    # Since 5.19 a second counter is like it for our purpose, and behind it.
+    found[layout.SIGNAL_LIVE] = min(search.places(live), default=search.UNKNOWN)
