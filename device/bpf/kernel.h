@@ -20,6 +20,7 @@ enum { EBUSY = 16 };
 
 static void *(*map_lookup_elem)(void *map, const void *key) = (void *)1;
 static u64 (*ktime_get_ns)(void) = (void *)5;
+static u64 (*get_current_pid_tgid)(void) = (void *)14;
 static u64 (*get_current_task)(void) = (void *)35;
 static long (*current_task_under_cgroup)(void *map, u32 index) = (void *)37;
 static long (*send_signal)(u32 sig) = (void *)109;

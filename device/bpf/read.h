@@ -19,6 +19,12 @@ INLINE u32 read32(u64 base, u64 offset)
 	return value;
 }
 
+/* A kernel without BTF may have offsets that were not found: they are below zero. */
+INLINE int knows(u64 *w, u32 word)
+{
+	return (s64)W(word) >= 0;
+}
+
 INLINE s32 adj_of(u64 *w, u64 signal)
 {
 	short adj = 0;
@@ -32,15 +38,16 @@ INLINE int is_spared(u64 *w, u32 tgid)
 	return tgid <= 1 || tgid == W(NEVER) || tgid == W(NEVER + 1) || tgid == W(NEVER + 2) || tgid == W(NEVER + 3);
 }
 
-/* A SIGKILL is on its way, or no thread is left: memory comes back without us. */
+/* A SIGKILL is on its way, or no thread is left: memory comes back without us. Not dying where nothing tells. */
 INLINE int is_dying(u64 *w, u64 signal)
 {
-	return read32(signal, W(SIGNAL_FLAGS)) & SIGNAL_GROUP_EXIT || !read32(signal, W(SIGNAL_LIVE));
+	return (knows(w, SIGNAL_FLAGS) && read32(signal, W(SIGNAL_FLAGS)) & SIGNAL_GROUP_EXIT) ||
+	       (knows(w, SIGNAL_LIVE) && !read32(signal, W(SIGNAL_LIVE)));
 }
 
 INLINE u64 rss_of(u64 *w, u64 task)
 {
-	u64 mm = read64(task, W(TASK_MM));
+	u64 mm = knows(w, TASK_MM) ? read64(task, W(TASK_MM)) : 0;
 	s64 pages;
 
 	if (!mm)
@@ -51,7 +58,7 @@ INLINE u64 rss_of(u64 *w, u64 task)
 }
 
 /* Free pages of all zones. The way to a node without a kernel symbol: current's memory cgroup knows its lruvecs. */
-INLINE u64 free_pages(u64 *w)
+INLINE u64 zones_free_pages(u64 *w)
 {
 	u64 css = read64(get_current_task(), W(TASK_CGROUPS));
 	u64 memcg = read64(css, W(CSS_MEMCG));
@@ -77,9 +84,20 @@ INLINE u64 free_pages(u64 *w)
 	return pages;
 }
 
+/* As the zones have it, or the kernel's own sum, which CPUs hold some pages back from: it may be below 0. */
+INLINE u64 free_pages(u64 *w)
+{
+	s64 pages;
+
+	if (!W(FREE_AT))
+		return zones_free_pages(w);
+	pages = read64(W(FREE_AT), 0);
+	return pages < 0 ? 0 : pages;
+}
+
 INLINE u64 start_ticks_of(u64 *w, u64 task)
 {
 	u64 tick_ns = W(TICK_NS);
 
-	return tick_ns ? read64(task, W(TASK_START)) / tick_ns : ~0ULL;
+	return tick_ns && knows(w, TASK_START) ? read64(task, W(TASK_START)) / tick_ns : ~0ULL;
 }

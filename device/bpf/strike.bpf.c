@@ -3,7 +3,8 @@
  * The strike inside the kernel: kicks the killer when the guarded domain reclaims beyond its limit, and strikes in its
  * place while a kick stays unanswered. Nothing here allocates, sleeps or runs while nobody reclaims.
  *
- * No system header, no libbpf, no CO-RE: struct offsets come in words that the loader fills from the running kernel's BTF.
+ * No system header, no libbpf, no CO-RE: struct offsets come in words that the loader fills: from the running kernel's
+ * BTF, or, for what the current programs need, by experiment (probe.bpf.c).
  * The words, rows and the log are in words.h, described in lmkd_py/kernel/bpf/layout.py.
  * One program a section, "domain/variant"; the loader takes the first variant that this kernel accepts.
  */
@@ -152,22 +153,32 @@ INLINE void strike_list(u64 *w, u64 now, u64 kick)
 	}
 }
 
+/* Where nothing tells who is dying, the process struck last is taken to be: it is not struck and logged again. */
+INLINE int is_last(u64 *w, u32 tgid)
+{
+	u64 number = W(STRIKES);
+	u32 key = (number - 1) % LOG_ROWS;
+	struct strike *entry = map_lookup_elem(&log, &key);
+
+	return !knows(w, SIGNAL_FLAGS) && number && entry && entry->pid == tgid;
+}
+
 /* The reclaiming process itself, where it is expendable. */
 INLINE void strike_current(u64 *w, u64 now, u64 kick)
 {
 	u64 task = get_current_task(), signal = read64(task, W(TASK_SIGNAL));
 	s32 adj = adj_of(w, signal);
-	u64 leader = read64(task, W(TASK_LEADER));
-	u32 tgid = read32(task, W(TASK_TGID));
+	u64 start_ticks = knows(w, TASK_LEADER) ? start_ticks_of(w, read64(task, W(TASK_LEADER))) : ~0ULL;
+	u32 tgid = get_current_pid_tgid() >> 32;
 	long sent;
 
-	if (adj < (s32)W(ADJ_FLOOR) || is_spared(w, tgid) || is_dying(w, signal))
+	if (adj < (s32)W(ADJ_FLOOR) || is_spared(w, tgid) || is_dying(w, signal) || is_last(w, tgid))
 		return;
 	sent = send_signal(SIGKILL);
 	if (sent == -EBUSY)
 		__sync_fetch_and_add(&w[BUSY], 1);
 	if (!sent)
-		record(w, now, kick, tgid, adj, start_ticks_of(w, leader), task);
+		record(w, now, kick, tgid, adj, start_ticks, task);
 }
 
 /* The process with the highest oom_score_adj of the domain, the largest of those: no list is needed. */

@@ -143,14 +143,11 @@ def _syscalls(seen: _Seen) -> Finding | None:
 
 
 def _bpf(seen: _Seen) -> Finding:
-    if seen.said.get("bpf") and seen.said.get("btf"):
-        return Finding("bpf", GOOD, "bpffs and BTF")
-    return Finding(
-        "bpf",
-        NOTE,
-        "no bpffs or no BTF",
-        "the strike in the kernel (layer 3) needs them: CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF",
-    )
+    if not seen.said.get("bpf"):
+        return Finding("bpf", NOTE, "no bpffs", "the strike in the kernel (layer 3) needs it: CONFIG_BPF_SYSCALL")
+    if not seen.said.get("btf"):
+        return Finding("bpf", NOTE, "bpffs, no BTF", "the strike in the kernel (layer 3) follows no list without it")
+    return Finding("bpf", GOOD, "bpffs and BTF")
 
 
 def _memalloc(seen: _Seen) -> Finding:

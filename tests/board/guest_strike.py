@@ -1,6 +1,7 @@
 """Runs on an emulated board with the payload on its path: which strike programs load there, and whom they kill.
 
-`probe` prints a line for each domain and variant. `strike DOMAIN VARIANT` presses on that domain with nobody to answer
+`probe` prints a line for each domain and variant, `compare` which offsets experiments find and which the kernel's BTF
+tells. `strike DOMAIN VARIANT` presses on that domain with nobody to answer
 the kicks, and prints what became of everybody as JSON. The board is ours alone, so its whole memory may be pressed on.
 """
 
@@ -23,6 +24,7 @@ MIB = 1 << 20
 VARIANTS = {name: number for number, name in VARIANT_NAMES.items()}
 PATIENCE_S = 240
 PR_SET_PDEATHSIG = 1
+CACHE = "/tmp" if os.path.exists("/sys/kernel/btf/vmlinux") else ""  # what it told is not for a kernel without
 
 
 class Domain:
@@ -112,7 +114,7 @@ def probe() -> None:
         domain = Domain(f"probe-{name}", limited)
         for variant, number in VARIANTS.items():
             try:
-                arms = load_apart(order_for(domain, number), "/tmp", "")
+                arms = load_apart(order_for(domain, number), CACHE, "")
             except BpfRefused as refusal:
                 print(f"{name} {variant}: refused: {refusal}")
             else:
@@ -121,9 +123,16 @@ def probe() -> None:
                     os.close(fd)
 
 
+def compare() -> None:
+    from lmkd_py.kernel.bpf import experiment, facts
+
+    told = facts.resolve()
+    print(json.dumps([experiment.find(), {word: told.words[word - facts.FIRST] for word in experiment.WORDS}]))
+
+
 def strike(where: str, variant: str) -> None:
-    domain = Domain(f"strike-{variant}", where == "memcg")
-    arms = load_apart(order_for(domain, VARIANTS[variant]), "/tmp", "")
+    domain = Domain(f"strike-{variant}-{os.getpid()}", where == "memcg")
+    arms = load_apart(order_for(domain, VARIANTS[variant]), CACHE, "")
     guard = Guard(arms)
     # More than fits: the domain's limit, or RAM and half of the swap.
     mib = 40 if domain.v2 else (meminfo("MemTotal") + meminfo("SwapTotal") // 2) // 1024 // 2
@@ -157,5 +166,7 @@ def strike(where: str, variant: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "probe":
         probe()
+    elif sys.argv[1] == "compare":
+        compare()
     else:
         strike(*sys.argv[2:4])

@@ -29,16 +29,19 @@ class StrikeBoard:
         push_atomic(device, PROGRAM.read_bytes(), "/tmp/guest_strike.py")
         device.close()
 
-    def say(self, words: str) -> str:
+    def say(self, words: str, btf: bool = True) -> str:
         device = self.board.device(retries=0)
         try:
             command = f"PYTHONPATH={Layout(STATE_ROOT).current} python3 /tmp/guest_strike.py {words}"
+            if not btf:  # out of sight, as if the kernel had none
+                btf_dir = "/sys/kernel/btf"
+                command = f"mount -t tmpfs none {btf_dir} && {command}; said=$?; umount {btf_dir}; exit $said"
             return device.must(["sh", "-c", command], words, timeout_s=400).text
         finally:
             device.close()
 
-    def strike(self, domain: str, variant: str) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.say(f"strike {domain} {variant}"))
+    def strike(self, domain: str, variant: str, btf: bool = True) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.say(f"strike {domain} {variant}", btf))
         return told
 
 
@@ -60,9 +63,17 @@ def test_the_reclaiming_task_can_be_struck_and_the_list_is_refused_with_its_line
     ]
 
 
+def test_experiments_find_the_offsets_that_btf_tells(arm: StrikeBoard) -> None:
+    found, told = json.loads(arm.say("compare"))
+    assert found == told
+
+
+@pytest.mark.parametrize("btf", [True, False], ids=["btf", "no-btf"])
 @pytest.mark.parametrize("domain", ["memcg", "system"])
-def test_an_unanswered_kick_kills_the_expendable_reclaimer_and_nobody_else(arm: StrikeBoard, domain: str) -> None:
-    told = arm.strike(domain, "current")
+def test_an_unanswered_kick_kills_the_expendable_reclaimer_and_nobody_else(
+    arm: StrikeBoard, domain: str, btf: bool
+) -> None:
+    told = arm.strike(domain, "current", btf)
     assert told["struck"] == ["press920"]
     assert told["adjs"] == [920]
     assert told["start_times_agree"]

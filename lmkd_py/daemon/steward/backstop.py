@@ -16,7 +16,7 @@ from ...core.snapshot import NO_OUTCOME
 from ...core.vocabulary import ABSENT, ADJ_MAX, Level, WakeupKind
 from ...kernel.bpf import Arms, BpfRefused, Guard, Order, disown, load_apart, parent_of, unpin
 from ...kernel.bpf import Strike as Struck
-from ...kernel.bpf.layout import ARMED, KICK_ONLY, LIST_ROWS, RSS_UNKNOWN, STRIKE
+from ...kernel.bpf.layout import ARMED, KICK_ONLY, LIST_ROWS, RSS_UNKNOWN, START_UNKNOWN, STRIKE
 from ...kernel.domain import Domain, open_domain
 from ...kernel.triggers.bpf_kick import reclaims_of
 from ...wire.header import Strike
@@ -148,7 +148,9 @@ def _free_limit_pages(monitor: MonitorConfig) -> int:
 
 
 def _strike(found: Struck, killer_pid: int) -> Strike:
+    start_ticks = ABSENT if found.start_ticks == START_UNKNOWN else found.start_ticks
+    rss_pages = ABSENT if found.rss_pages == RSS_UNKNOWN else found.rss_pages
     return Strike(
-        found.at_ns, found.kick_ns, found.pid, found.start_ticks, found.adj,
-        ABSENT if found.rss_pages == RSS_UNKNOWN else found.rss_pages, number=found.number, killer_pid=killer_pid,
+        found.at_ns, found.kick_ns, found.pid, start_ticks, found.adj, rss_pages, number=found.number,
+        killer_pid=killer_pid,
     )  # fmt: skip

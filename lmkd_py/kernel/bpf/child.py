@@ -11,7 +11,7 @@ import os
 import resource
 import struct
 
-from . import attach, calls, elf, layout
+from . import attach, calls, elf, experiment, freecount, layout
 from .facts import FIRST, Facts, facts_of_this_kernel
 from .order import BpfRefused, Order
 from .variants import load_first
@@ -23,12 +23,15 @@ _RLIMIT_MEMLOCK = 8
 def build(order: Order, cache_dir: str, pin_dir: str) -> tuple[int, list[int], list[str]]:
     """(variant, fds guard rows log ring link, notes). BpfRefused with one line where that cannot be done."""
     whole_system = not order.cgroup
+    _lift_limit()
     try:
         facts = facts_of_this_kernel(cache_dir)
     except (OSError, ValueError) as error:
-        raise BpfRefused(f"the kernel's type information: {error}; wanted CONFIG_DEBUG_INFO_BTF") from None
+        wanted = "wanted CONFIG_DEBUG_INFO_BTF, or root's CAP_BPF and CAP_PERFMON for the experiment"
+        raise BpfRefused(f"the kernel's type information: {error}; {wanted}") from None
+    free_at = 0
     if whole_system and not facts.knows(layout.CSS_MEMCG, layout.ZONE_FREE):
-        raise BpfRefused("whole system: this kernel has no memory cgroups, by which BPF finds the free pages")
+        free_at = _free_at()
     try:
         with open(OBJECT, "rb") as file:
             parsed = elf.parse(file.read())
@@ -36,9 +39,11 @@ def build(order: Order, cache_dir: str, pin_dir: str) -> tuple[int, list[int], l
         raise BpfRefused(f"{error}") from None
     maps = _maps(parsed)
     cgroup_id = 0 if whole_system else _guard_cgroup(order.cgroup, maps["domain"])
-    _write_words(maps["guard"], order, facts, cgroup_id)
+    _write_words(maps["guard"], order, facts, cgroup_id, free_at)
     loaded = load_first(parsed, "system" if whole_system else "memcg", order.variants, maps, facts)
     notes = list(loaded.notes)
+    if facts.by_experiment:
+        notes.append(experiment.NOTE)
     can_pin = bool(pin_dir) and _make_pin_dir(pin_dir, notes)  # before tracefs makes our mounts private
     tracepoint = attach.DIRECT_RECLAIM if whole_system else attach.MEMCG_RECLAIM
     try:
@@ -50,11 +55,22 @@ def build(order: Order, cache_dir: str, pin_dir: str) -> tuple[int, list[int], l
     return loaded.variant, [maps["guard"], maps["rows"], maps["log"], maps["kicks"], link_fd], notes
 
 
-def _maps(parsed: elf.Object) -> dict[str, int]:
+def _lift_limit() -> None:
     try:  # Linux before 5.11 counts maps against this limit
         resource.setrlimit(_RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     except (OSError, ValueError):
         pass
+
+
+def _free_at() -> int:
+    try:
+        return freecount.address()
+    except (OSError, ValueError, calls.Rejected) as error:
+        wanted = "wanted CONFIG_DEBUG_INFO_BTF and memory cgroups, or to find it in the kernel's data"
+        raise BpfRefused(f"whole system: the count of free pages: {error}; {wanted}") from None
+
+
+def _maps(parsed: elf.Object) -> dict[str, int]:
     fds = {}
     for name, definition in parsed.maps.items():
         entries = definition.max_entries or mmap.PAGESIZE  # a ring buffer is a power of two of pages
@@ -87,7 +103,7 @@ def _guard_cgroup(path: str, domain_fd: int) -> int:
         os.close(directory)
 
 
-def _write_words(guard_fd: int, order: Order, facts: Facts, cgroup_id: int) -> None:
+def _write_words(guard_fd: int, order: Order, facts: Facts, cgroup_id: int, free_at: int) -> None:
     words = [0] * layout.WORDS
     first = layout.LIMIT_EVENTS
     words[first : layout.TICK_NS] = order[1:9]
@@ -95,6 +111,7 @@ def _write_words(guard_fd: int, order: Order, facts: Facts, cgroup_id: int) -> N
     words[FIRST : FIRST + len(facts.words)] = facts.words
     words[layout.NODES] = _nodes()
     words[layout.CGROUP_ID] = cgroup_id
+    words[layout.FREE_AT] = free_at - (free_at >> 63 << 64)  # addresses of the kernel are negative in a signed word
     with mmap.mmap(guard_fd, layout.WORDS_BYTES) as area:
         area[:] = struct.pack(f"={layout.WORDS}q", *words)
 

@@ -1,4 +1,7 @@
-"""What the program must know of this kernel, resolved from its BTF once and cached by the kernel's build id."""
+"""What the program must know of this kernel, found once and cached by the kernel's build id.
+
+Its BTF says it all. A kernel without is experimented on for the offsets that the `current` programs need.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from . import layout
+from . import experiment, layout
 from .btf import PATH, Btf
 
 KERNEL_FUNCTIONS = (
@@ -28,9 +31,9 @@ _TYPES = (
     *("task_struct", "signal_struct", "mm_struct", "percpu_counter", "css_set", "mem_cgroup", "mem_cgroup_per_node"),
     *("lruvec", "pglist_data", "zone", "cgroup_subsys_id", "zone_stat_item"),
 )
-_CACHE = struct.Struct(f"<8s32s{LAST - FIRST + 1}q{len(KERNEL_FUNCTIONS)}i")
-_MAGIC = b"lmkdbtf2"
-UNKNOWN = -1  # an offset this kernel does not have (no memory cgroups): the guard of the whole system needs it
+_CACHE = struct.Struct(f"<8s32s{LAST - FIRST + 1}q{len(KERNEL_FUNCTIONS) + 1}i")
+_MAGIC = b"lmkdbtf3"
+UNKNOWN = -1  # an offset this kernel does not have (no memory cgroups), or that an experiment did not show
 
 
 class Facts(NamedTuple):
@@ -38,6 +41,7 @@ class Facts(NamedTuple):
 
     words: tuple[int, ...]
     functions: tuple[int, ...]
+    by_experiment: int = 0  # 1: the kernel has no BTF, and no function of it can be called
 
     def function_ids(self) -> dict[str, int]:
         """Ids by name, of those this kernel has."""
@@ -125,7 +129,7 @@ def build_id(path: str = "/sys/kernel/notes") -> bytes:
 
 def encode(key: bytes, facts: Facts) -> bytes:
     """Cache file of these facts."""
-    body = _CACHE.pack(_MAGIC, key, *facts.words, *facts.functions)
+    body = _CACHE.pack(_MAGIC, key, *facts.words, *facts.functions, facts.by_experiment)
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -137,11 +141,28 @@ def decode(key: bytes, raw: bytes) -> Facts | None:
     if magic != _MAGIC or kernel != key.ljust(32, b"\0"):
         return None
     words = LAST - FIRST + 1
-    return Facts(tuple(numbers[:words]), tuple(numbers[words:]))
+    return Facts(tuple(numbers[:words]), tuple(numbers[words:-1]), numbers[-1])
+
+
+def explore() -> Facts:
+    """By experiment. OSError or ValueError if what every variant needs was not found."""
+    found = experiment.find()
+    words = tuple(found.get(word, UNKNOWN) for word in range(FIRST, LAST + 1))
+    return Facts(words, (0,) * len(KERNEL_FUNCTIONS), 1)
+
+
+def _find() -> Facts:
+    try:
+        return resolve()
+    except (OSError, ValueError) as error:
+        try:
+            return explore()
+        except (OSError, ValueError) as failure:
+            raise ValueError(f"{error}; by experiment: {failure}") from None
 
 
 def facts_of_this_kernel(cache_dir: str) -> Facts:
-    """Cached facts, else resolved and cached (where `cache_dir` is writable and the kernel has a build id)."""
+    """Cached facts, else found and cached (where `cache_dir` is writable and the kernel has a build id)."""
     key = build_id()
     path = os.path.join(cache_dir, "btf.cache")
     try:
@@ -151,12 +172,13 @@ def facts_of_this_kernel(cache_dir: str) -> Facts:
         cached = None
     if cached is not None:
         return cached
-    facts = resolve()
-    if key and cache_dir:
+    facts = _find()
+    # An experiment of which a part failed may do better the next time.
+    if key and cache_dir and (not facts.by_experiment or facts.knows(*experiment.WORDS)):
         try:
             with open(path + ".new", "wb") as file:
                 file.write(encode(key, facts))
             os.replace(path + ".new", path)
-        except OSError:  # resolved anew the next time, too
+        except OSError:  # found anew the next time, too
             pass
     return facts

@@ -21,8 +21,8 @@ class Strike(NamedTuple):
     kick_ns: int  # the unanswered kick it followed
     pid: int
     adj: int
-    start_ticks: int
-    rss_pages: int  # layout.RSS_UNKNOWN: its memory was gone already
+    start_ticks: int  # layout.START_UNKNOWN: this kernel does not show it
+    rss_pages: int  # layout.RSS_UNKNOWN: its memory was gone already, or this kernel does not show it
 
 
 def strikes_in(words: memoryview, log: mmap.mmap, since: int) -> list[Strike]:

@@ -49,7 +49,7 @@ STRIKING = 34  # 1 while one CPU strikes
 FREE_PAGES = 35  # whole system: free pages at the last reclaim event
 WINDOW_BEFORE = 36  # events of the window before this one
 
-# Written by the loader, from the kernel's BTF: byte offsets but for the last.
+# Written by the loader, from the kernel's BTF or by experiment: byte offsets but for the last three; below 0: unknown.
 TASK_SIGNAL = 40
 TASK_START = 41
 TASK_TGID = 42
@@ -71,6 +71,7 @@ ZONE_FREE = 57
 ZONES = 58
 NODES = 59
 CGROUP_ID = 60  # inode number of the domain's v2 directory
+FREE_AT = 61  # address of the kernel's own count of free pages; 0: they are counted zone by zone
 
 # Two halves of LIST_ROWS rows; pid 0 ends the list.
 LIST_ROWS = 256
@@ -80,4 +81,4 @@ ROWS_BYTES = 2 * LIST_ROWS * ROW.size
 LOG_ROWS = 256
 LOG_ROW = struct.Struct("=QQIiQQ")  # at_ns, kick_ns, pid, adj, start_ticks, rss_pages
 LOG_BYTES = LOG_ROWS * LOG_ROW.size
-RSS_UNKNOWN = (1 << 64) - 1
+RSS_UNKNOWN = START_UNKNOWN = (1 << 64) - 1

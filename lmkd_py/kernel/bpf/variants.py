@@ -37,7 +37,7 @@ def load_first(parsed: elf.Object, place: str, wanted: tuple[int, ...], maps: di
             raise BpfRefused(f"strike.o has no program {place}/{name}; wanted the object of this release: reinstall")
         if not reason:
             missing = _missing(program, facts)
-            reason = _absent(variant, missing) if missing else ""
+            reason = _absent(variant, missing, facts) if missing else ""
         if not reason:
             try:
                 fd = calls.prog_load(f"lmkd_{name}", elf.fill(program, maps, facts.function_ids()))
@@ -54,7 +54,9 @@ def _missing(program: elf.Program, facts: Facts) -> str:
     return next((name for name in calls_needed if name not in known), "")
 
 
-def _absent(variant: int, missing: str) -> str:
+def _absent(variant: int, missing: str, facts: Facts) -> str:
+    if facts.by_experiment:
+        return "it calls kernel functions by their BTF ids; wanted CONFIG_DEBUG_INFO_BTF"
     stands_on, since = _STANDS_ON.get(variant, ("", ""))
     # Named first whatever is missing beside it: it is the youngest.
     return f"this kernel has no {stands_on or missing}; wanted {since or 'a newer one'}"
