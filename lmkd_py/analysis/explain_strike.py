@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.vocabulary import ABSENT
-from ..wire.header import Header, Strike
+from ..wire.header import Header, Process, Strike
 from .contents import Trace
 from .explanation import Considered, Explanation, Phase
 
@@ -15,14 +15,16 @@ def explain_strike(trace: Trace, strike: Strike) -> Explanation:
     """The same parts as of a decided kill, as far as a strike has them."""
     header = next((each for each in reversed(trace.headers) if each.killer_pid == strike.killer_pid), None)
     waited_us = (strike.monotonic_ns - strike.kick_ns) / 1000
+    who = _process(trace, strike)
     victim = Considered(
         pid=strike.pid,
-        uid=_uid(trace, strike),
-        name=trace.name_of(strike.pid, strike.start_ticks),
+        uid=who.uid if who else ABSENT,
+        name=who.name if who else "",
         adj=strike.adj,
         size_kb=_size_kb(header, strike),
         struck=True,
     )
+    size_unknown = "; how much memory the victim had is not known" if strike.rss_pages == ABSENT else ""
     return Explanation(
         index=ABSENT,
         seq=strike.number,
@@ -40,7 +42,7 @@ def explain_strike(trace: Trace, strike: Strike) -> Explanation:
         rungs=(),
         reason=strike.reason,
         rule=RULE,
-        text=f"the kernel struck, as a kick had not been answered for {waited_us / 1000:.0f} ms",
+        text=f"the kernel struck, as a kick had not been answered for {waited_us / 1000:.0f} ms{size_unknown}",
         min_adj=ABSENT,
         floor_note="",
         victims=(victim,),
@@ -54,9 +56,12 @@ def explain_strike(trace: Trace, strike: Strike) -> Explanation:
     )
 
 
-def _uid(trace: Trace, strike: Strike) -> int:
-    process = trace.processes.get((strike.pid, strike.start_ticks))
-    return process.uid if process else ABSENT
+def _process(trace: Trace, strike: Strike) -> Process | None:
+    if strike.start_ticks != ABSENT:
+        return trace.processes.get((strike.pid, strike.start_ticks))
+    # Not every kernel tells when its victim began: only one such process can have been meant.
+    named = [process for process in trace.processes.values() if process.pid == strike.pid]
+    return named[0] if len(named) == 1 else None
 
 
 def _size_kb(header: Header | None, strike: Strike) -> int | None:

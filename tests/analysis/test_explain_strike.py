@@ -70,3 +70,16 @@ def test_a_strike_without_a_header_is_still_told(tmp_path: Path) -> None:
     assert told.realtime_ns is None
     assert told.victim is not None
     assert told.victim.size_kb is None
+
+
+def test_what_a_kernel_did_not_show_of_a_victim_is_told_as_unknown(tmp_path: Path) -> None:
+    """Its start and its size; the name is found where only one process of that pid is named."""
+    unknown = Strike(1_000_100 * MS, 1_000_040 * MS, 80, ABSENT, 950, ABSENT, killer_pid=500)
+    told = explain(struck(tmp_path, unknown), 1)
+    assert told.victim is not None
+    assert (told.victim.name, told.victim.uid, told.victim.size_kb) == ("com.example.struck", 10_000, None)
+    assert told.text.endswith("60 ms; how much memory the victim had is not known")
+    two = (Process(80, 5, 10_000, "com.example.struck"), Process(80, 9, 10_001, "com.example.later"))
+    told = explain(read_trace(write(tmp_path / "0002.lmkt", *two, unknown)), 1)
+    assert told.victim is not None
+    assert (told.victim.name, told.victim.uid) == ("", ABSENT)

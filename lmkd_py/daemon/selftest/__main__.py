@@ -125,6 +125,7 @@ def _measure(stand: Stand, seconds: float) -> dict[str, Any]:
         "limit_mib": LIMIT_MIB,
         "layers": verdict.layers(status.layers, here, subject.said("note")),
         "variant": here.variant,
+        "strike_notes": list(here.strike_notes),
         "uncounted": here.uncounted,
         "access_faults": here.access_faults,
         "quiet": quiet._asdict(),

@@ -28,6 +28,7 @@ class Machine(NamedTuple):
 
     why: tuple[str, ...]
     variant: str  # of the strike in the kernel: list, walk, current; "" without one
+    strike_notes: tuple[str, ...]  # what is weaker with it than it could be
     events: tuple[str, ...]  # what can be counted
     uncounted: str  # why nothing can
     access_faults: bool  # the kernel may have to set the accessed bit of pages that are there
@@ -35,9 +36,10 @@ class Machine(NamedTuple):
 
 def look(root: str, monitor: MonitorConfig) -> Machine:
     """Try everything. `root` is a directory of ours."""
-    strike, variant = _strike(root, monitor)
+    strike, variant, notes = _strike(root, monitor)
     events, uncounted = _events()
-    return Machine(("", _resident(probe()), _pool(), strike, _window()), variant, events, uncounted, _access_faults())
+    why = ("", _resident(probe()), _pool(), strike, _window())
+    return Machine(why, variant, notes, events, uncounted, _access_faults())
 
 
 def _access_faults() -> bool:
@@ -57,13 +59,13 @@ def _pool() -> str:
     return reserve.refused
 
 
-def _strike(root: str, monitor: MonitorConfig) -> tuple[str, str]:
+def _strike(root: str, monitor: MonitorConfig) -> tuple[str, str, tuple[str, ...]]:
     backstop = load(root, monitor, 0)
     if backstop.arms is None:
-        return backstop.refused, ""
-    name = VARIANT_NAMES[backstop.arms.variant]
+        return backstop.refused, "", ()
+    name, notes = VARIANT_NAMES[backstop.arms.variant], backstop.arms.notes
     backstop.stand_down()
-    return "", name
+    return "", name, notes
 
 
 def _window() -> str:

@@ -112,8 +112,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     strike = found["strike"]
     if strike is not None:
         told.append(
-            f"strike in the kernel ({found['variant']}), daemon standing still: {len(strike['struck'])} dead,"
-            f" the first after {strike['first_ms']:.0f} ms; {strike['filed']} in the trace"
+            f"strike in the kernel ({'; '.join([found['variant'], *found['strike_notes']])}), daemon standing still: "
+            f"{len(strike['struck'])} dead, the first after {strike['first_ms']:.0f} ms; {strike['filed']} in the trace"
         )
     told += [f"WRONG: {sentence}" for sentence in found["wrong"]]
     active = " ".join([str(layer["layer"]) for layer in found["layers"] if layer["active"]])
