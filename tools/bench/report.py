@@ -214,16 +214,12 @@ def rest(memory: Sequence[Memory], idle: Sequence[Idle]) -> str:
         text += table(
             ["memory, all processes together", "processes", "Rss MB", "Pss MB", "locked MB", "slab growth MB"], rows
         )
-        pool_mb = MonitorConfig().reserve_kb / 1000
-        text += (
-            f"\nOf lmkd-py's Rss, Pss and locked memory {pool_mb:.1f} MB each are its private pool, which goes back to"
-            " the kernel when memory is short.\n"
-        )
+        pool_kb = MonitorConfig().reserve_kb
         others = max(each.pythons for each in memory)
         text += (
             f"\n50 candidates, at rest; other Python processes meanwhile: {others}. Without the steward's private pool:"
+            f" {pool_kb / 1000:.1f} MB of locked memory (`reserve_kb`), which goes back to the kernel in a shortage.\n"
         )
-        text += f" `reserve_kb` ({MonitorConfig().reserve_kb} kB unless set) of locked memory come on top.\n"
     if idle:
         rows = [[each.label, f"{each.wakeups}", f"{each.cpu_ms:.1f}"] for each in idle]
         text += "\n" + table([f"{idle[0].seconds:.0f} s at rest", "wake-ups", "CPU ms"], rows)

@@ -45,9 +45,13 @@ class Response(NamedTuple):
 
 
 CASES = (
-    Case("vmpressure and oom_control alone, anon hog", True, {"psi_some_stall_ms": 0, "psi_full_stall_ms": 0}),
+    Case(
+        "vmpressure and oom_control alone, anon hog",
+        True,
+        {"psi_some_stall_ms": 0, "psi_full_stall_ms": 0, "strike": 0},
+    ),
     Case("all triggers, file thrash", False, {"psi_some_stall_ms": STALL_MS}),
-    Case("PSI alone, file thrash", False, {"vmpressure": 0, "psi_some_stall_ms": STALL_MS}),
+    Case("PSI alone, file thrash", False, {"vmpressure": 0, "psi_some_stall_ms": STALL_MS, "strike": 0}),
 )
 
 
