@@ -9,6 +9,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.board.adbd_tools import connect
 from tests.support import REPO_ROOT
 
@@ -20,6 +22,7 @@ def resident_kb(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 10
 
 
+@pytest.mark.all_suite
 def test_two_hundred_devices_in_one_process_stay_apart_and_small(spaces: None, tmp_path: Path) -> None:
     words = ["--root", str(tmp_path / "fleet"), "--name", "rack", "--count", str(DEVICES)]
     endpoint = subprocess.Popen(

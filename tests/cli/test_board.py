@@ -98,6 +98,7 @@ def test_a_tool_that_dies_while_a_board_comes_up_leaves_nothing(boards: Registry
     assert not os.path.exists(boards.path("half", ".root"))
 
 
+@pytest.mark.all_suite
 @pytest.mark.pressure
 def test_a_board_outlives_the_tool_that_waited_for_its_pressure(lmkctl: Lmkctl, boards: Registry) -> None:
     assert lmkctl("-q", "board", "up", "sandbox").code == 0

@@ -102,7 +102,7 @@ def test_the_demo_draws_a_table_on_a_terminal(tmp_path: Path) -> None:
         (signal.SIGINT, 130, "over adb: install"),
         (signal.SIGINT, 130, "pressure 1"),
         (signal.SIGKILL, -9, "pressure 1"),
-        (signal.SIGTERM, -15, "pressure 1"),
+        pytest.param(signal.SIGTERM, -15, "pressure 1", marks=pytest.mark.all_suite),
     ],
 )
 def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, number: int, code: int, stage: str) -> None:

@@ -61,6 +61,7 @@ def test_a_collection_that_follows_loses_and_doubles_nothing_over_a_pulled_cable
     assert is_whole()
 
 
+@pytest.mark.all_suite
 def test_a_collection_that_follows_outlives_a_device_that_is_away(rack: Rack, tmp_path: Path) -> None:
     endpoint = rack.add()
     place = put(rack, frames(0, 10))

@@ -57,6 +57,7 @@ def test_the_trace_names_the_layer_in_header_and_records(board: Sandbox, start: 
     assert all(record.layers & 4 for record in trace.records)
 
 
+@pytest.mark.all_suite
 @pytest.mark.slow
 def test_it_is_given_back_at_the_first_kill_and_stays_away_while_pressure_lasts(
     board: Sandbox, start: Start, tmp_path: Path

@@ -28,6 +28,7 @@ from tests.support import REPO_ROOT
 Start = Callable[..., Daemon]
 
 
+@pytest.mark.all_suite
 @pytest.mark.pressure
 @pytest.mark.slow
 def test_a_killer_is_replaced_whatever_numbers_its_descriptors_have(board: Sandbox, start: Start) -> None:

@@ -73,6 +73,7 @@ def test_a_killer_that_allocates_fails_it() -> None:
     assert done.stdout.splitlines()[-1] == "verdict: the guarantee does not hold here"
 
 
+@pytest.mark.all_suite
 @pressure
 def test_a_layer_that_is_supported_and_not_active_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -97,6 +97,7 @@ def run(rack: Rack, tmp_path: Path, count: int, running: int, jobs: int) -> None
         device.close()
 
 
+@pytest.mark.all_suite
 def test_of_a_few_devices_the_bad_ones_fail_alone(rack: Rack, tmp_path: Path) -> None:
     run(rack, tmp_path, count=7, running=1, jobs=8)
 

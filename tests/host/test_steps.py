@@ -116,6 +116,7 @@ def armed(device: Device) -> bool:
     return bool(status.get("armed") or status.get("orphan"))
 
 
+@pytest.mark.all_suite
 def test_a_state_root_behind_a_link_is_upgraded_like_any_other(rack: Rack, endpoint: Endpoint) -> None:
     device = rack.device(endpoint)
     device.must("mkdir -p /data/real && ln -s /data/real /data/link", "making a link")

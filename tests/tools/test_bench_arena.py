@@ -77,6 +77,7 @@ def test_the_c_loop_reads_the_files_that_the_daemon_reads() -> None:
             daemon.forget()
 
 
+@pytest.mark.all_suite
 def test_a_step_of_an_anon_hog_is_answered() -> None:
     response = step.measure(step.CASES[0], steps=1, limit_mib=128)
     assert response.unanswered == 0
