@@ -84,6 +84,17 @@ def test_an_experiment_leaves_nobody_behind_and_keeps_its_rights(experimented: d
     assert len(os.listdir("/proc/self/fd")) == fds
 
 
+def test_what_a_busy_machine_left_unknown_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    require(IS_ROOT, "root: experiments read kernel memory")
+    rounds: list[dict[int, int]] = [dict.fromkeys(WORDS - {layout.TASK_MM}, 8), {layout.TASK_MM: 16}, {}]
+    monkeypatch.setattr(experiment, "_round", lambda _: rounds.pop(0))
+    assert experiment.find() == {**dict.fromkeys(WORDS, 8), layout.TASK_MM: 16}
+    assert rounds == [{}]
+    rounds *= 9
+    assert experiment.find() == {}  # in the end it stays unknown
+    assert rounds
+
+
 def test_the_least_adj_does_not_follow_and_comes_back_with_the_right() -> None:
     before = Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0]
     with calls.WithoutResourceRight():

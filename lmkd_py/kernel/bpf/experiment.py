@@ -23,6 +23,7 @@ _TASK_BYTES, _BEHIND_BYTES = 10240, 2048
 _ADJ_MAX = 1000
 _ADJS = 5  # three for a lone thread, two for a pair
 _TICKS = 3
+_ROUNDS = 4  # on a busy machine one in thirty leaves something unknown
 # linux/sched/signal.h: what signal_struct.flags is while stopped, continued, killed; unchanged since 2.6.
 _AS_STARTED, _STOPPED, _CONTINUED, _KILLED = 0, 1, 2, 4
 
@@ -33,16 +34,27 @@ def find() -> dict[int, int]:
         peek = Peek()
     except calls.Rejected as error:
         raise ValueError(f"the verifier says: {error}") from None
-    specimens: list[Specimen] = []
+    found: dict[int, int] = {}
     try:
         peek.task()  # says what is wrong, where a specimen would only die of it
+        for _ in range(_ROUNDS):
+            found.update(_round(peek))
+            if len(found) == len(WORDS):
+                break
+    finally:
+        peek.close()
+    return found
+
+
+def _round(peek: Peek) -> dict[int, int]:
+    specimens: list[Specimen] = []
+    try:
         for threads in (1, 2):
             specimens.append(Specimen(peek, threads))
         found = _find(peek, specimens[0], specimens[1])
     finally:
         for specimen in specimens:
             specimen.end()
-        peek.close()
     return {word: offset for word, offset in found.items() if offset != search.UNKNOWN}
 
 
