@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 from time import monotonic_ns
@@ -10,6 +11,7 @@ from lmkd_py.core.vocabulary import Level, WakeupKind
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.killer.framestack import FrameStack
 from lmkd_py.daemon.killer.loop import Loop
+from lmkd_py.kernel import memalloc
 from tests.daemon.cage import lock_up
 from tests.daemon.shortages import SHAPES
 
@@ -17,6 +19,7 @@ from tests.daemon.shortages import SHAPES
 TURNS, FAULTS, DEPTH, TOP, LOCKED_UP, BUSY, MARKS = 0, 1, 2, 3, 4, 5, 8
 MARK_WORDS = 24
 OPEN_FAILED, ALLOCATION_FAILED = 1, 2
+FIOCLEX, NOBODYS = 0x5451, 0xA901  # an ioctl that every file takes and that changes nothing, and one that none takes
 
 page = mmap.mmap(-1, 4096)
 words = memoryview(page).cast("q")
@@ -60,6 +63,24 @@ class WindowLoop(Loop):
         before = self.evaluator.ring.head
         super()._handle(ready, woke_ns)
         words[BUSY] += before != self.evaluator.ring.head
+
+
+class StandIn(memalloc.Window):
+    """A window on a real node whose ioctls change nothing, or are refused from arming on."""
+
+    is_refused = False
+
+    def begin(self) -> int:
+        """See Window.begin."""
+        if self.is_refused and not gc.isenabled():
+            memalloc.SET = NOBODYS
+        return super().begin()
+
+
+def open_stand_in() -> memalloc.Window:
+    """In the place of open_window()."""
+    memalloc.SET = memalloc.CLEAR = FIOCLEX
+    return StandIn(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
 
 
 class SweepLoop(Loop):

@@ -67,6 +67,12 @@ class Exerciser:
             self.ask(f"wake {wakeups}", "woken")
         return nonzero(counter)
 
+    def count_kicks(self, kicks: int) -> dict[str, int]:
+        """The same for so many wakeups by kicks."""
+        with EventCounter(EVENTS, self.killer_pid) as counter:
+            self.ask(f"kick {kicks}", "woken")
+        return nonzero(counter)
+
     def sink(self, depth: int) -> int:
         """Evaluate that many frames further down; the top of the stack of frames there."""
         return int(self.ask(f"sink {depth}", "sunk"))

@@ -7,11 +7,12 @@ then bent, one shortage after the other, so that every rule and every victim bra
 steward. HOW is `steady` (observe: strikes are signal 0), `idiomatic` (the same, but the sample is read as is usual),
 `unlocked` and `unhurried` (steady without locked memory, without SCHED_FIFO), `caged` (real kills, every system
 call that is not on the kill path's list fails), `sweep` (evaluations further and further down the stack of frames),
-`windowed` (with a PF_MEMALLOC window whose ioctls succeed and do nothing), or `refused` (with one
-that is refused once it is armed).
+`windowed` (with a PF_MEMALLOC window whose ioctls succeed and do nothing), `refused` (with one
+that is refused once it is armed), or `kicked` (steady, with the kick of the BPF program, as often as it is answered).
 
-Lines: it says `armed KILLER_PID`, then answers `wake N` with `woken N`, `sink DEPTH` with `sunk ADDRESS` (where that
-many more calls leave the top of the stack of frames), and `end` with what it saw.
+Lines: it says `armed KILLER_PID`, then answers `wake N` with `woken N`, as `kick N` (until BPF has kicked so often:
+`kicked`, and somebody has to reclaim in the domain), `sink DEPTH` with `sunk ADDRESS` (where that many more calls leave
+the top of the stack of frames), and `end` with what it saw.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ from lmkd_py.core.snapshot import Outcome, Snapshot  # noqa: E402
 from lmkd_py.core.vocabulary import WakeupKind  # noqa: E402
 from lmkd_py.daemon import shared as layout  # noqa: E402
 from lmkd_py.daemon.killer import child, layers  # noqa: E402
-from lmkd_py.daemon.steward.backstop import Backstop  # noqa: E402
+from lmkd_py.daemon.steward.backstop import Backstop, order_of  # noqa: E402
 from lmkd_py.daemon.steward.keeper import Killer, fork_killer  # noqa: E402
-from lmkd_py.kernel import memalloc  # noqa: E402
+from lmkd_py.kernel.bpf import Guard, load_apart  # noqa: E402
+from lmkd_py.kernel.bpf.layout import ACK, KICK, REKICK_NS  # noqa: E402
 from lmkd_py.kernel.domain import Domain, open_domain  # noqa: E402
 from lmkd_py.kernel.syscalls import PR_SET_PDEATHSIG, eventfd, pidfd_getfd, pidfd_open, prctl  # noqa: E402
 from lmkd_py.wire.record import unpack_record  # noqa: E402
@@ -52,15 +54,16 @@ from tests.daemon.altered_loops import (  # noqa: E402
     TOP,
     TURNS,
     CagedLoop,
+    StandIn,
     SweepLoop,
     WindowLoop,
+    open_stand_in,
     words,
 )
 from tests.daemon.shortages import POLICIES, SHAPES, read_as_usual  # noqa: E402
 
 RING_SLOTS = 4096
 MARK_EVERY = 10_000
-FIOCLEX, NOBODYS = 0x5451, 0xA901
 LOOPS = {"caged": CagedLoop, "sweep": SweepLoop, "windowed": WindowLoop, "refused": WindowLoop}
 PHASE = 2_500  # wakeups under one policy; a round of all policies fits into MARK_EVERY
 
@@ -103,8 +106,9 @@ def open_bent(monitor: MonitorConfig) -> Domain:
 class Stage:
     """This program as the killer's steward: candidates, policies, wakeups."""
 
-    def __init__(self, killer: Killer) -> None:
+    def __init__(self, killer: Killer, guard: Guard | None) -> None:
         self.killer = killer
+        self.guard = guard
         assert killer.outbox is not None
         self.outbox = killer.outbox
         self.age = self.row = 0
@@ -182,6 +186,17 @@ class Stage:
                 self.outbox.flush()
         self.look()
 
+    def kick(self, count: int) -> None:
+        """Until BPF has kicked it `count` times more. It kicks once an answer, so each of them was a wakeup."""
+        assert self.guard is not None
+        goal = self.guard.counters().kicks + count
+        while self.guard.counters().kicks < goal:
+            self.look()
+            self.people()
+            self.policy(words[TURNS] // PHASE)
+            sleep(0.02)
+        self.look()
+
     def sink(self, depth: int) -> int:
         """See SweepLoop."""
         words[DEPTH] = depth
@@ -205,22 +220,6 @@ class Stage:
         self.outbox.kick()
 
 
-def open_stand_in() -> memalloc.Window:
-    """On a real node, by an ioctl that every file takes and that changes nothing; `refused`: by one that none takes."""
-    memalloc.SET = memalloc.CLEAR = FIOCLEX
-    return Withdrawn(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
-
-
-class Withdrawn(memalloc.Window):
-    """`refused`: from arming on."""
-
-    def begin(self) -> int:
-        """See Window.begin."""
-        if HOW == "refused" and not gc.isenabled():
-            memalloc.SET = NOBODYS
-        return super().begin()
-
-
 def say(*what: object) -> None:
     """One line for whoever started us."""
     print(*what, flush=True)
@@ -234,6 +233,7 @@ def main() -> None:
         child.Loop = LOOPS[HOW]  # type: ignore[attr-defined]
     if HOW in ("windowed", "refused"):
         layers.open_window = open_stand_in  # type: ignore[attr-defined]
+        StandIn.is_refused = HOW == "refused"
     monitor = MonitorConfig(
         DomainKind.MEMCG_V1,
         MEMCG,
@@ -245,30 +245,34 @@ def main() -> None:
     )
     policy = PolicyConfig(kill_timeout_ms=20, lowmem_min_adj=201)
     notify = eventfd()
-    # Without the kick: nobody reclaims here. The live kills of test_layer0_kills are woken by it.
-    backstop = Backstop(monitor, "", None, "not exercised")
+    arms = load_apart(order_of(monitor), ROOT, "") if HOW == "kicked" else None
+    backstop = Backstop(monitor, "", arms, "not exercised")  # nobody reclaims: there would be no kicks
     killer = fork_killer(ROOT, Config(policy, monitor), 1, 256, (os.getpid(), os.getppid()), notify, backstop)
     while HOW == "caged" and not words[LOCKED_UP]:
         if killer.wait_end(0.001):
             raise ChildProcessError("the killer ended before it was locked up")
-    stage = Stage(killer)
+    stage = Stage(killer, Guard(arms) if arms is not None else None)
     for _ in range(VICTIMS):
         stage.add(stage.spawn(), 900, False)
     stage.outbox.flush()
     stage.go_live()
+    if stage.guard is not None:
+        stage.guard.set_word(REKICK_NS, 0)
+    backstop.arm(os.getpid(), killer.pid, os.getppid())
     for line in killer.text():
         say(line)
     say("armed", killer.pid)
     for line in sys.stdin:
         verb, _, number = line.strip().partition(" ")
-        if verb == "wake":
-            stage.wake(int(number))
+        if verb in ("wake", "kick"):
+            (stage.wake if verb == "wake" else stage.kick)(int(number))
             say("woken", words[TURNS])
             continue
         if verb == "sink":
             say("sunk", stage.sink(int(number)))
             continue
         break
+    backstop.disarm()
     killer.shared.words[layout.MODE] = layout.STOP
     killer.outbox.kick()  # type: ignore[union-attr]
     killer.wait_end(5)
@@ -282,6 +286,9 @@ def main() -> None:
     say("dead", dead)
     say("faults", words[FAULTS])
     say("busy", words[BUSY])
+    if stage.guard is not None:
+        counted = stage.guard.counters()
+        say("kicks", counted.kicks, counted.strikes, int(stage.guard.words[ACK] >= stage.guard.words[KICK]))
     say("marks", *words[MARKS : MARKS + MARK_WORDS])
     say("layers", *sorted(stage.layers))
     for kind in sorted(stage.kinds):
