@@ -43,15 +43,18 @@ def start(root: str, observe: bool, required_layer: int = ABSENT) -> int:
         raise StartFailed(_code_of(error), f"{root}/config.bin: {error.strerror}") from None
     _need_pidfd()
     # A steward that was killed could not undo what it told the kernel; whoever comes after it does.
-    told = os.path.join(root, "told-compaction")
-    if protect([]):  # the killer inherits it, and reports what was refused
-        os.close(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    mark = os.path.join(root, "told-compaction")
+    # Before the pool is taken and the killer forked: what they lock is charged where we are then. The killer inherits
+    # all of it, and reports what was refused.
+    told = protect([], config.monitor.reserve_kb, (os.getpid(),))
+    if told.compaction:
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
         code = _guard(root, config, observe, required_layer)
     finally:
-        undo(os.path.exists(told))
-        if os.path.exists(told):
-            os.unlink(told)
+        undo(told, os.path.exists(mark))
+        if os.path.exists(mark):
+            os.unlink(mark)
     os.close(lock)
     return code
 

@@ -165,7 +165,10 @@ def safe_root(device: Device, root: str) -> str:
 
 
 def unit(root: str) -> str:
-    """The systemd unit. SIGKILL for the steward alone: the killer is taken over, or ended by lmkctl stop."""
+    """The systemd unit. SIGKILL for the steward alone: the killer is taken over, or ended by lmkctl stop.
+
+    In the root slice: what a unit's MemoryMin is worth is what every slice above it has, and system.slice has none.
+    """
     run = f"exec env PYTHONPATH=$(readlink -f {root}/current) $(cat {root}/interpreter) -B -m lmkd_py.daemon run"
     return f"""[Unit]
 Description=lmkd_py, a low-memory killer
@@ -182,7 +185,8 @@ Restart=always
 RestartPreventExitStatus=2 3 4 5 6
 RestartSec=1
 OOMScoreAdjust=-1000
-MemoryMin=24M
+Slice=-.slice
+MemoryMin=32M
 LimitMEMLOCK=infinity
 LimitNOFILE=65536
 

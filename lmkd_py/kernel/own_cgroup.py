@@ -1,36 +1,56 @@
 """Our place among the cgroups: under no memory limit, protected where v2 can, with a real-time quota of our own.
 
-Start-up only. Every function returns a sentence on what it came to and raises nothing: what a machine refuses is
+Start-up only. Every function says in a sentence what it came to and raises nothing: what a machine refuses is
 reported. `root` is where /proc and /sys are looked up (a captured tree in tests).
 """
 
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
+from . import memory_min
+from .cgroup_files import limited_below, read, write
+from .memory_min import NAME, Settled
 from .mounts import cgroup_v2_root, cpu_v1_root, memcg_v1_root, under
 
-NAME = "lmkd_py"  # of the cgroups we make; shared by all daemons of a machine
-PROTECTED_BYTES = 32 << 20  # memory.min: both processes with room to spare
+OURSELVES_BYTES = 24 << 20  # for memory.min: both processes with room to spare
 # Real-time share: far more than the killer needs at its busiest (a per cent or two). In short periods, so that a killer
 # that did spend it all would be held back for 20 ms at most.
 RT_PERIOD_US, RT_QUOTA_US = 100_000, 80_000
-_UNLIMITED = 1 << 60  # v1 says "no limit" with a number near 2^63
 
 
-def leave_limits(root: str = "/") -> str:
-    """Move this process out of every limited memory cgroup (v1), and under memory.min (v2)."""
+class Left(NamedTuple):
+    """What leave_limits() came to: the sentence, and for v2 what go_back() needs."""
+
+    said: str
+    settled: Settled | None = None
+
+
+def leave_limits(reserve_kb: int, kin: tuple[int, ...], root: str = "/") -> Left:
+    """Move this process out of every limited memory cgroup (v1), and under memory.min (v2).
+
+    reserve_kb: of the private pool, which is protected, too. kin: pids of the daemon.
+    """
     v1 = memcg_v1_root(root)
     try:
         if v1:
-            return _leave_v1(v1, _own(root, b"memory"))
+            return Left(_leave_v1(v1, _own(root, b"memory")))
         v2 = cgroup_v2_root(root)
-        own = _own(root, b"")
-        if v2 and (own.strip("/") == "" or os.path.exists(os.path.join(v2 + own, "memory.min"))):
-            return _settle_v2(v2, own)
+        if v2 and memory_min.has_controller(v2):
+            return _settle_v2(v2, _own(root, b""), OURSELVES_BYTES + (reserve_kb << 10), kin)
     except OSError as error:
-        return f"own memory cgroup refused: {error.strerror}"
-    return "no memory cgroups"
+        return Left(f"own memory cgroup refused: {error.strerror}")
+    return Left("no memory cgroups")
+
+
+def go_back(left: Left) -> None:
+    """At the end: to where we were before leave_limits(), as far as that is still there."""
+    try:
+        if left.settled is not None:
+            memory_min.leave(left.settled)
+    except OSError:
+        pass
 
 
 def take_rt_quota(root: str = "/") -> str:
@@ -44,11 +64,11 @@ def take_rt_quota(root: str = "/") -> str:
     directory = os.path.join(v1, NAME)
     try:
         os.makedirs(directory, exist_ok=True)
-        if int(_read(directory, "cpu.rt_runtime_us")) != RT_QUOTA_US:
-            _write(directory, "cpu.rt_runtime_us", "0")  # or the new period could ask for more than there is
-            _write(directory, "cpu.rt_period_us", str(RT_PERIOD_US))
-            _write(directory, "cpu.rt_runtime_us", str(RT_QUOTA_US))
-        _write(directory, "cgroup.procs", "0")
+        if int(read(directory, "cpu.rt_runtime_us")) != RT_QUOTA_US:
+            write(directory, "cpu.rt_runtime_us", "0")  # or the new period could ask for more than there is
+            write(directory, "cpu.rt_period_us", str(RT_PERIOD_US))
+            write(directory, "cpu.rt_runtime_us", str(RT_QUOTA_US))
+        write(directory, "cgroup.procs", "0")
     except OSError as error:
         return f"own cpu cgroup refused: {error.strerror}"
     return f"cpu cgroup {directory}: real-time quota {RT_QUOTA_US // 1000} of {RT_PERIOD_US // 1000} ms"
@@ -57,7 +77,7 @@ def take_rt_quota(root: str = "/") -> str:
 def leave_rt_quota(root: str = "/") -> None:
     """Back to the root cpu cgroup, where SCHED_FIFO is never refused for want of a quota."""
     try:
-        _write(cpu_v1_root(root), "cgroup.procs", "0")
+        write(cpu_v1_root(root), "cgroup.procs", "0")
     except OSError:
         pass
 
@@ -72,45 +92,21 @@ def remove_own(root: str = "/") -> None:
 
 
 def _leave_v1(top: str, own: str) -> str:
-    below = _limited_below(top, own, "memory.limit_in_bytes")
+    below = limited_below(top, own, "memory.limit_in_bytes")
     if below is None:
         return f"memory cgroup {own}: no limit"
     target = os.path.dirname(below)
-    _write(target, "cgroup.procs", "0")
+    write(target, "cgroup.procs", "0")
     return f"memory cgroup {target[len(top) :] or '/'}: left {own}, which is limited"
 
 
-def _settle_v2(top: str, own: str) -> str:
-    below = _limited_below(top, own, "memory.max")
-    directory = top + own.rstrip("/")
-    if below is None and own.strip("/") and _alone(directory):
-        _write(directory, "memory.min", str(PROTECTED_BYTES))
-        return f"memory cgroup {own}: memory.min {PROTECTED_BYTES >> 20} MiB"
-    parent = os.path.dirname(below or directory) if own.strip("/") else top
-    directory = os.path.join(parent, NAME)
-    os.makedirs(directory, exist_ok=True)
-    _write(directory, "memory.min", str(PROTECTED_BYTES))
-    _write(directory, "cgroup.procs", "0")
-    return f"memory cgroup {directory[len(top) :]}: memory.min {PROTECTED_BYTES >> 20} MiB"
-
-
-def _alone(directory: str) -> bool:
-    ours = (os.getpid(), os.getppid())
-    return all(int(word) in ours for word in _read(directory, "cgroup.procs").split())
-
-
-def _limited_below(top: str, own: str, name: str) -> str | None:
-    # The highest cgroup on the way down to ours that has a limit; leaving it means to go to its parent.
-    directory = top
-    for part in own.strip("/").split("/"):
-        directory = os.path.join(directory, part)
-        try:
-            text = _read(directory, name).strip()
-        except FileNotFoundError:
-            continue
-        if text.isdigit() and int(text) < _UNLIMITED:
-            return directory
-    return None
+def _settle_v2(top: str, own: str, wanted: int, kin: tuple[int, ...]) -> Left:
+    limited = limited_below(top, own, "memory.max")
+    settled = memory_min.settle(top, top + own.rstrip("/"), limited, wanted, kin)
+    said = f"memory cgroup {settled.directory[len(top) :]}: memory.min {wanted >> 20} MiB"
+    if settled.counts < wanted:
+        said += f", of which {settled.counts >> 20} MiB count: the cgroups above it have no more"
+    return Left(said, settled)
 
 
 def _own(root: str, controller: bytes) -> str:
@@ -122,14 +118,3 @@ def _own(root: str, controller: bytes) -> str:
             if controller in names.split(b","):
                 return os.fsdecode(path)
     return "/"
-
-
-def _read(directory: str, name: str) -> str:
-    # Bytes: a codec is one more module to find, and whoever may not read the interpreter's library has none.
-    with open(os.path.join(directory, name), "rb") as file:
-        return file.read().decode()
-
-
-def _write(directory: str, name: str, text: str) -> None:
-    with open(os.path.join(directory, name), "wb", buffering=0) as file:
-        file.write(text.encode())

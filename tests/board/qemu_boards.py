@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lmkd_py.board.qemu.machine import BOOT_S, LISTENS, QemuBoard
 from lmkd_py.board.qemu.stage import Stage
@@ -97,3 +98,22 @@ def guard(device: Device, observe: bool = False, **policy: int) -> Service:
     )  # emulated CPUs are slow, not stuck
     service.start(observe=observe)
     return service
+
+
+def assert_protected(board: ArmBoard, status: dict[str, Any], place: str) -> None:
+    """Both processes are in this v2 cgroup right below the root, so that its memory.min counts, and it is enough.
+
+    The killer's own memory and the steward's pool are charged there; program and libraries to whoever read them first.
+    """
+    steward, killer = status["steward_pid"], status["killer_pid"]
+    place = f"/sys/fs/cgroup/{place}"
+    assert sorted(map(int, board.shell(f"cat {place}/cgroup.procs").split())) == sorted((steward, killer))
+    protected, charged = (
+        int(line) >> 10 for line in board.shell(f"cat {place}/memory.min {place}/memory.current").split()
+    )
+    assert protected >= _kb(board, steward, "VmLck") + _kb(board, killer, "VmLck") > 8192
+    assert charged >= _kb(board, steward, "VmLck") + _kb(board, killer, "RssAnon")
+
+
+def _kb(board: ArmBoard, pid: int, field: str) -> int:
+    return int(board.shell(f"grep ^{field}: /proc/{pid}/status").split()[1])

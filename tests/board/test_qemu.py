@@ -16,7 +16,7 @@ from lmkd_py.board.errors import SandboxError
 from lmkd_py.board.qemu.machine import QEMU, QemuBoard
 from lmkd_py.board.qemu.snapshot import Snapshot
 from lmkd_py.board.registry import Registry
-from tests.board.qemu_boards import ArmBoard, install
+from tests.board.qemu_boards import ArmBoard, assert_protected, install
 from tests.support import REPO_ROOT
 
 pytestmark = pytest.mark.board
@@ -148,8 +148,24 @@ def test_a_board_with_systemd_has_memory_cgroups_of_version_2_and_runs_our_unit(
         device = board.device()
         service = install(device).service
         assert board.shell("systemctl is-enabled lmkd_py") == "enabled"
-        assert service.start(observe=False)["armed"] == 1
+        status = service.start(observe=False)
+        assert status["armed"] == 1
         assert board.shell("systemctl is-active lmkd_py") == "active"
+        assert_protected(board, status, "lmkd_py.service")
+        service.stop()
+        _run_without_a_unit(board, service.layout.current)
         assert board.shell("systemctl --failed --no-legend") == ""
     finally:
         board.close()
+
+
+def _run_without_a_unit(board: ArmBoard, release: str) -> None:
+    """As somebody does in a shell whose cgroup has other processes and no memory.min above it that counts."""
+    daemon = f"PYTHONPATH={release} python3 -m lmkd_py.daemon"
+    board.shell(f"{daemon} run --root /tmp/own --observe >/tmp/own.log 2>&1 </dev/null &")
+    wait_until(lambda: "armed:" in board.shell("cat /tmp/own.log"), "it is armed")
+    said = board.shell(f"{daemon} status --root /tmp/own").splitlines()
+    status = {name: int(value) for name, _, value in (line.partition(": ") for line in said) if name.endswith("_pid")}
+    assert_protected(board, status, "lmkd_py")
+    board.shell(f"kill {status['steward_pid']}")
+    wait_until(lambda: board.shell("ls -d /sys/fs/cgroup/lmkd_py* 2>/dev/null || true") == "", "its cgroup is gone")

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.board.qemu_boards import ArmBoard, install
+from tests.board.qemu_boards import ArmBoard, assert_protected, install
 
 pytestmark = pytest.mark.board
 
 SECONDS = 20  # of an emulated CPU
 
 
-@pytest.fixture(params=["new"])  # Linux 6.12: v2 alone has the memory controller
-def board(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ArmBoard]:
-    made = ArmBoard(tmp_path, request.param)
+@pytest.fixture(scope="module", params=["new"])  # Linux 6.12: v2 alone has the memory controller
+def board(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[ArmBoard]:
+    made = ArmBoard(tmp_path_factory.mktemp("selftest"), request.param)
     yield made
     made.close()
 
@@ -31,3 +30,13 @@ def test_the_guarantee_holds_on_an_arm_board_and_a_killer_that_allocates_fails(b
     assert [layer["active"] for layer in found["layers"]][:3] == [True, True, True]
     assert not service.selftest(SECONDS / 2, "--negative-control")["holds"]
     assert board.shell("find /sys/fs/cgroup /dev/memcg -name 'lmkd_selftest*'") == ""
+
+
+def test_the_pair_lives_under_memory_min_in_a_cgroup_that_goes_with_it(board: ArmBoard) -> None:
+    control = "cat /sys/fs/cgroup/cgroup.subtree_control"
+    assert board.shell(control) == ""  # nobody has asked for a controller here
+    service = install(board.device()).service
+    assert_protected(board, service.start(observe=True), "lmkd_py")
+    assert board.shell(control) == "memory"
+    service.stop()
+    assert board.shell(f"ls -d /sys/fs/cgroup/*/ 2>/dev/null; {control}") == ""

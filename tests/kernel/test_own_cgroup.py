@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lmkd_py.kernel.own_cgroup import NAME, PROTECTED_BYTES, leave_limits, take_rt_quota
+import pytest
+
+from lmkd_py.kernel.memory_min import NAME
+from lmkd_py.kernel.own_cgroup import OURSELVES_BYTES, Left, go_back, leave_limits, take_rt_quota
 
 V1_MEMORY = "30 20 0:26 / /cg/memory rw - cgroup cgroup rw,memory\n"
 V1_CPU = "31 20 0:27 / /cg/cpu rw - cgroup cgroup rw,cpu\n"
 V2 = "32 20 0:28 / /cg/v2 rw - cgroup2 cgroup2 rw\n"
 FOREVER = "9223372036854771712"
+WANTED = OURSELVES_BYTES + (8 << 20)
 
 
 def tree(root: Path, mounts: str, own: str, files: dict[str, str]) -> str:
@@ -22,10 +26,22 @@ def tree(root: Path, mounts: str, own: str, files: dict[str, str]) -> str:
     return str(root)
 
 
-def v2_group(path: str, limit: str = "max", members: str = "") -> dict[str, str]:
-    return {f"cg/v2/{path}/{name}": text for name, text in (("memory.max", limit), ("memory.min", "0"))} | {
-        f"cg/v2/{path}/cgroup.procs": members
+def v2_root(children: str, *empty: str) -> dict[str, str]:
+    """children: the controllers that those below have."""
+    files = {"cg/v2/cgroup.controllers": "cpu memory pids\n", "cg/v2/cgroup.subtree_control": children}
+    return files | {f"cg/v2/{name}/cgroup.events": "populated 0\n" for name in empty} | {"cg/v2/cgroup.procs": ""}
+
+
+def v2_group(path: str, limit: str = "max", members: str = "", protected: str = "0") -> dict[str, str]:
+    return {f"cg/v2/{path}/{name}": text for name, text in (("memory.max", limit), ("memory.min", protected))} | {
+        f"cg/v2/{path}/cgroup.{name}": text
+        for name, text in (("procs", members), ("subtree_control", "memory"), ("events", "populated 1\n"))
     }
+
+
+def leave(root: str) -> Left:
+    """As a steward."""
+    return leave_limits(8 << 10, (os.getpid(),), root)
 
 
 def v1_group(path: str, limit: str) -> dict[str, str]:
@@ -34,44 +50,97 @@ def v1_group(path: str, limit: str) -> dict[str, str]:
 
 def test_a_v1_cgroup_without_limit_is_stayed_in(tmp_path: Path) -> None:
     root = tree(tmp_path, V1_MEMORY, "4:memory:/a/b\n", v1_group("a", FOREVER) | v1_group("a/b", FOREVER))
-    assert leave_limits(root) == "memory cgroup /a/b: no limit"
+    assert leave(root).said == "memory cgroup /a/b: no limit"
     assert (tmp_path / "cg/memory/a/b/cgroup.procs").read_text() == ""
 
 
 def test_the_highest_limited_v1_cgroup_is_left_for_its_parent(tmp_path: Path) -> None:
     files = v1_group("a", FOREVER) | v1_group("a/b", "1000000") | v1_group("a/b/c", FOREVER)
     root = tree(tmp_path, V1_MEMORY, "4:cpu,memory:/a/b/c\n", files)
-    assert leave_limits(root) == "memory cgroup /a: left /a/b/c, which is limited"
+    assert leave(root).said == "memory cgroup /a: left /a/b/c, which is limited"
     assert (tmp_path / "cg/memory/a/cgroup.procs").read_text() == "0"
 
 
 def test_a_v2_cgroup_of_our_own_is_protected_where_it_is(tmp_path: Path) -> None:
-    root = tree(
-        tmp_path, V2, "0::/system/daemon\n", v2_group("system") | v2_group("system/daemon", "max", f"{os.getpid()}\n")
-    )
-    assert leave_limits(root) == "memory cgroup /system/daemon: memory.min 32 MiB"
-    assert (tmp_path / "cg/v2/system/daemon/memory.min").read_text() == str(PROTECTED_BYTES)
+    files = v2_group("daemon", members=f"{os.getpid()}\n")
+    root = tree(tmp_path, V2, "0::/daemon\n", v2_root("memory pids") | files)
+    left = leave(root)
+    assert left.said == "memory cgroup /daemon: memory.min 32 MiB"
+    own = tmp_path / "cg/v2/daemon"
+    assert (own / "memory.min").read_text() == str(WANTED)
+    assert (own / "cgroup.procs").read_text() == f"{os.getpid()}\n"
+    go_back(left)
+    assert (own / "memory.min").read_text() == "0"
 
 
-def test_a_v2_cgroup_shared_with_others_or_limited_is_left_for_one_of_our_own(tmp_path: Path) -> None:
-    for number, (limit, members) in enumerate((("max", "1\n"), ("1000000", f"{os.getpid()}\n"))):
-        base = tmp_path / str(number)
-        root = tree(base, V2, "0::/user/shell\n", v2_group("user") | v2_group("user/shell", limit, members))
-        assert leave_limits(root) == f"memory cgroup /user/{NAME}: memory.min 32 MiB"
-        assert (base / f"cg/v2/user/{NAME}/cgroup.procs").read_text() == "0"
-        assert (base / f"cg/v2/user/{NAME}/memory.min").read_text() == str(PROTECTED_BYTES)
+@pytest.mark.parametrize(
+    ("path", "files"),
+    [
+        ("user", v2_group("user", members="1\n")),  # shared
+        ("user/shell", v2_group("user", limit="1000000") | v2_group("user/shell", members=f"{os.getpid()}\n")),
+        ("slice/unit", v2_group("slice") | v2_group("slice/unit", protected=f"{64 << 20}")),  # for nothing
+        ("", {}),
+    ],
+)
+def test_a_v2_cgroup_that_is_shared_limited_or_not_protected_is_left_for_one_of_our_own_below_the_root(
+    tmp_path: Path, path: str, files: dict[str, str]
+) -> None:
+    root = tree(tmp_path, V2, f"0::/{path}\n", v2_root("memory") | files)
+    left = leave(root)
+    assert left.said == f"memory cgroup /{NAME}: memory.min 32 MiB"
+    own = tmp_path / "cg/v2" / NAME
+    assert (own / "cgroup.procs").read_text() == "0"
+    assert (own / "memory.min").read_text() == str(WANTED)
+    for name in ("cgroup.procs", "memory.min"):  # no directory of the kernel's holds them up
+        (own / name).unlink()
+    go_back(left)
+    assert (tmp_path / "cg/v2" / path / "cgroup.procs").read_text() == "0"
+    assert not own.exists()
+
+
+def test_what_is_protected_already_is_shared_with_whoever_is_in_it(tmp_path: Path) -> None:
+    """A killer whose steward was killed lives in the unit's cgroup when the next steward comes."""
+    files = v2_group("unit", members="1\n", protected=f"{64 << 20}")
+    assert leave(tree(tmp_path, V2, "0::/unit\n", v2_root("memory") | files)).said.startswith("memory cgroup /unit: ")
+    assert (tmp_path / "cg/v2/unit/memory.min").read_text() == str(64 << 20)
+
+
+def test_where_the_root_may_not_be_used_the_words_say_how_much_counts(tmp_path: Path) -> None:
+    alone = f"{os.getpid()}\n"
+    files = v2_root("memory") | v2_group("user", protected=f"{8 << 20}") | v2_group("user/unit", members=alone)
+    root = tree(tmp_path, V2, "0::/user/unit\n", files)
+    (tmp_path / "cg/v2" / NAME).write_text("")  # no directory can be made
+    said = "memory.min 32 MiB, of which 8 MiB count: the cgroups above it have no more"
+    assert leave(root).said == f"memory cgroup /user/unit: {said}"
+    (tmp_path / "cg/v2/user/unit/memory.min").write_text("0")
+    (tmp_path / "cg/v2/user/unit/cgroup.procs").write_text("1\n")
+    assert leave(root).said == f"memory cgroup /user/{NAME}: {said}"
+
+
+def test_the_controller_is_switched_on_where_nobody_else_would_be_accounted_apart(tmp_path: Path) -> None:
+    root = tree(tmp_path, V2, "0::/\n", v2_root("", "empty"))
+    left = leave(root)
+    control = tmp_path / "cg/v2/cgroup.subtree_control"
+    assert control.read_text() == "+memory"
+    assert left.said.endswith("memory.min 32 MiB")
+    (tmp_path / "cg/v2/app").mkdir()
+    (tmp_path / "cg/v2/app/cgroup.events").write_text("populated 1\nfrozen 0\n")
+    control.write_text("pids")
+    assert leave(root).said.endswith("it would be for 1 others, too")
+    assert control.read_text() == "pids"
 
 
 def test_a_machine_without_memory_cgroups_is_told_of(tmp_path: Path) -> None:
-    assert leave_limits(tree(tmp_path, "", "0::/\n", {})) == "no memory cgroups"
-    assert leave_limits(tree(tmp_path, V2, "0::/user\n", {"cg/v2/user/cgroup.procs": ""})) == "no memory cgroups"
+    assert leave(tree(tmp_path, "", "0::/\n", {})) == Left("no memory cgroups")
+    files = {"cg/v2/cgroup.controllers": "cpu pids\n", "cg/v2/user/cgroup.procs": ""}
+    assert leave(tree(tmp_path, V2, "0::/user\n", files)) == Left("no memory cgroups")
 
 
 def test_a_refusal_is_a_sentence(tmp_path: Path) -> None:
     files = {"cg/memory/a/memory.limit_in_bytes": "1000000"}
     root = tree(tmp_path, V1_MEMORY, "4:memory:/a\n", files)
     (tmp_path / "cg/memory/cgroup.procs").mkdir()
-    assert leave_limits(root) == "own memory cgroup refused: Is a directory"
+    assert leave(root).said == "own memory cgroup refused: Is a directory"
 
 
 def test_no_quota_where_real_time_tasks_are_not_grouped(tmp_path: Path) -> None:
