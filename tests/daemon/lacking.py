@@ -27,12 +27,12 @@ def _check(result: int, what: str) -> None:
         raise OSError(ctypes.get_errno(), what)
 
 
-def without_syscall(name: str) -> Callable[[], None]:
+def without_syscall(name: str, error: int = errno.ENOSYS) -> Callable[[], None]:
     """From then on this system call (a name of kernel.numbers) answers ENOSYS, as on a kernel that is too old."""
     steps = [
         (_LOAD, 0, 0, 0),  # seccomp_data.nr
         (_JUMP_IF_EQUAL, 0, 1, getattr(NR, name)),
-        (_RETURN, 0, 0, _RET_ERRNO | errno.ENOSYS),
+        (_RETURN, 0, 0, _RET_ERRNO | error),
         (_RETURN, 0, 0, _RET_ALLOW),
     ]
     code = b"".join(struct.pack("=HBBI", *step) for step in steps)

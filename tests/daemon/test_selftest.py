@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -17,9 +18,11 @@ from lmkd_py.core.config import MonitorConfig
 from lmkd_py.daemon.inherited import EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS
 from lmkd_py.daemon.selftest import __main__ as program
 from lmkd_py.daemon.selftest import load, subject, verdict
-from lmkd_py.daemon.selftest.measure import Frozen
+from lmkd_py.daemon.selftest.machine import Machine
+from lmkd_py.daemon.selftest.measure import Counts, Frozen
 from lmkd_py.kernel.mounts import cgroup_v2_root, memcg_v1_root
 from tests.daemon.driver import wait_until
+from tests.daemon.lacking import without_syscall
 from tests.support import REPO_ROOT
 
 SELFTEST = [sys.executable, "-m", "lmkd_py.daemon", "selftest"]
@@ -71,6 +74,60 @@ def test_a_killer_that_allocates_fails_it() -> None:
     assert done.returncode == 1
     assert "WRONG: layer 0 does not hold: the killer took memory in" in done.stdout
     assert done.stdout.splitlines()[-1] == "verdict: the guarantee does not hold here"
+
+
+@pressure
+@pytest.mark.parametrize("words", [(), pytest.param(("--negative-control",), marks=pytest.mark.all_suite)])
+def test_where_nothing_can_be_counted_layer_0_is_not_shown_and_it_fails(words: tuple[str, ...]) -> None:
+    refused = without_syscall("perf_event_open", errno.EACCES)
+    done = run("--seconds", "2", *words, preexec_fn=refused)
+    assert done.returncode == 1, done.stdout
+    assert "layer 0 NOT SHOWN" in done.stdout
+    assert "layer 0 active" not in done.stdout
+    (wrong,) = [line for line in done.stdout.splitlines() if line.startswith("WRONG: layer 0")]
+    for said in (
+        "is not shown, as nothing could be counted",
+        "perf_event_open",
+        "Permission denied",
+        "perf_event_paranoid",
+    ):
+        assert said in wrong
+    assert done.stdout.splitlines()[-1].startswith("verdict: the guarantee ")
+
+
+@pytest.mark.parametrize(
+    ("uncounted", "state", "wrong", "ends"),
+    [
+        ("", "layer 0 active    ", 0, "verdict: layers 0 1 2 hold here"),
+        ("perf: Permission denied", "layer 0 NOT SHOWN ", 1, "verdict: the guarantee is not shown here: "),
+    ],
+)
+def test_a_machine_on_which_nothing_was_counted_has_shown_nothing(
+    uncounted: str, state: str, wrong: int, ends: str
+) -> None:
+    here = Machine(("", "", "", "no BPF", "no module"), "", (), (), uncounted, False)
+    counts = Counts({}, 9, 9, 0, 0, 0)
+    found: dict[str, Any] = {
+        "group": "/g",
+        "limit_mib": 64,
+        "kernel": "Linux",
+        "python": "3.11",
+        "access_faults": False,
+        "layers": verdict.layers(0b111, here, []),
+        "uncounted": uncounted,
+        "variant": "",
+        "pool_given_back": True,
+        "quiet": counts._asdict(),
+        "busy": counts._asdict(),
+        "strike": None,
+        "oom_kills": 0,
+        "latency_us": {"kills": 9, "p50": 1.0, "p99": 1.0, "max": 1.0},
+    }
+    found["wrong"] = verdict.judge(found, counts, counts, None)
+    assert len(found["wrong"]) == wrong
+    lines = verdict.lines(found)
+    assert any(line.startswith(state) for line in lines)
+    assert lines[-1].startswith(ends)
 
 
 @pytest.mark.all_suite

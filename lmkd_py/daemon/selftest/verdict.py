@@ -10,6 +10,10 @@ from .machine import LAYERS, Machine
 from .measure import Counts, Frozen
 
 RECLAIM = "vmscan:"
+TO_COUNT = (
+    "to count takes root with CAP_PERFMON (or kernel.perf_event_paranoid -1), tracefs on /sys/kernel/tracing and a "
+    "kernel with tracepoints"
+)
 # What the killer's notes on each layer have in them.
 NOTES_ON = (
     ("frame stack",),
@@ -27,16 +31,30 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def layers(active: int, machine: Machine, notes: list[str]) -> list[dict[str, Any]]:
-    """One object a layer."""
+    """One object a layer. `shown`: what it does could be counted here; a killer's word for layer 0 shows nothing."""
     found = []
     for number, name in enumerate(LAYERS):
         is_active = bool(active >> number & 1)
         said = [note for note in notes if any(word in note for word in NOTES_ON[number])]
         why = "" if is_active else machine.why[number] or "; ".join(said or notes)
+        is_shown = number != 0 or not machine.uncounted
+        if is_active and not is_shown:
+            why = f"{machine.uncounted}; {TO_COUNT}"
         found.append(
-            {"layer": number, "name": name, "active": is_active, "supported": not machine.why[number], "why": why}
+            {
+                "layer": number,
+                "name": name,
+                "active": is_active,
+                "supported": not machine.why[number],
+                "shown": is_shown,
+                "why": why,
+            }
         )
     return found
+
+
+def _unshown(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [layer for layer in found["layers"] if layer["active"] and not layer["shown"]]
 
 
 def judge(found: dict[str, Any], quiet: Counts, busy: Counts, frozen: Frozen | None) -> list[str]:
@@ -45,6 +63,9 @@ def judge(found: dict[str, Any], quiet: Counts, busy: Counts, frozen: Frozen | N
         f"layer {layer['layer']} is not active, though this machine supports it: {layer['why']}"
         for layer in found["layers"]
         if layer["supported"] and not layer["active"]
+    ]
+    wrong += [
+        f"layer {layer['layer']} is not shown, as nothing could be counted: {layer['why']}" for layer in _unshown(found)
     ]
     for counts, what, number in ((quiet, "wakeups", quiet.wakeups), (busy, "kills", busy.kills)):
         took = counts.events
@@ -91,7 +112,9 @@ def lines(found: dict[str, Any]) -> list[str]:
     """For people."""
     told = [f"group {found['group']}, {found['limit_mib']} MiB; {found['kernel']}, Python {found['python']}"]
     for layer in found["layers"]:
-        state = "active" if layer["active"] else "not here" if not layer["supported"] else "NOT ACTIVE"
+        state = "NOT ACTIVE" if layer["supported"] else "not here"
+        if layer["active"]:
+            state = "active" if layer["shown"] else "NOT SHOWN"
         told.append(f"layer {layer['layer']} {state:<9} {layer['name']}{': ' + layer['why'] if layer['why'] else ''}")
     if found["uncounted"]:
         told.append(f"allocations cannot be counted here: {found['uncounted']}")
@@ -117,5 +140,10 @@ def lines(found: dict[str, Any]) -> list[str]:
         )
     told += [f"WRONG: {sentence}" for sentence in found["wrong"]]
     active = " ".join([str(layer["layer"]) for layer in found["layers"] if layer["active"]])
-    told.append(f"verdict: {'the guarantee does not hold here' if found['wrong'] else f'layers {active} hold here'}")
+    verdict = f"layers {active} hold here"
+    if found["wrong"]:
+        verdict = "the guarantee does not hold here"
+        if len(found["wrong"]) == len(_unshown(found)):
+            verdict = "the guarantee is not shown here: what the killer takes could not be counted"
+    told.append(f"verdict: {verdict}")
     return told
