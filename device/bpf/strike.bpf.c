@@ -90,8 +90,8 @@ INLINE void finish(u64 *w)
 }
 
 /*
- * Kill `task` if it still is the process of this pid and start time, no more important than it was, and not dying:
- * 1 struck, 0 skip it, -1 try later.
+ * Kill `task` if it still is the process of this pid and start time, no more important than it was, not spared and not
+ * dying: 1 struck, 0 skip it, -1 try later.
  */
 INLINE int strike_task(u64 *w, u64 now, u64 kick, struct task_struct *task, u32 pid, s32 adj, u64 start_ticks)
 {
@@ -114,7 +114,11 @@ INLINE int strike_task(u64 *w, u64 now, u64 kick, struct task_struct *task, u32 
 	return 1;
 }
 
-/* The head of the steward's kill-list; dead and recycled rows are passed over, at most 32 an event. */
+/*
+ * The head of the steward's kill-list. At most 32 rows an event are passed over: the dead, recycled pids, the spared, those
+ * that became more important than they were when listed, those the kernel will not signal. Only a signal that it could not
+ * take just now keeps the head where it is.
+ */
 INLINE void strike_list(u64 *w, u64 now, u64 kick)
 {
 	u32 tries;

@@ -71,6 +71,23 @@ def test_a_recycled_pid_and_a_dead_row_are_passed_over(tmp_path: Path) -> None:
         assert other.is_alive()
 
 
+def test_who_became_important_or_is_never_struck_is_passed_over_and_the_next_one_dies(tmp_path: Path) -> None:
+    with Sandbox(LIMIT_MIB) as board, guarded(board, tmp_path) as (guard, _):
+        promoted, never, demoted, wanted = (board.start_app(f"listed-{adj}", adj, 0.5) for adj in (950, 940, 930, 920))
+        kernel_thread = (2, 0, start_ticks(2))  # the kernel takes no signal for kthreadd: EPERM
+        guard.never(never.pid)
+        guard.publish([kernel_thread, *rows_of([promoted, never, demoted, wanted])])
+        Path(f"/proc/{promoted.pid}/oom_score_adj").write_text("949")
+        Path(f"/proc/{demoted.pid}/oom_score_adj").write_text("931")
+        board.start_thrashers(2)
+        guard.arm(layout.STRIKE)
+        wait_until(lambda: guard.head() == 5)
+        assert [(strike.pid, strike.adj) for strike in guard.strikes(0)] == [(demoted.pid, 931), (wanted.pid, 920)]
+        assert guard.counters().skipped == 3
+        assert promoted.is_alive()
+        assert never.is_alive()
+
+
 def test_a_new_list_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     with Sandbox(LIMIT_MIB) as board, guarded(board, tmp_path) as (guard, _):
         old, new = board.start_app("old", 950, 0.5), board.start_app("new", 940, 0.5)
