@@ -22,7 +22,13 @@ _ATTR_SIZE = 112  # PERF_ATTR_SIZE_VER5 (Linux 4.1)
 _NOT_IN_INTERRUPT = b"!(common_flags & 24)\0"
 _PERF_EVENT_IOC_SET_FILTER = 0x40000006 | struct.calcsize("P") << 16 | ord("$") << 8
 
-PAGE_FAULT = "exceptions:page_fault_user"
+# A read into a buffer of ours whose page is missing faults in the kernel: that is the second one.
+PAGE_FAULT, PAGE_FAULT_KERNEL = "exceptions:page_fault_user", "exceptions:page_fault_kernel"
+PAGE_FAULTS = (PAGE_FAULT, PAGE_FAULT_KERNEL)
+# Only x86 has those tracepoints. Elsewhere the software event is asked for the faults of one mode:
+# exclude_kernel and exclude_user, bits 5 and 4 of struct perf_event_attr's flags.
+_FLAGS_AT = 40
+_ONE_MODE = {PAGE_FAULT: 1 << 5, PAGE_FAULT_KERNEL: 1 << 4}
 Counter = TypeVar("Counter", bound="EventCounter")
 
 # A BPF program on a tracepoint may hide its events from perf (by returning 0), and on the first two are such programs.
@@ -32,7 +38,7 @@ RECLAIM_EVENTS = (
     "vmscan:mm_vmscan_memcg_reclaim_begin",
     "vmscan:mm_vmscan_lru_shrink_inactive",
 )
-ALLOCATION_EVENTS = ("kmem:kmalloc", "kmem:kmem_cache_alloc", "kmem:mm_page_alloc", PAGE_FAULT)
+ALLOCATION_EVENTS = ("kmem:kmalloc", "kmem:kmem_cache_alloc", "kmem:mm_page_alloc", *PAGE_FAULTS)
 
 
 def tracefs() -> str:
@@ -53,14 +59,15 @@ def tracepoint_id(event: str) -> int:
 
 def _open_counter(event: str, tid: int) -> int:
     # struct perf_event_attr up to sample_type..flags; all counters start at once, for one thread on any CPU.
+    flags = 0
     try:
         kind, config = _PERF_TYPE_TRACEPOINT, tracepoint_id(event)
     except FileNotFoundError:
-        if event != PAGE_FAULT:
+        if event not in _ONE_MODE:
             raise
-        # Only x86 has that tracepoint; the software event counts user and kernel faults of the thread everywhere.
-        kind, config = _PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_PAGE_FAULTS
-    attr = struct.pack("=IIQ", kind, _ATTR_SIZE, config).ljust(_ATTR_SIZE, b"\0")
+        kind, config, flags = _PERF_TYPE_SOFTWARE, _PERF_COUNT_SW_PAGE_FAULTS, _ONE_MODE[event]
+    attr = struct.pack("=IIQ", kind, _ATTR_SIZE, config).ljust(_FLAGS_AT, b"\0")
+    attr = (attr + struct.pack("=Q", flags)).ljust(_ATTR_SIZE, b"\0")
     fd = perf_event_open(attr, tid, -1)
     if kind == _PERF_TYPE_TRACEPOINT:
         fcntl.ioctl(fd, _PERF_EVENT_IOC_SET_FILTER, _NOT_IN_INTERRUPT)
@@ -123,10 +130,11 @@ class Allocations(NamedTuple):
     kmem_cache_alloc: int
     mm_page_alloc: int
     page_fault_user: int
+    page_fault_kernel: int
 
 
 class AllocationCounter(EventCounter):
-    """The four ways a thread can end up waiting for memory: `with AllocationCounter() as c: ...; c.total()`."""
+    """The five ways a thread can end up waiting for memory: `with AllocationCounter() as c: ...; c.total()`."""
 
     def __init__(self) -> None:
         super().__init__(ALLOCATION_EVENTS)

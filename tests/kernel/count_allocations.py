@@ -1,6 +1,6 @@
 """Run as a program: hardens itself as the killer does, samples a domain many times, prints what that allocated.
 
-`python -m tests.kernel.count_allocations KIND PATH TWIN ROUNDS WHAT` prints four counts; WHAT is `sample`, or a control
+`python -m tests.kernel.count_allocations KIND PATH TWIN ROUNDS WHAT` prints its counts; WHAT is `sample`, or a control
 that must be caught: `stat` reads memory.stat too, `open` opens a file each time.
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.kernel.perf import ALLOCATION_EVENTS, PAGE_FAULT, RECLAIM_EVENTS, EventCounter
+from lmkd_py.kernel.perf import ALLOCATION_EVENTS, PAGE_FAULTS, RECLAIM_EVENTS, EventCounter
 from lmkd_py.kernel.reserve import Reserve
 
 KB = 4096
@@ -26,7 +26,9 @@ def test_giving_it_back_takes_nothing_that_could_wait() -> None:
     assert reserve.active == 1
     try:
         # Not page faults: this process is not locked, so its own code may fault. Giving back touches no page.
-        with EventCounter((*(each for each in ALLOCATION_EVENTS if each != PAGE_FAULT), *RECLAIM_EVENTS)) as counter:
+        with EventCounter(
+            (*(each for each in ALLOCATION_EVENTS if each not in PAGE_FAULTS), *RECLAIM_EVENTS)
+        ) as counter:
             reserve.give_back()
     finally:
         reserve.close()

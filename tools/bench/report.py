@@ -140,8 +140,9 @@ def taken(found: Sequence[Taken]) -> str:
             rows.append([each.label, "0", *["-"] * 6])
             continue
         columns = list(zip(*each.counts, strict=True))
-        reclaims = [direct + memcg for direct, memcg in zip(*columns[4:6], strict=True)]
-        cells = [_median_and_max(column) for column in (*columns[:4], reclaims)]
+        # What faulted in user mode and in the kernel is told together, as is direct and memcg reclaim.
+        faults, reclaims = ([a + b for a, b in zip(*columns[at : at + 2], strict=True)] for at in (3, 5))
+        cells = [_median_and_max(column) for column in (*columns[:3], faults, reclaims)]
         values = [strike.us for strike in each.struck]
         rows.append([each.label, str(len(values)), *cells, str(each.major_faults), spread(values)])
     text = table(

@@ -27,7 +27,6 @@ from tools.bench.pairing import SLEEPS, Strike, strikes
 from tools.bench.programs import build
 from tools.observer import EXIT, KILL, WAKING, Event, Observer
 
-KMALLOC, SLAB, PAGE, FAULT = ALLOCATION_EVENTS
 RECLAIMS = RECLAIM_EVENTS[:2]
 COUNTED = (*ALLOCATION_EVENTS, *RECLAIMS)
 FAILURES = 5000  # of the limit, before anybody is measured

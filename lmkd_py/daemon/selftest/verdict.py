@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...kernel.perf import PAGE_FAULT
+from ...kernel.perf import PAGE_FAULTS
 from .machine import LAYERS, Machine
 from .measure import Counts, Frozen
 
@@ -69,7 +69,7 @@ def judge(found: dict[str, Any], quiet: Counts, busy: Counts, frozen: Frozen | N
     ]
     for counts, what, number in ((quiet, "wakeups", quiet.wakeups), (busy, "kills", busy.kills)):
         took = counts.events
-        if found["access_faults"] and set(took) == {PAGE_FAULT}:
+        if found["access_faults"] and set(took) <= set(PAGE_FAULTS):
             # Where the CPU does not set the accessed bit the kernel does, in a fault that takes nothing and waits for
             # nobody; MGLRU clears the bit of locked pages, too.
             took = {}
