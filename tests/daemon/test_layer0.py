@@ -41,6 +41,14 @@ def domain() -> Iterator[Sandbox]:
         yield made
 
 
+def newest_python() -> str:
+    try:
+        return str(trixie_python())
+    except PackageError as error:
+        require(False, f"trixie's Python could not be fetched: {error}")
+        raise
+
+
 def assert_takes_nothing(domain: Sandbox, wakeups: int, python: str = sys.executable, how: str = "steady") -> None:
     with Exerciser(domain, how, python=(python,)) as killer:
         count = killer.count_kicks if how == "kicked" else killer.count
@@ -83,12 +91,7 @@ def test_wakeups_by_the_kick_of_a_domain_that_reclaims_and_their_answers_take_no
 
 @pytest.mark.all_suite
 def test_a_hundred_thousand_wakeups_take_nothing_under_the_python_of_trixie(domain: Sandbox) -> None:
-    try:
-        python = str(trixie_python())
-    except PackageError as error:
-        require(False, f"trixie's Python could not be fetched: {error}")
-        raise
-    assert_takes_nothing(domain, 10 * MARK_EVERY, python)
+    assert_takes_nothing(domain, 10 * MARK_EVERY, newest_python())
 
 
 def test_a_killer_that_reads_files_the_usual_way_is_caught(domain: Sandbox) -> None:
@@ -114,11 +117,20 @@ def test_a_thousand_wakeups_and_fifty_kills_succeed_where_every_other_system_cal
 
 
 def test_the_margin_to_the_edge_of_the_frame_stack_is_what_arming_says(domain: Sandbox) -> None:
+    require(sys.version_info >= (3, 11), "frames of this Python lie on the heap")
+    assert_margin(domain, sys.executable)
+
+
+@pytest.mark.all_suite
+def test_the_margin_is_what_arming_says_under_the_python_of_trixie_too(domain: Sandbox) -> None:
+    assert_margin(domain, newest_python())
+
+
+def assert_margin(domain: Sandbox, python: str) -> None:
     """The same evaluations further and further down: where calls begin to map memory is the edge."""
     events = ("syscalls:sys_enter_mmap", "syscalls:sys_enter_munmap")
-    with Exerciser(domain, "sweep") as killer:
+    with Exerciser(domain, "sweep", python=(python,)) as killer:
         said = next((line for line in killer.said if line.startswith("note frame stack: ")), "")
-        require(said or sys.version_info >= (3, 11), "frames of this Python lie on the heap")
         tops, totals = [], [0]
         with EventCounter(events, killer.killer_pid) as counter:
             for depth in range(DEPTHS):

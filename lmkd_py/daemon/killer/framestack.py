@@ -8,10 +8,12 @@ that call returns: a loop whose calls cross such an edge makes two system calls 
 from __future__ import annotations
 
 import ctypes
+import sys
 
 from ...core.vocabulary import ABSENT
 
 SPARE_WANTED_BYTES = 4096
+FRAMES_ON_HEAP = sys.version_info < (3, 11)
 CHUNK_BYTES = 16 << 10  # DATA_STACK_CHUNK_SIZE; doubled by the interpreter for a frame that would not fit
 _LARGEST_CHUNK_BYTES = 1 << 20
 _PAINT = 0xA5
@@ -26,7 +28,7 @@ _thread_state.argtypes = ()
 
 
 def _locate() -> int:
-    """Address of the words (chunk, top, limit) in this thread's state; 0 where there is no such stack.
+    """Address of the words (chunk, top, limit) in this thread's state; 0 where there is no such stack, or none found.
 
     Their place differs between versions, so they are known by what they say: a page-aligned chunk, its end a power of
     two behind it, and a top in between.
@@ -61,8 +63,10 @@ class FrameStack:
             self._painted = top
 
     def spare_bytes(self) -> int:
-        """Bytes that the deepest call since paint() left free in the chunk, at least; ABSENT where frames are on the
-        heap; 0 if the calls went beyond the chunk."""
+        """Bytes that the deepest call since paint() left free in the chunk, at least; 0 if the calls went beyond it.
+
+        ABSENT: not known. That is well where FRAMES_ON_HEAP and nowhere else.
+        """
         if not self._at:
             return ABSENT
         limit = self._words()[1]

@@ -18,7 +18,7 @@ from ...kernel.resident import make_resident
 from ...kernel.triggers import Trigger, bpf_kick
 from ..inherited import FIRST_FREE_FD, Inherited
 from ..protect import protect
-from .framestack import SPARE_WANTED_BYTES
+from .framestack import FRAMES_ON_HEAP, SPARE_WANTED_BYTES
 from .loop import LAYER_WINDOW, Loop
 
 # Bits of `active`; the layer of the private pool (1 << 2) is the steward's.
@@ -104,13 +104,14 @@ class Layers:
             self.active |= WINDOW
 
     def spare_frames(self, spare_bytes: int) -> None:
-        """Layer 0: calls must not map memory for their frames. ABSENT: this Python has no such stack."""
-        if spare_bytes == ABSENT:
+        """Layer 0: calls must not map memory for their frames."""
+        if spare_bytes == ABSENT and FRAMES_ON_HEAP:
             return
-        self.notes.append(f"frame stack: {spare_bytes} bytes to spare")
+        told = f"{spare_bytes} bytes to spare" if spare_bytes != ABSENT else "not found in this Python"
         if spare_bytes < SPARE_WANTED_BYTES:
-            self.notes[-1] += f", wanted {SPARE_WANTED_BYTES}: a call on the kill path may map memory"
+            told += f", wanted {SPARE_WANTED_BYTES} bytes to spare: a call on the kill path may map memory"
             self.active &= ~KILL_PATH
+        self.notes.append(f"frame stack: {told}")
 
     def _lose(self, layer: int, why: str) -> None:
         self.active &= ~layer
