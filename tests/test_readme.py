@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.core.config import validate
+from lmkd_py.daemon import inherited
+from lmkd_py.daemon.commands import USAGE
+from lmkd_py.daemon.selftest.__main__ import USAGE as SELFTEST_USAGE
 from lmkd_py.wire.config import decode_config
 from tests.support import REPO_ROOT
 
@@ -36,6 +39,18 @@ def test_every_command_of_the_table_exists() -> None:
         help_of[program] = set(re.findall(r"[a-z]+", done.stdout))
     for program, verb in re.findall(r"^\| `(lmkd-py|lmkctl) ([a-z]+)", README, re.MULTILINE):
         assert verb in help_of[program], f"{program} {verb}"
+
+
+def test_every_exit_code_is_told_here_and_in_the_usage() -> None:
+    codes = {str(value) for name, value in vars(inherited).items() if name.startswith("EXIT_")}
+    for text in (README[README.index("\nExit codes of") :], USAGE[USAGE.index("\nexit codes:") :]):
+        sentence = " ".join(text.strip().partition("\n\n")[0].split())
+        assert set(re.findall(r"[:,] (\d) ", sentence)) == codes
+
+
+def test_every_option_of_the_selftest_is_in_the_table() -> None:
+    (row,) = re.findall(r"^\| `lmkctl selftest.*", README, re.MULTILINE)
+    assert set(re.findall(r"--[a-z-]+", row)) >= set(re.findall(r"--[a-z-]+", SELFTEST_USAGE)) >= {"--seconds"}
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])

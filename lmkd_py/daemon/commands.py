@@ -21,8 +21,9 @@ USAGE = """usage: lmkd-py COMMAND [--root DIR] [options]
 
   --root DIR  state root (config.bin, procs, traces/, ctl); default /data/adb/lmkd_py on Android, else /var/lib/lmkd_py
 
-exit codes: 0 clean stop, 2 bad usage or configuration, 3 no permission, 4 the kernel lacks something,
-            5 the guarded domain is gone, 6 another daemon runs on this root, 7 no memory to start with"""
+exit codes: 0 clean stop, 1 it broke (status: no daemon answers), 2 bad usage or configuration, 3 no permission,
+            4 the kernel lacks something, 5 the guarded domain is gone, 6 another daemon runs on this root,
+            7 no memory to start with"""
 
 
 def default_root() -> str:
