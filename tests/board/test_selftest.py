@@ -40,3 +40,21 @@ def test_the_pair_lives_under_memory_min_in_a_cgroup_that_goes_with_it(board: Ar
     assert board.shell(control) == "memory"
     service.stop()
     assert board.shell(f"ls -d /sys/fs/cgroup/*/ 2>/dev/null; {control}") == ""
+
+
+def test_no_oom_killer_and_no_compaction_reaches_the_pair_and_the_machine_is_as_it_was_afterwards(
+    board: ArmBoard,
+) -> None:
+    compaction = "cat /proc/sys/vm/compact_unevictable_allowed"
+    assert board.shell(compaction) == "1"
+    service = install(board.device()).service
+    for is_last in (False, True):
+        status = service.start(observe=True)
+        pids = (status["steward_pid"], status["killer_pid"])
+        for pid in pids:
+            assert board.shell(f"cat /proc/{pid}/oom_score_adj") == "-1000"
+        assert board.shell(compaction) == "0"
+        if not is_last:  # a crash leaves it so; the next clean stop knows that it was us
+            board.shell(f"kill -9 {pids[0]} {pids[1]}")
+    service.stop()
+    assert board.shell(compaction) == "1"

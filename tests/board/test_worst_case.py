@@ -57,7 +57,9 @@ def test_with_all_memory_taken_and_the_steward_stuck_the_killer_kills(arm: Modul
     assert kills[0].outcome.pid in map(int, said["dead"])
     # Its budget: whenever policy says kill, that very wakeup strikes, and never waits for memory.
     assert all(each.outcome.pid for each in meanwhile if each.judgement.action == Action.KILL)
+    print("wake-up to signal, us:", *(sum(each.timings[1:]) // 1000 for each in kills))
     assert said["reclaims"] == ("0",)
+    assert said["oom_kills"] == ("0",)
     assert all(each.layers & LAYER for each in meanwhile)
     assert int(said["ioctls"][0]) >= 2 * len({each.timings.woke_ns for each in meanwhile}) - 1
 
@@ -66,4 +68,5 @@ def test_with_the_killer_stopped_as_well_the_kernel_strikes(arm: ModuleBoard) ->
     said, trace = worst(arm, "kernel")
     print(said)
     assert said["hog"][0] in said["dead"]
+    assert said["oom_kills"] == ("0",)
     assert int(said["hog"][0]) in {strike.pid for strike in trace.strikes}

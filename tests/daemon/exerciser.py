@@ -21,6 +21,7 @@ import sys
 
 PARENT, MEMCG, TWIN, HOW, ROOT = sys.argv[1:6]
 VICTIMS = int(sys.argv[6]) if len(sys.argv) > 6 else 0
+ROWS = max(256, VICTIMS)
 sys.path.insert(0, PARENT)
 
 from lmkd_py.daemon import lean  # noqa: E402
@@ -247,7 +248,7 @@ def main() -> None:
     notify = eventfd()
     arms = load_apart(order_of(monitor), ROOT, "") if HOW == "kicked" else None
     backstop = Backstop(monitor, "", arms, "not exercised")  # nobody reclaims: there would be no kicks
-    killer = fork_killer(ROOT, Config(policy, monitor), 1, 256, (os.getpid(), os.getppid()), notify, backstop)
+    killer = fork_killer(ROOT, Config(policy, monitor), 1, ROWS, (os.getpid(), os.getppid()), notify, backstop)
     while HOW == "caged" and not words[LOCKED_UP]:
         if killer.wait_end(0.001):
             raise ChildProcessError("the killer ended before it was locked up")

@@ -14,7 +14,7 @@ import pytest
 
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.daemon.inherited import EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS
-from lmkd_py.kernel.mounts import memcg_v1_root
+from lmkd_py.kernel.mounts import cpu_v1_root, memcg_v1_root
 from tests.daemon.driver import Daemon
 from tests.daemon.exercise import Exerciser
 from tests.daemon.program import assert_refused, lmkd_py
@@ -64,6 +64,8 @@ def test_every_thread_of_the_killer_has_its_priority_and_small_locked_stacks(boa
 def test_the_killer_has_a_real_time_quota_of_its_own_or_says_why_not(board: Sandbox, start: Start) -> None:
     daemon = start(board)
     note = noted(daemon, "cpu cgroup")
+    top = cpu_v1_root("/")
+    assert bool(note) == bool(top and Path(top, "cpu.rt_runtime_us").exists())
     if note.startswith("note cpu cgroup"):
         directory = Path(note.split()[3].rstrip(":"))
         assert str(daemon.killer_pid) in (directory / "cgroup.procs").read_text().split()
@@ -92,6 +94,8 @@ def test_a_killer_first_in_line_hardly_waits_for_busy_cpus(busy_cpus: None) -> N
     waited = {}
     for how in ("steady", "unhurried"):
         with Sandbox(limit_mib=64) as domain, Exerciser(domain, how) as killer:
+            if note := next((line for line in killer.said if line.startswith("note cpu cgroup")), ""):
+                assert str(killer.killer_pid) in Path(note.split()[3].rstrip(":"), "cgroup.procs").read_text().split()
             before = run_delay_ns(killer.killer_pid)
             killer.ask("wake 1000", "woken")
             waited[how] = run_delay_ns(killer.killer_pid) - before

@@ -165,7 +165,7 @@ def test_an_upgrade_cut_off_while_it_switches_leaves_old_or_new_on_guard(rack: R
 
 
 @pytest.mark.parametrize("step", names(CONFIG_PUSH))
-@pytest.mark.parametrize("how", [*CABLE[:1], pytest.param(CABLE[1], marks=pytest.mark.all_suite), *LONG])
+@pytest.mark.parametrize("how", [pytest.param(how, marks=pytest.mark.all_suite) for how in ALL_WAYS])
 def test_a_config_push_cut_off_at_any_step_leaves_old_or_new_in_force(
     rack: Rack, guarded: Endpoint, step: str, how: str
 ) -> None:
@@ -182,6 +182,13 @@ def test_a_config_push_cut_off_at_any_step_leaves_old_or_new_in_force(
     if how != "power":
         assert Service(device, ROOT).status()["config_hash"] == config_hash(encode_config(NEW_CONFIG))
     Service(device, ROOT).stop()
+
+
+@pytest.mark.parametrize("step", ["apply the config", "confirm"])
+def test_a_config_push_cut_off_while_it_changes_anything_leaves_old_or_new_in_force(
+    rack: Rack, guarded: Endpoint, step: str
+) -> None:
+    test_a_config_push_cut_off_at_any_step_leaves_old_or_new_in_force(rack, guarded, step, "1200")
 
 
 @pytest.mark.parametrize("step", names(COLLECT))

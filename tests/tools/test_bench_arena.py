@@ -46,7 +46,9 @@ def test_the_c_loop_strikes_the_most_expendable_under_thrash_and_nobody_else_is_
         assert len(struck) >= 5
         assert lost == 0
         assert {strike.victim for strike in struck} <= set(adj)
-        assert adj[struck[0].victim] == 909
+        assert adj[struck[0].victim] >= 909, (
+            "909 was the highest; higher ones replace the dead, whom we may not have seen"
+        )
         assert arena.board.oom_kills() == 0
 
 
