@@ -39,6 +39,7 @@ class ModuleBoard:
         for name in (modules.SHIPPED, modules.TEST):
             push_atomic(self.device, (built / name).read_bytes(), f"/tmp/{name}")
         self.doctor_before = self.doctor()
+        self.required_before = self.require_layer()
         self.must(f"insmod /tmp/{modules.SHIPPED}")
 
     def must(self, command: str) -> str:
@@ -48,6 +49,15 @@ class ModuleBoard:
     def doctor(self) -> str:
         """State of the finding."""
         return next(finding.state for finding in examine(self.device, python="python3") if finding.name == "memalloc")
+
+    def require_layer(self) -> list[str]:
+        """Lines of a daemon that must reach this layer and is stopped once it is armed; the last is its exit code."""
+        run = f"PYTHONPATH={self.service.layout.current} python3 -m lmkd_py.daemon run --root /tmp/required"
+        return self.must(
+            f"cd /tmp; {run} --require-layer 4 >/tmp/heard 2>&1 & d=$!; "
+            "until grep -q ^armed: /tmp/heard || ! kill -0 $d 2>/dev/null; do sleep 0.2; done; "
+            "kill $d 2>/dev/null; wait $d; c=$?; cat /tmp/heard; echo $c"
+        ).splitlines()
 
     def program(self, *words: object) -> list[list[str]]:
         """Lines of a program of tests.board.onboard, as words. It runs beside us: in a drought nobody answers."""

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from lmkd_py.board.qemu import modules
+from lmkd_py.daemon.inherited import EXIT_KERNEL_LACKS, EXIT_STOPPED
 from lmkd_py.host.doctor import GOOD, NOTE
+from lmkd_py.kernel.memalloc import DEVICE
 from tests.board.module_boards import LAYER, ModuleBoard, module_board
 
 pytestmark = pytest.mark.board
@@ -68,6 +70,18 @@ def test_check_and_doctor_see_it_and_a_module_in_use_stays(arm: ModuleBoard) -> 
     assert int(arm.service.status()["layers"]) & LAYER
     assert arm.must("rmmod lmkd_memalloc 2>/dev/null; grep -c ^lmkd_memalloc /proc/modules") == "1"
     arm.service.stop()
+
+
+def test_a_daemon_that_must_have_it_starts_with_the_module_and_not_without(arm: ModuleBoard) -> None:
+    (refusal, code) = arm.required_before
+    assert code == str(EXIT_KERNEL_LACKS)
+    assert refusal.startswith(
+        "lmkd-py: layers of the memory guarantee: active 0, 1, 2, 3, wanted 0 to 4; layer 4 is not"
+    )
+    assert f"no {DEVICE}" in refusal
+    assert "insmod lmkd_memalloc.ko" in refusal
+    *said, armed, code = arm.require_layer()
+    assert (armed.split()[0], code) == ("armed:", str(EXIT_STOPPED)), said
 
 
 @pytest.mark.parametrize("arm", ["board"], indirect=True)

@@ -13,11 +13,9 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.daemon.inherited import EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS
 from lmkd_py.kernel.mounts import cpu_v1_root, memcg_v1_root
 from tests.daemon.driver import Daemon
 from tests.daemon.exercise import Exerciser
-from tests.daemon.program import assert_refused, lmkd_py
 from tests.support import require
 
 pytestmark = pytest.mark.pressure
@@ -150,20 +148,6 @@ def test_a_daemon_started_under_a_memory_limit_leaves_it(board: Sandbox, start: 
 # -- required --------------------------------------------------------------------------------------------------------
 
 
-def test_a_layer_that_is_required_and_active_lets_it_start(board: Sandbox, start: Start) -> None:
-    assert start(board, "--require-layer", "1").stop() == 0
-
-
-def test_a_layer_that_cannot_be_reached_keeps_it_from_starting(board: Sandbox, start: Start, tmp_path: Path) -> None:
-    start(board, lock_memory=0).stop()
-    assert_refused(
-        lmkd_py("run", "--root", str(tmp_path), "--require-layer", "1"), EXIT_KERNEL_LACKS, "layer 1", "lock_memory 0"
-    )
-    assert_refused(lmkd_py("run", "--root", str(tmp_path), "--require-layer=4"), EXIT_KERNEL_LACKS, "layer 1")
-    start(board).stop()
-    assert_refused(lmkd_py("run", "--root", str(tmp_path), "--require-layer=4"), EXIT_KERNEL_LACKS, "layer 4")
-
-
 def test_a_reload_that_would_give_up_a_required_layer_is_refused(board: Sandbox, start: Start, tmp_path: Path) -> None:
     from lmkd_py.core.config import Config
     from lmkd_py.wire.control import Verb
@@ -173,13 +157,6 @@ def test_a_reload_that_would_give_up_a_required_layer_is_refused(board: Sandbox,
     assert "layer 1" in daemon.ask(Verb.RELOAD).text
     assert daemon.status().killer_pid == daemon.killer_pid
     assert daemon.stop() == 0
-
-
-@pytest.mark.parametrize("word", ["5", "-1", "x", ""])
-def test_a_layer_that_does_not_exist_is_bad_usage(tmp_path: Path, word: str) -> None:
-    done = lmkd_py("run", "--root", str(tmp_path), f"--require-layer={word}")
-    assert done.returncode == EXIT_BAD_CONFIG
-    assert "wanted a layer from 0 to 4" in done.stderr
 
 
 # -- resident --------------------------------------------------------------------------------------------------------

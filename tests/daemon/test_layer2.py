@@ -11,10 +11,8 @@ import pytest
 
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
-from lmkd_py.daemon.inherited import EXIT_KERNEL_LACKS
 from lmkd_py.wire.control import Verb
 from tests.daemon.driver import Daemon, Trace, wait_until
-from tests.daemon.program import assert_refused, lmkd_py
 from tools.observer import Observer
 
 pytestmark = pytest.mark.pressure
@@ -117,14 +115,6 @@ def test_a_reload_changes_its_size(board: Sandbox, start: Start, tmp_path: Path)
         board.write_root(str(tmp_path), Config(monitor=board.monitor_config(reserve_kb=kb)))
         assert daemon.ask(Verb.RELOAD).ok == 1
         assert (locked_kb(daemon.pid), daemon.status().layers & 4) == (kb, layer)
-
-
-def test_layer_2_can_be_required(board: Sandbox, start: Start, tmp_path: Path) -> None:
-    assert start(board, "--require-layer", "2").stop() == 0
-    start(board, reserve_kb=0).stop()
-    assert_refused(
-        lmkd_py("run", "--root", str(tmp_path), "--require-layer=2"), EXIT_KERNEL_LACKS, "layer 2", "reserve_kb 0"
-    )
 
 
 def test_a_reload_that_would_give_a_required_pool_up_is_refused(board: Sandbox, start: Start, tmp_path: Path) -> None:

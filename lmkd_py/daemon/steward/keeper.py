@@ -204,8 +204,11 @@ def _await_armed(killer: Killer, notify_fd: int) -> None:
 
 
 def _need_layers(killer: Killer, required_layer: int) -> None:
-    active = killer.shared.words[layout.LAYERS]
-    for layer in range(required_layer + 1):
-        if not active >> layer & 1:
-            why = "; ".join([line[5:] for line in killer.text() if line.startswith("note ")])
-            raise KillerFailed(EXIT_KERNEL_LACKS, f"layer {layer} of the memory guarantee is not active: {why}")
+    if required_layer == ABSENT:
+        return
+    from ..required import shortfall
+
+    notes = [line[5:] for line in killer.text() if line.startswith("note ")]
+    text = shortfall(killer.shared.words[layout.LAYERS], required_layer, notes)
+    if text:
+        raise KillerFailed(EXIT_KERNEL_LACKS, text)
