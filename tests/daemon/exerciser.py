@@ -208,7 +208,7 @@ class Stage:
 
     def look(self) -> None:
         """What kinds of evaluation the ring holds: (action, reason, attempts, struck)."""
-        for data in list(self.killer.ring.take())[:: 5 if HOW == "steady" else 1]:
+        for data in list(self.killer.ring.take())[:: 5 if HOW in ("steady", "kicked") else 1]:
             record = unpack_record(data)
             self.records += 1
             struck = 1 if record.outcome.pid else 0
