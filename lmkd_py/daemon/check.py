@@ -7,7 +7,7 @@ import sys
 
 from ..core.config import ConfigError, MonitorConfig
 from ..kernel.bpf import VARIANT_NAMES, BpfRefused, load_apart
-from ..kernel.domain import open_domain
+from ..kernel.domain import Domain, open_domain
 from ..kernel.probe import probe
 from ..kernel.triggers import close_triggers, open_triggers
 from ..wire.control import Request, Verb, decode_reply, encode_request
@@ -39,12 +39,15 @@ def check(root: str) -> int:
         print(f"lmkd-py: {error}", file=sys.stderr)
         return EXIT_DOMAIN_GONE
     triggers, missing = open_triggers(config.monitor, domain)
+    strike = _strike(config.monitor, domain)
     print(f"domain: {domain.describe()}")
     for trigger in triggers:
         print(f"trigger: {trigger.effective}")
     for reason in missing:
         print(f"missing: {reason}")
-    print(_strike(config.monitor))
+    print(strike)
+    for file in domain.allocating():
+        print(f"missing: layer 0: each sample reads {file}, which allocates")
     code = 0 if triggers else EXIT_KERNEL_LACKS
     if code:
         print("lmkd-py: no trigger can be set up; see the lines above", file=sys.stderr)
@@ -53,14 +56,15 @@ def check(root: str) -> int:
     return code
 
 
-def _strike(monitor: MonitorConfig) -> str:
-    """What would strike in the kernel: loaded for a moment, never armed, nothing kept."""
+def _strike(monitor: MonitorConfig, domain: Domain) -> str:
+    """What would strike in the kernel: loaded for a moment, never armed, nothing kept. `domain` is told of it."""
     try:
         arms = load_apart(order_of(monitor), "", "")
     except BpfRefused as refusal:
         return f"missing: strike in the kernel: {refusal}"
     for fd in arms.fds():
         os.close(fd)
+    domain.use_reclaims(memoryview(bytearray(8)).cast("Q"), 0)
     return f"strike in the kernel: {'; '.join([VARIANT_NAMES[arms.variant], *arms.notes])}"
 
 

@@ -35,8 +35,15 @@ def wait_until(what: str, condition: Callable[[], object], patience_s: float = P
 class Daemon:
     """One `lmkd-py run`. Ends with the test, and its killer with it."""
 
-    def __init__(self, root: Path, *options: str, wait: bool = True, prefix: tuple[str, ...] = ()) -> None:
-        """prefix: a program and its options that runs the rest, as prlimit does."""
+    def __init__(
+        self,
+        root: Path,
+        *options: str,
+        wait: bool = True,
+        prefix: tuple[str, ...] = (),
+        preexec: Callable[[], None] | None = None,
+    ) -> None:
+        """prefix: a program and its options that runs the rest, as prlimit does; preexec: see lacking.py."""
         self.root = root
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "lmkd_py.daemon", "run", "--root", str(root), *options],
@@ -44,6 +51,7 @@ class Daemon:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=preexec,
         )
         self.said: list[str] = []
         if wait:

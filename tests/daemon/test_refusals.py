@@ -17,11 +17,13 @@ from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig
 from lmkd_py.daemon import inherited
 from lmkd_py.kernel.mounts import memcg_v1_root
 from lmkd_py.wire.config import encode_config
-from tests.daemon.driver import write_config
+from tests.daemon.driver import Daemon, Trace, write_config
 from tests.daemon.lacking import with_private_mounts, without_syscall
 from tests.daemon.lean_probe import modules
 from tests.daemon.program import Done, assert_refused, daemons_on, lmkd_py, run
 from tests.support import REPO_ROOT
+
+NODES = "/sys/devices/system/node"
 
 # -- the state root and what it holds -----------------------------------------------------------------------------
 
@@ -132,6 +134,38 @@ def test_a_kernel_without_psi_and_vmpressure_is_named(tmp_path: Path) -> None:
     hidden = with_private_mounts(["/proc/pressure"], [path for path in [memcg_v1_root()] if path])
     done = run(tmp_path, hidden)
     assert_refused(done, inherited.EXIT_KERNEL_LACKS, "no trigger", "psi some", "psi full", "vmpressure")
+
+
+@pytest.mark.pressure
+def test_a_whole_system_whose_samples_allocate_has_no_layer_0(tmp_path: Path) -> None:
+    for hidden, why in (
+        (without_syscall("bpf"), "/proc/vmstat (no BPF program counts direct reclaims)"),
+        (with_private_mounts([NODES], []), "/proc/vmstat (no"),
+    ):
+        refused = lmkd_py("run", "--observe", "--root", str(tmp_path), "--require-layer", "0", preexec=hidden)
+        assert_refused(refused, inherited.EXIT_KERNEL_LACKS, "layer 0", f"each sample reads {why}", "which allocates")
+        checked = lmkd_py("check", "--root", str(tmp_path), preexec=hidden)
+        assert f"\nmissing: layer 0: each sample reads {why}" in checked.stdout
+    checked = lmkd_py("check", "--root", str(tmp_path))
+    assert ("missing: layer 0" in checked.stdout) == ("direct reclaim by BPF" not in checked.stdout)
+
+
+@pytest.mark.pressure
+def test_a_cgroup_whose_samples_allocate_is_guarded_without_layer_0(board: Sandbox, tmp_path: Path) -> None:
+    write_config(tmp_path, Config(monitor=board.monitor_config()))
+    daemon = Daemon(tmp_path, preexec=with_private_mounts([NODES], []))
+    try:
+        said = (
+            "layer 0 does not hold: each sample reads /proc/vmstat (no memory node tells of refaults), which allocates"
+        )
+        assert any(line.endswith(f"note {said}") for line in daemon.said), daemon.said
+        assert not daemon.status().layers & 1
+        assert daemon.stop() == 0
+    finally:
+        daemon.end()
+    layer = Trace(tmp_path).headers[0].layers[0]
+    assert (layer.number, layer.active) == (0, 0)
+    assert said in layer.reason
 
 
 # -- rights ---------------------------------------------------------------------------------------------------------

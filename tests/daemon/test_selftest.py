@@ -22,7 +22,7 @@ from lmkd_py.daemon.selftest.machine import Machine
 from lmkd_py.daemon.selftest.measure import Counts, Frozen
 from lmkd_py.kernel.mounts import cgroup_v2_root, memcg_v1_root
 from tests.daemon.driver import wait_until
-from tests.daemon.lacking import without_syscall
+from tests.daemon.lacking import with_private_mounts, without_syscall
 from tests.support import REPO_ROOT
 
 SELFTEST = [sys.executable, "-m", "lmkd_py.daemon", "selftest"]
@@ -95,25 +95,41 @@ def test_where_nothing_can_be_counted_layer_0_is_not_shown_and_it_fails(words: t
     assert done.stdout.splitlines()[-1].startswith("verdict: the guarantee ")
 
 
+VMSTAT = "each sample reads /proc/vmstat (no memory node tells of refaults), which allocates"
+BUFFERS = {"kmem:kmalloc": 18, "kmem:mm_page_alloc": 1}
+OPENED = {"kmem:kmalloc": 36, "kmem:kmem_cache_alloc": 18}
+
+
 @pytest.mark.parametrize(
-    ("uncounted", "state", "wrong", "ends"),
+    ("lacking", "uncounted", "took", "says", "wrong", "ends"),
     [
-        ("", "layer 0 active    ", 0, "verdict: layers 0 1 2 hold here"),
-        ("perf: Permission denied", "layer 0 NOT SHOWN ", 1, "verdict: the guarantee is not shown here: "),
+        ("", "", {}, "active", "", "verdict: layers 0 1 2 hold here"),
+        ("", "perf: Permission denied", {}, "NOT SHOWN", "nothing could be counted: perf: Perm", "is not shown here: "),
+        ("", "", BUFFERS, "active", "layer 0 does not hold", "verdict: the guarantee does not hold here"),
+        (VMSTAT, "", BUFFERS, "not here", "", "verdict: layers 1 2 hold here"),
+        (VMSTAT, "", OPENED, "not here", "layer 0 does not hold", "verdict: the guarantee does not hold here"),
+        (
+            VMSTAT,
+            "perf: Permission denied",
+            {},
+            "not here",
+            "nothing could be counted: perf: Perm",
+            "is not shown here: ",
+        ),
     ],
 )
-def test_a_machine_on_which_nothing_was_counted_has_shown_nothing(
-    uncounted: str, state: str, wrong: int, ends: str
+def test_layer_0_is_what_the_machine_allows_and_what_was_counted(
+    lacking: str, uncounted: str, took: dict[str, int], says: str, wrong: str, ends: str
 ) -> None:
-    here = Machine(("", "", "", "no BPF", "no module"), "", (), (), uncounted, False)
-    counts = Counts({}, 9, 9, 0, 0, 0)
+    here = Machine((lacking, "", "", "no BPF", "no module"), "", (), (), uncounted, False)
+    counts = Counts(took, 9, 9, 0, 0, 0)
     found: dict[str, Any] = {
         "group": "/g",
         "limit_mib": 64,
         "kernel": "Linux",
         "python": "3.11",
         "access_faults": False,
-        "layers": verdict.layers(0b111, here, []),
+        "layers": verdict.layers(0b110 if lacking else 0b111, here, []),
         "uncounted": uncounted,
         "variant": "",
         "pool_given_back": True,
@@ -124,10 +140,23 @@ def test_a_machine_on_which_nothing_was_counted_has_shown_nothing(
         "latency_us": {"kills": 9, "p50": 1.0, "p99": 1.0, "max": 1.0},
     }
     found["wrong"] = verdict.judge(found, counts, counts, None)
-    assert len(found["wrong"]) == wrong
+    assert bool(found["wrong"]) == bool(wrong)
+    assert all(wrong in sentence for sentence in found["wrong"])
     lines = verdict.lines(found)
-    assert any(line.startswith(state) for line in lines)
-    assert lines[-1].startswith(ends)
+    assert any(line.startswith(f"layer 0 {says} ") and lacking in line for line in lines)
+    assert ends in lines[-1]
+
+
+@pressure
+@pytest.mark.all_suite
+@pytest.mark.parametrize(("words", "code"), [((), 0), (("--negative-control",), 1)])
+def test_where_samples_allocate_layer_0_is_not_here_and_careless_killers_still_fail(
+    words: tuple[str, ...], code: int
+) -> None:
+    hidden = with_private_mounts(["/sys/devices/system/node"], [])
+    done = run("--seconds", "8", *words, preexec_fn=hidden)
+    assert done.returncode == code, done.stdout
+    assert f"layer 0 not here  the kill path allocates nothing: {VMSTAT}" in done.stdout
 
 
 @pytest.mark.all_suite

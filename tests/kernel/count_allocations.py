@@ -1,7 +1,8 @@
 """Run as a program: hardens itself as the killer does, samples a domain many times, prints what that allocated.
 
-`python -m tests.kernel.count_allocations KIND PATH TWIN ROUNDS WHAT` prints its counts; WHAT is `sample`, or a control
-that must be caught: `stat` reads memory.stat too, `open` opens a file each time.
+`python -m tests.kernel.count_allocations KIND PATH TWIN ROUNDS WHAT` prints how many files the domain says allocate,
+and its counts; WHAT is `sample` (`counted`: where BPF counts direct reclaims, `listless`: without memory.numa_stat), or
+a control that must be caught: `stat` reads memory.stat too, `open` opens a file each time.
 """
 
 from __future__ import annotations
@@ -18,16 +19,25 @@ from lmkd_py.kernel.domain import open_domain
 from lmkd_py.kernel.perf import ALLOCATION_EVENTS, EventCounter
 from lmkd_py.kernel.pinned import PinnedFile
 from lmkd_py.kernel.poll import POLLIN, PollSet
+from lmkd_py.kernel.procfs import memcg_v1
+from lmkd_py.kernel.procfs.memcg_v1 import NumaStatV1
 from lmkd_py.kernel.syscalls import eventfd
 
 GROWTH = ("syscalls:sys_enter_mmap", "syscalls:sys_enter_munmap", "syscalls:sys_enter_brk")
 
 
+def no_numa_stat(path: str) -> NumaStatV1:
+    raise FileNotFoundError(path)
+
+
 def work(what: str, kind: int, path: str, twin: str) -> Callable[[], object]:
     monitor = MonitorConfig(kind, path, twin)
+    if what == "listless":  # as on a kernel without NUMA
+        memcg_v1.NumaStatV1 = no_numa_stat  # type: ignore[assignment, misc]
     domain = open_domain(monitor)
     if what == "counted":  # as the killer samples where BPF counts direct reclaims
         domain.use_reclaims(memoryview(bytearray(8)).cast("Q"), 0)
+    print(len(domain.allocating()))
     if what == "open":
         return lambda: os.close(os.open("/proc/self/statm", os.O_RDONLY))
     if what == "stat":

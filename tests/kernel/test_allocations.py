@@ -13,8 +13,9 @@ from lmkd_py.core.config import DomainKind
 from lmkd_py.kernel import perf
 from lmkd_py.kernel.perf import AllocationCounter, tracepoint_id
 from lmkd_py.kernel.poll import PollSet
+from tests.daemon.lacking import with_private_mounts
 from tests.kernel.cgroups import HOLD, Pen
-from tests.support import REPO_ROOT, require
+from tests.support import IS_ROOT, REPO_ROOT, require
 
 ROUNDS = 1000
 
@@ -28,11 +29,19 @@ def _perf() -> None:
         require(False, f"needs perf_event_open and tracefs: {failure}")
 
 
-def count(kind: int, what: str, path: str = "", twin: str = "", rounds: int = ROUNDS) -> list[int]:
+NODES = "/sys/devices/system/node"
+
+
+def count(kind: int, what: str, path: str = "", twin: str = "", rounds: int = ROUNDS, hidden: str = "") -> list[int]:
     """kmalloc, kmem_cache_alloc, mm_page_alloc, page faults of both kinds, mmap, munmap, brk; all rounds together."""
     words = [sys.executable, "-m", "tests.kernel.count_allocations", str(kind), path, twin, str(rounds), what]
-    done = subprocess.run(words, cwd=REPO_ROOT, check=True, capture_output=True, text=True)
-    return [int(word) for word in done.stdout.split()]
+    hide = with_private_mounts([hidden], []) if hidden else None
+    done = subprocess.run(words, cwd=REPO_ROOT, check=True, capture_output=True, text=True, preexec_fn=hide)
+    files, *counts = [int(word) for word in done.stdout.split()]
+    if what in ("sample", "counted", "listless"):
+        # The domain has said so: each of these files is a kmalloc a sample, and there are no others.
+        assert -(-counts[0] // rounds) == files
+    return counts
 
 
 def test_a_thousand_samples_of_a_v1_cgroup_allocate_nothing() -> None:
@@ -50,6 +59,25 @@ def test_a_sample_of_the_whole_system_costs_one_kmalloc_and_nothing_else() -> No
 
 def test_a_sample_of_the_whole_system_allocates_nothing_where_bpf_counts_direct_reclaims() -> None:
     assert count(DomainKind.SYSTEM, "counted") == [0, 0, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("what", "hidden", "files"), [("sample", NODES, 1), ("listless", "", 1), ("listless", NODES, 2)]
+)
+def test_a_kernel_without_numa_costs_a_v1_cgroup_a_kmalloc_for_each_file_it_names(
+    what: str, hidden: str, files: int
+) -> None:
+    with Pen("nonuma") as pen:
+        counts = count(DomainKind.MEMCG_V1, what, str(pen.directory), str(pen.twin), hidden=hidden)
+    assert (files - 1) * ROUNDS < counts[0] <= files * ROUNDS
+    assert counts[1:] == [0, 0, 0, 0, 0, 0, 0]
+
+
+def test_a_system_whose_nodes_tell_nothing_costs_a_kmalloc_though_bpf_counts_reclaims() -> None:
+    require(IS_ROOT, "hiding files takes root")
+    kmalloc, *others = count(DomainKind.SYSTEM, "counted", hidden=NODES)
+    assert 0 < kmalloc <= ROUNDS
+    assert others == [0, 0, 0, 0, 0, 0, 0]
 
 
 def test_the_counter_catches_a_file_that_allocates_and_an_open() -> None:

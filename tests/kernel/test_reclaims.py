@@ -23,8 +23,10 @@ def test_it_says_the_same_as_vmstat_of_what_both_know() -> None:
     domain = open_domain(MonitorConfig(DomainKind.SYSTEM))
     words = memoryview(bytearray(16)).cast("Q")
     before = sample(domain)
+    assert domain.allocating() == ["/proc/vmstat (no BPF program counts direct reclaims)"]
     domain.use_reclaims(words, 1)
     require(domain.describe() != open_domain(MonitorConfig()).describe(), "kswapd cannot be seen here")
+    assert domain.allocating() == []
     first = sample(domain)
     words[1] = 7
     second = sample(domain)
@@ -61,4 +63,7 @@ def test_where_kswapd_is_not_in_sight_vmstat_goes_on(monkeypatch: pytest.MonkeyP
     domain = open_domain(MonitorConfig(DomainKind.SYSTEM))
     domain.use_reclaims(memoryview(bytearray(8)).cast("Q"), 0)
     assert sample(domain).pgrefill_pages >= 0
+    (file,) = domain.allocating()
     domain.close()
+    assert file.startswith("/proc/vmstat (")
+    assert "kswapd threads are in sight" in file

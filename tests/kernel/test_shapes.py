@@ -251,3 +251,30 @@ def test_kernel_oom_kills_are_counted_where_each_domain_counts_them() -> None:
     assert domain.oom_kills() == 0
     assert sorted(domain.members()) == [1, 221]
     domain.close()
+
+
+def allocating(monitor: MonitorConfig, root: Path) -> list[str]:
+    domain = open_domain(monitor, str(root))
+    domain.close()
+    return [file.removeprefix(str(root)) for file in domain.allocating()]
+
+
+@pytest.mark.parametrize("shape", [X86, ARM_V1, ARM_V2])
+def test_a_cgroup_of_a_kernel_with_numa_allocates_nothing(shape: str) -> None:
+    assert allocating(MONITORS[shape], TREES / shape) == []
+
+
+def test_a_cgroup_of_a_kernel_without_numa_names_the_files_whose_reads_allocate(tmp_path: Path) -> None:
+    vmstat = "/proc/vmstat (no memory node tells of refaults)"
+    assert allocating(MONITORS[PHONE], TREES / PHONE) == [
+        vmstat,
+        "/dev/memcg/apps/memory.stat (no memory.numa_stat)",
+    ]
+    shutil.copytree(TREES / ARM_V2, tmp_path / "tree")
+    directory = tmp_path / "tree/dev/cg2/apps.slice/apps"
+    (directory / "memory.numa_stat").unlink()
+    (directory / "memory.stat").write_text("inactive_file 4096\nactive_file 4096\n")
+    stat = "/dev/cg2/apps.slice/apps/memory.stat (no memory.numa_stat)"
+    assert allocating(MONITORS[ARM_V2], tmp_path / "tree") == [stat]
+    shutil.rmtree(tmp_path / "tree/sys")
+    assert allocating(MONITORS[ARM_V2], tmp_path / "tree") == [vmstat, stat]

@@ -120,6 +120,7 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
         return _without_triggers(shared, "; ".join(missing))
     layers = Layers(inherited)
     triggers += layers.kick(domain)
+    layers.sample(domain)
     roster = Roster(inherited.rows)
     inbox = Inbox(shared, socket.socket(fileno=SOCKET_FD), roster, config.policy, inherited.generation)
     reapers = Reapers()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ...core.config import MonitorConfig
 from ...kernel.bpf import VARIANT_NAMES
+from ...kernel.domain import open_domain
 from ...kernel.memalloc import open_window
 from ...kernel.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS, EventCounter
 from ...kernel.probe import Features, probe
@@ -38,13 +39,20 @@ def look(root: str, monitor: MonitorConfig) -> Machine:
     """Try everything. `root` is a directory of ours."""
     strike, variant, notes = _strike(root, monitor)
     events, uncounted = _events()
-    why = ("", _resident(probe()), _pool(), strike, _window())
+    why = (_sample(monitor), _resident(probe()), _pool(), strike, _window())
     return Machine(why, variant, notes, events, uncounted, _access_faults())
 
 
 def _access_faults() -> bool:
     # ARM before 8.1 does not set the bit itself; whether a later one does is not told to programs.
     return os.uname().machine.startswith(("aarch64", "arm"))
+
+
+def _sample(monitor: MonitorConfig) -> str:
+    domain = open_domain(monitor)
+    files = domain.allocating()
+    domain.close()
+    return f"each sample reads {' and '.join(files)}, which allocates" if files else ""
 
 
 def _resident(features: Features) -> str:

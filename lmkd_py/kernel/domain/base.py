@@ -41,7 +41,7 @@ class Domain(ABC):
     ) -> Snapshot:
         """One pass over the pinned files; candidates are (), memevents 0 and the vendor fields ABSENT.
 
-        Kill path: no kernel allocation (SYSTEM: one kmalloc by the last read, /proc/vmstat), never raises.
+        Kill path: no kernel allocation but by the files that allocating() names, never raises.
         What cannot be read is ABSENT. SYSTEM reads zoneinfo only if `want_watermarks`, else the watermarks are ABSENT;
         in a cgroup they are derived from its limit and cost nothing, so they are always there.
         """
@@ -49,6 +49,13 @@ class Domain(ABC):
     def use_reclaims(self, words: memoryview, index: int) -> None:
         """A BPF program counts the domain's direct reclaims in words[index]: start-up, for the killer's own domain."""
         del words, index  # a cgroup tells by files of its own that do not allocate
+
+    @abstractmethod
+    def allocating(self) -> list[str]:
+        """Files that sample() reads though each read takes a kmalloc, with what is missing that would spare it.
+
+        Empty: a sample takes nothing. Start-up, after use_reclaims().
+        """
 
     def fds(self) -> list[int]:
         """Every descriptor the domain holds."""

@@ -43,6 +43,7 @@ class CgroupV2Domain(MemcgDomain):
         self._files.append(self._events.file)
         self._numa = page_lists(self.directory)
         self._files.append(self._numa.file)
+        self._lists_path = self._numa.file.path
         self._swap_limits = self._pin_upwards("memory.swap.max")
         swap = os.path.join(self.directory, "memory.swap.current")
         self._swap_usage: NumberFile | None = self._pin_number(swap) if self._swap_limits else None

@@ -23,6 +23,8 @@ class MemcgDomain(Domain):
     allocates. kswapd does not work for a limit: pgscan_kswapd and pgrefill are 0 and never move.
     """
 
+    _lists_path = ""  # the file of the page lists
+
     def pin(self) -> None:
         """Open what both versions read; the versions add theirs."""
         monitor, root = self._monitor, self._root
@@ -56,6 +58,15 @@ class MemcgDomain(Domain):
         while os.path.exists(os.path.join(directory, name)) and directory != known_root:
             found.append(self._pin_number(os.path.join(directory, name)))
             directory = os.path.dirname(directory)
+        return found
+
+    def allocating(self) -> list[str]:
+        """See Domain.allocating: what stands in for the files of a kernel with NUMA."""
+        found = []
+        if self._vmstat is not None:
+            found.append(f"{self._vmstat.counters.file.path} (no memory node tells of refaults)")
+        if os.path.basename(self._lists_path) == "memory.stat":
+            found.append(f"{self._lists_path} (no memory.numa_stat)")
         return found
 
     # Kill path.

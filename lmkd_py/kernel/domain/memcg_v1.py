@@ -25,7 +25,8 @@ _new = tuple.__new__
 
 
 class MemcgV1Domain(MemcgDomain):
-    """Reads usage, limits, failcnt, numa_stat and, if the host has swap, memsw: none of them allocates.
+    """Reads usage, limits, failcnt, numa_stat and, if the host has swap, memsw: none of them allocates (allocating()
+    names what stands in for numa_stat where a kernel lacks it).
 
     numa_stat does not split its lists, so the whole file LRU is given as active and inactive is 0: the estimate of
     easily reclaimed memory, free + inactive file, then counts F once. Shared memory is part of anon there, its own
@@ -44,6 +45,7 @@ class MemcgV1Domain(MemcgDomain):
         self._limits = self._pin_upwards("memory.limit_in_bytes", root)
         self._numa = page_lists(self.directory)
         self._files.append(self._numa.file)
+        self._lists_path = self._numa.file.path
         self._memsw_limits = self._pin_upwards("memory.memsw.limit_in_bytes", root)
         memsw = os.path.join(self.directory, "memory.memsw.usage_in_bytes")
         self._memsw_usage = self._pin_number(memsw) if self._memsw_limits else None

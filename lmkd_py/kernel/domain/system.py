@@ -32,6 +32,7 @@ class SystemDomain(Domain):
     _kswapd: Kswapd | None = None
     _reclaims: memoryview
     _at = 0  # the word of _reclaims that counts
+    _lacking = "no BPF program counts direct reclaims"  # why vmstat is read
 
     def pin(self) -> None:
         """Open and read once."""
@@ -48,12 +49,20 @@ class SystemDomain(Domain):
     def use_reclaims(self, words: memoryview, index: int) -> None:
         """See Domain.use_reclaims. Nothing changes where a node or its kswapd cannot be seen."""
         paths = node_vmstat_paths(self._root)
+        if not paths:
+            self._lacking = "no memory node tells of its file LRU"
+            return
         try:
             lru = NodeLru(paths)
             kswapd = Kswapd(len(paths))
-        except (OSError, ValueError):
+        except OSError as error:
+            self._lacking = error.strerror or str(error)
             return
-        if not paths or ABSENT in lru.read():
+        except ValueError as error:
+            self._lacking = str(error)
+            return
+        if ABSENT in lru.read():
+            self._lacking = "the memory nodes do not tell of refaults"
             return
         self._files += [node.file for node in lru.nodes]
         self._files += kswapd.files
@@ -90,6 +99,10 @@ class SystemDomain(Domain):
                 *NO_EVENTS,
             )
         )
+
+    def allocating(self) -> list[str]:
+        """See Domain.allocating: vmstat, where who reclaims is told by nothing else."""
+        return [] if self._lru is not None else [f"{self._vmstat.counters.file.path} ({self._lacking})"]
 
     def members(self) -> list[int]:
         """Every process the steward's /proc shows."""
