@@ -24,7 +24,8 @@ PACKAGES = (
     *("clang-14", "libclang-cpp14", "libllvm14", "libz3-4", "libedit2", "libbsd0", "libmd0", "libtinfo6", "libffi8"),
     *("libxml2", "libicu72", "liblzma5", "zlib1g", "libstdc++6", "libgcc-s1"),
 )
-# v3: compare-exchange. No debug information and no compiler's name: the same bytes from any directory.
+# v3: compare-exchange; what else it has Linux 5.1 takes. No debug information and no compiler's name: the same bytes
+# from any directory.
 FLAGS = (
     "-target",
     "bpf",

@@ -10,7 +10,8 @@ typedef long long s64;
 #define INLINE static inline __attribute__((always_inline))
 
 /* linux/bpf.h */
-enum { ARRAY = 2, CGROUP_ARRAY = 8, RINGBUF = 27, MMAPABLE = 1 << 10, FORCE_WAKEUP = 1 << 1 };
+enum { HASH = 1, ARRAY = 2, CGROUP_ARRAY = 8, RINGBUF = 27, MMAPABLE = 1 << 10, FORCE_WAKEUP = 1 << 1 };
+enum { ANY = 0, NOEXIST = 1 };
 
 struct map_def { u32 type, key_size, value_size, max_entries, flags; };
 
@@ -19,6 +20,8 @@ enum { SIGNAL_GROUP_EXIT = 4, SIGKILL = 9, PIDTYPE_TGID = 1 };
 enum { EBUSY = 16 };
 
 static void *(*map_lookup_elem)(void *map, const void *key) = (void *)1;
+static long (*map_update_elem)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*map_delete_elem)(void *map, const void *key) = (void *)3;
 static u64 (*ktime_get_ns)(void) = (void *)5;
 static u64 (*get_current_pid_tgid)(void) = (void *)14;
 static u64 (*get_current_task)(void) = (void *)35;

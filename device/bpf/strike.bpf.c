@@ -6,11 +6,13 @@
  * No system header, no libbpf, no CO-RE: struct offsets come in words that the loader fills: from the running kernel's
  * BTF, or, for what the current programs need, by experiment (probe.bpf.c).
  * The words, rows and the log are in words.h, described in lmkd_py/kernel/bpf/layout.py.
- * One program a section, "domain/variant"; the loader takes the first variant that this kernel accepts.
+ * One program a section, "domain/variant"; the loader takes the first variant that this kernel accepts. Of the one for
+ * old kernels there is a second form, "domain/current_plain": see claim.h.
  */
 #include "kernel.h"
 #include "words.h"
 #include "read.h"
+#include "claim.h"
 
 struct map_def SECTION("maps") guard = { ARRAY, 4, 8 * WORDS, 1, MMAPABLE };
 struct map_def SECTION("maps") rows = { ARRAY, 4, sizeof(struct row), 2 * LIST_ROWS, MMAPABLE };
@@ -22,11 +24,11 @@ struct map_def SECTION("maps") domain = { CGROUP_ARRAY, 4, 4, 1, 0 };
  * Whether reclaim of the domain is beyond the limit: so many events in this window or in the one right before it, so
  * that steady pressure has no holes.
  */
-INLINE int beyond_limit(u64 *w, u64 now)
+INLINE int beyond_limit(u64 *w, enum form form, u64 now)
 {
 	u64 start = W(WINDOW_START), window = W(LIMIT_WINDOW_NS), limit = W(LIMIT_EVENTS);
 
-	if (now >= start + window && EXCHANGE(WINDOW_START, start, now)) {
+	if (now >= start + window && exchange(w, form, WINDOW_START, start, now)) {
 		W(WINDOW_BEFORE) = now < start + 2 * window ? W(WINDOW_EVENTS) : 0;
 		W(WINDOW_EVENTS) = 0;
 	}
@@ -36,14 +38,14 @@ INLINE int beyond_limit(u64 *w, u64 now)
 
 /*
  * ANSWERED (ACK >= KICK): kick again once REKICK has passed. OUTSTANDING: the time of the unanswered kick if somebody
- * has to strike now, and then w[STRIKING] is ours. One word is event and time, so no CPU can see one without the other.
+ * has to strike now, and then it is us: begin() was called. One word is event and time, so no CPU can see one without the other.
  */
-INLINE u64 unanswered(u64 *w, u64 now)
+INLINE u64 unanswered(u64 *w, enum form form, u64 now)
 {
 	u64 kick = W(KICK), armed = W(ARMED);
 
 	if (W(ACK) >= kick) {
-		if (now < kick + W(REKICK_NS) || !EXCHANGE(KICK, kick, now))
+		if (now < kick + W(REKICK_NS) || !exchange(w, form, KICK, kick, now))
 			return 0;
 		__sync_fetch_and_add(&w[KICKS], 1);
 		ringbuf_output(&kicks, &now, sizeof(now), FORCE_WAKEUP);
@@ -52,21 +54,22 @@ INLINE u64 unanswered(u64 *w, u64 now)
 	if (armed != STRIKE || now <= kick + W(ANSWER_NS))
 		return 0;
 	if (now > kick + W(LEASE_NS)) { /* whoever armed us is gone */
-		if (EXCHANGE(ARMED, armed, OFF))
+		/* ARMED is user space's word as well, which no lock of ours keeps: the plain form only tells. */
+		if (form == ATOMIC ? EXCHANGE(ARMED, armed, OFF) : !W(LAPSED))
 			W(LAPSED) = now;
 		return 0;
 	}
-	if (now < W(LAST_STRIKE) + W(GAP_NS) || !EXCHANGE(STRIKING, 0, 1))
+	if (now < W(LAST_STRIKE) + W(GAP_NS) || !begin(w, form))
 		return 0;
 	if (now < W(LAST_STRIKE) + W(GAP_NS) || W(ACK) >= kick || W(ARMED) != STRIKE) {
-		__sync_lock_test_and_set(&w[STRIKING], 0); /* another CPU struck, or the answer came */
+		finish(w, form); /* another CPU struck, or the answer came */
 		return 0;
 	}
 	return kick;
 }
 
 /* Log a strike, publish its number last, let others strike again. `task` is a number, not dereferenced. */
-INLINE void record(u64 *w, u64 now, u64 kick, u32 pid, s32 adj, u64 start_ticks, u64 task)
+INLINE void record(u64 *w, enum form form, u64 now, u64 kick, u32 pid, s32 adj, u64 start_ticks, u64 task)
 {
 	u64 number = W(STRIKES);
 	u32 key = number % LOG_ROWS;
@@ -81,12 +84,7 @@ INLINE void record(u64 *w, u64 now, u64 kick, u32 pid, s32 adj, u64 start_ticks,
 	entry->adj = adj;
 	entry->start_ticks = start_ticks;
 	entry->rss_pages = rss_of(w, task);
-	__sync_lock_test_and_set(&w[STRIKES], number + 1);
-}
-
-INLINE void finish(u64 *w)
-{
-	__sync_lock_test_and_set(&w[STRIKING], 0);
+	publish(w, form, STRIKES, number + 1);
 }
 
 /*
@@ -110,7 +108,7 @@ INLINE int strike_task(u64 *w, u64 now, u64 kick, struct task_struct *task, u32 
 	}
 	if (sent)
 		return 0;
-	record(w, now, kick, pid, adj_of(w, signal), start_ticks, number);
+	record(w, ATOMIC, now, kick, pid, adj_of(w, signal), start_ticks, number);
 	return 1;
 }
 
@@ -168,7 +166,7 @@ INLINE int is_last(u64 *w, u32 tgid)
 }
 
 /* The reclaiming process itself, where it is expendable. */
-INLINE void strike_current(u64 *w, u64 now, u64 kick)
+INLINE void strike_current(u64 *w, enum form form, u64 now, u64 kick)
 {
 	u64 task = get_current_task(), signal = read64(task, W(TASK_SIGNAL));
 	s32 adj = adj_of(w, signal);
@@ -182,7 +180,7 @@ INLINE void strike_current(u64 *w, u64 now, u64 kick)
 	if (sent == -EBUSY)
 		__sync_fetch_and_add(&w[BUSY], 1);
 	if (!sent)
-		record(w, now, kick, tgid, adj, start_ticks, task);
+		record(w, form, now, kick, tgid, adj, start_ticks, task);
 }
 
 /* The process with the highest oom_score_adj of the domain, the largest of those: no list is needed. */
@@ -268,9 +266,9 @@ INLINE u64 *system_words(void)
 }
 
 /* 1: the event goes on to whoever counts it by perf; 0 would hide it from every perf event on the machine. */
-#define PROGRAM(place, variant, ...)                           \
-	SECTION(#place "/" #variant)                           \
-	int place##_##variant(void *ctx)                       \
+#define PROGRAM(place, name, form, strike)                     \
+	SECTION(#place "/" #name)                              \
+	int place##_##name(void *ctx)                          \
 	{                                                      \
 		u64 now, kick, *w = place##_words();           \
                                                                \
@@ -278,21 +276,23 @@ INLINE u64 *system_words(void)
 		if (!w)                                        \
 			return 1;                              \
 		now = ktime_get_ns();                          \
-		if (!beyond_limit(w, now))                     \
+		if (!beyond_limit(w, form, now))               \
 			return 1;                              \
-		kick = unanswered(w, now);                     \
+		kick = unanswered(w, form, now);               \
 		if (!kick)                                     \
 			return 1;                              \
-		strike_##variant(w, now, kick, ##__VA_ARGS__); \
-		finish(w);                                     \
+		strike;                                        \
+		finish(w, form);                               \
 		return 1;                                      \
 	}
 
-PROGRAM(memcg, list)
-PROGRAM(memcg, current)
-PROGRAM(memcg, walk, 0)
-PROGRAM(system, list)
-PROGRAM(system, current)
-PROGRAM(system, walk, 1)
+PROGRAM(memcg, list, ATOMIC, strike_list(w, now, kick))
+PROGRAM(memcg, current, ATOMIC, strike_current(w, ATOMIC, now, kick))
+PROGRAM(memcg, current_plain, PLAIN, strike_current(w, PLAIN, now, kick))
+PROGRAM(memcg, walk, ATOMIC, strike_walk(w, now, kick, 0))
+PROGRAM(system, list, ATOMIC, strike_list(w, now, kick))
+PROGRAM(system, current, ATOMIC, strike_current(w, ATOMIC, now, kick))
+PROGRAM(system, current_plain, PLAIN, strike_current(w, PLAIN, now, kick))
+PROGRAM(system, walk, ATOMIC, strike_walk(w, now, kick, 1))
 
 char gpl[] SECTION("license") = "GPL";

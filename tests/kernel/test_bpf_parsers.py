@@ -41,7 +41,7 @@ def test_the_layout_is_the_sources() -> None:
 def test_the_object_holds_every_variant_for_both_domains_and_only_known_functions() -> None:
     parsed = elf.parse(WHOLE)
     assert set(parsed.programs) == {f"{place}/{name}" for place in ("memcg", "system") for name in
-                                    ("list", "current", "walk")}  # fmt: skip
+                                    ("list", "current", "current_plain", "walk")}  # fmt: skip
     maps = {name: number for number, name in enumerate(parsed.maps, 100)}
     functions = {name: number for number, name in enumerate(facts.KERNEL_FUNCTIONS, 1000)}
     for program in parsed.programs.values():
@@ -53,6 +53,22 @@ def test_the_object_holds_every_variant_for_both_domains_and_only_known_function
             assert value == (maps if is_map else functions)[reference.name]
     with pytest.raises(ValueError, match="refers to 'bpf_send_signal_task'"):
         elf.fill(parsed.programs["memcg/list"], maps, {})
+
+
+def fetches(code: bytes) -> int:
+    """How many atomic instructions fetch: all that Linux before 5.12 does not know."""
+    found = at = 0
+    while at < len(code):
+        operation, _, _, what = struct.unpack_from("<BBhi", code, at)
+        found += operation in (0xC3, 0xDB) and what != 0  # 0: BPF_XADD
+        at += 16 if operation == 0x18 else 8
+    return found
+
+
+def test_only_the_plain_programs_do_without_fetching_atomics() -> None:
+    programs = elf.parse(WHOLE).programs
+    without = [name for name, program in programs.items() if not fetches(program.instructions)]
+    assert sorted(without) == ["memcg/current_plain", "system/current_plain"]
 
 
 @given(st.integers(0, len(WHOLE) - 1))

@@ -75,23 +75,6 @@ def test_what_the_log_says_of_a_victim_is_what_proc_said(tmp_path: Path) -> None
         assert strike.kick_ns + 50_000_000 < strike.at_ns
 
 
-def test_current_kills_the_expendable_who_reclaim(tmp_path: Path) -> None:
-    with Sandbox(LIMIT_MIB) as board, guarded(board, tmp_path, variants=(VARIANT_CURRENT,)) as (guard, _):
-        idle = [board.start_app(f"idle-{adj}", adj, 0.5) for adj in (999, 900, 0)]
-        guard.publish(rows_of(idle))  # no list is followed
-        expendable = [*board.start_thrashers(1, adj=900), *board.start_thrashers(1, adj=950)]
-        kept = [*board.start_thrashers(1, adj=899), *board.start_thrashers(1, adj=0)]
-        said = {row[0]: row for row in rows_of(expendable)}
-        guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().strikes == 2)
-        assert all(app.wait_dead(60) for app in expendable)
-        assert sorted(told(guard.strikes(0))) == sorted(said.values())
-        wait_events(guard, 300)
-        assert guard.counters().strikes == 2
-        assert all(app.is_alive() for app in (*idle, *kept))
-        assert board.oom_kills() == 0
-
-
 def test_the_walk_takes_the_highest_adj_of_the_domain_then_the_largest(tmp_path: Path) -> None:
     with Sandbox(LIMIT_MIB) as board, guarded(board, tmp_path, variants=(VARIANT_WALK,)) as (guard, _):
         outside = board.start_app("outside", 1000, 1, outside=True)

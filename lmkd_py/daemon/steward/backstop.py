@@ -16,7 +16,7 @@ from ...core.snapshot import NO_OUTCOME
 from ...core.vocabulary import ABSENT, ADJ_MAX, Level, WakeupKind
 from ...kernel.bpf import Arms, BpfRefused, Guard, Order, disown, load_apart, parent_of, unpin
 from ...kernel.bpf import Strike as Struck
-from ...kernel.bpf.layout import ARMED, KICK_ONLY, LIST_ROWS, RSS_UNKNOWN, START_UNKNOWN, STRIKE
+from ...kernel.bpf.layout import ARMED, KICK_ONLY, LAPSED, LIST_ROWS, RSS_UNKNOWN, START_UNKNOWN, STRIKE
 from ...kernel.domain import Domain, open_domain
 from ...kernel.triggers.bpf_kick import reclaims_of
 from ...wire.header import Strike
@@ -60,7 +60,7 @@ class Backstop:
         guard = self._guard
         if guard is None:
             return NOTHING_TO_DO
-        if self._live and guard.words[ARMED] != self._mode:
+        if self._live and (guard.words[ARMED] != self._mode or guard.words[LAPSED]):
             journal.note("strike-lapsed", "a kick stayed unanswered for a whole lease; armed again")
             guard.arm(self._mode)
         if registry.changes == self._listed:

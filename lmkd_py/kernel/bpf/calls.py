@@ -15,6 +15,7 @@ TRACEPOINT, RAW_TRACEPOINT = 5, 17  # program types
 _ATTACH_PERF_EVENT = 41  # BPF_PERF_EVENT
 _LOG_BYTES = 1 << 20
 _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+_ENOTSUPP = 524  # linux/errno.h; not for programs, and yet told to them
 _CLONE_NEWNS = 0x20000
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_SYS_RESOURCE = 24
@@ -26,7 +27,7 @@ _mount = function("mount", ctypes.c_int, *(ctypes.c_char_p,) * 3, ctypes.c_ulong
 
 
 class Rejected(Exception):
-    """The verifier does not take a program; the text is its own last word."""
+    """The kernel does not take a program: the verifier's own last word, or that its JIT compiler lacks something."""
 
 
 def _call(command: int, attributes: bytes, subject: str) -> int:
@@ -50,7 +51,7 @@ def map_update(map_fd: int, key: bytes, value: bytes) -> None:
 
 
 def prog_load(name: str, instructions: bytes, kind: int = TRACEPOINT) -> int:
-    """A program's descriptor. Rejected with the verifier's last line, OSError for anything else."""
+    """A program's descriptor. Rejected with the kernel's reason, OSError for anything else."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
     licence = ctypes.create_string_buffer(b"GPL")  # the kernel's functions are for programs under this licence only
     log = ctypes.create_string_buffer(_LOG_BYTES)
@@ -75,9 +76,11 @@ def prog_load(name: str, instructions: bytes, kind: int = TRACEPOINT) -> int:
         error = ctypes.get_errno()
         if error == errno.EPERM:
             break
+        if error == _ENOTSUPP:  # the verifier had nothing against it, and its log no reason
+            raise Rejected("the JIT compiler does not take it")
     said = _last_words(log.value)
     if said:
-        raise Rejected(f"{said} ({os.strerror(error)})")
+        raise Rejected(f"the verifier says: {said} ({os.strerror(error)})")
     raise oserror("bpf", f"program {name}", error)
 
 

@@ -33,7 +33,7 @@ def find() -> dict[int, int]:
     try:
         peek = Peek()
     except calls.Rejected as error:
-        raise ValueError(f"the verifier says: {error}") from None
+        raise ValueError(str(error)) from None
     found: dict[int, int] = {}
     try:
         peek.task()  # says what is wrong, where a specimen would only die of it

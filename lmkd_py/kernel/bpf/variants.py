@@ -14,6 +14,9 @@ _STANDS_ON = {
     VARIANT_LIST: ("bpf_send_signal_task", "Linux 6.13"),
     VARIANT_WALK: ("bpf_send_signal_task", "Linux 6.13"),
 }
+# Where the kernel does not take the first form of a program the second is tried: device/bpf/claim.h.
+_FORMS = {VARIANT_CURRENT: ("current", "current_plain")}
+_PLAIN = "its form without compare-exchange (Linux 5.12, arm64 5.18)"
 # Initial namespaces have fixed inode numbers (include/linux/proc_ns.h): BPF looks pids and start times up there.
 _INITIAL = (("pid", 0xEFFFFFFC), ("time", 0xEFFFFFFA))
 
@@ -32,20 +35,34 @@ def load_first(parsed: elf.Object, place: str, wanted: tuple[int, ...], maps: di
     for variant in wanted:
         name = VARIANT_NAMES[variant]
         reason = _why_not(variant)
-        program = parsed.programs.get(f"{place}/{name}")
-        if program is None:
-            raise BpfRefused(f"strike.o has no program {place}/{name}; wanted the object of this release: reinstall")
-        if not reason:
-            missing = _missing(program, facts)
-            reason = _absent(variant, missing, facts) if missing else ""
-        if not reason:
-            try:
-                fd = calls.prog_load(f"lmkd_{name}", elf.fill(program, maps, facts.function_ids()))
+        if reason:
+            notes.append(f"{name}: {reason}")
+            continue
+        refused: list[str] = []
+        for form in _FORMS.get(variant, (name,)):
+            fd, reason = _load(parsed, place, variant, form, maps, facts)
+            if fd >= 0:
+                notes += [f"{name}: {_PLAIN}: {why}" for why in refused]
                 return Loaded(variant, fd, tuple(notes))
-            except calls.Rejected as error:
-                reason = f"the verifier says: {error}"
-        notes.append(f"{name}: {reason}")
+            refused.append(reason)
+        notes.append(f"{name}: {', and '.join(refused)}")
     raise BpfRefused("no strike program loads here: " + "; ".join(notes))
+
+
+def _load(
+    parsed: elf.Object, place: str, variant: int, form: str, maps: dict[str, int], facts: Facts
+) -> tuple[int, str]:
+    # (descriptor, ""), or (-1, why not)
+    program = parsed.programs.get(f"{place}/{form}")
+    if program is None:
+        raise BpfRefused(f"strike.o has no program {place}/{form}; wanted the object of this release: reinstall")
+    missing = _missing(program, facts)
+    if missing:
+        return -1, _absent(variant, missing, facts)
+    try:
+        return calls.prog_load(f"lmkd_{form}", elf.fill(program, maps, facts.function_ids())), ""
+    except calls.Rejected as error:
+        return -1, str(error)
 
 
 def _missing(program: elf.Program, facts: Facts) -> str:
