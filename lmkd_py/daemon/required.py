@@ -7,7 +7,11 @@ from __future__ import annotations
 
 # For each layer: how the killer's notes that speak of it begin, and what would help.
 HELP = (
-    (("frame stack",), "run it with another version of Python"),
+    (
+        ("each sample reads", "frame stack"),
+        "run it on a kernel with NUMA and, to guard the whole system, with BPF; for the frame stack "
+        "by another version of Python",
+    ),
     (
         ("SCHED_FIFO", "rt_priority", "lock_memory", "mlockall", "own cpu cgroup"),
         "run as root, with rt_priority above 0 and lock_memory 1",

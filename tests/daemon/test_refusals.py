@@ -143,7 +143,7 @@ def test_a_whole_system_whose_samples_allocate_has_no_layer_0(tmp_path: Path) ->
         (with_private_mounts([NODES], []), "/proc/vmstat (no"),
     ):
         refused = lmkd_py("run", "--observe", "--root", str(tmp_path), "--require-layer", "0", preexec=hidden)
-        assert_refused(refused, inherited.EXIT_KERNEL_LACKS, "layer 0", f"each sample reads {why}", "which allocates")
+        assert_refused(refused, inherited.EXIT_KERNEL_LACKS, f"layer 0 is not active (each sample reads {why}", "NUMA")
         checked = lmkd_py("check", "--root", str(tmp_path), preexec=hidden)
         assert f"\nmissing: layer 0: each sample reads {why}" in checked.stdout
     checked = lmkd_py("check", "--root", str(tmp_path))
@@ -155,9 +155,7 @@ def test_a_cgroup_whose_samples_allocate_is_guarded_without_layer_0(board: Sandb
     write_config(tmp_path, Config(monitor=board.monitor_config()))
     daemon = Daemon(tmp_path, preexec=with_private_mounts([NODES], []))
     try:
-        said = (
-            "layer 0 does not hold: each sample reads /proc/vmstat (no memory node tells of refaults), which allocates"
-        )
+        said = "each sample reads /proc/vmstat (no memory node tells of refaults), which allocates: no layer 0"
         assert any(line.endswith(f"note {said}") for line in daemon.said), daemon.said
         assert not daemon.status().layers & 1
         assert daemon.stop() == 0

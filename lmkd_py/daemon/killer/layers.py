@@ -91,7 +91,7 @@ class Layers:
     def sample(self, domain: Domain) -> None:
         """Layer 0: every read of a sample, from files that allocate nothing. After kick()."""
         for file in domain.allocating():
-            self._lose(KILL_PATH, f"layer 0 does not hold: each sample reads {file}, which allocates")
+            self._lose(KILL_PATH, f"each sample reads {file}, which allocates: no layer 0")
 
     def open_window(self, loop: Loop) -> None:
         """Layer 4: the PF_MEMALLOC window, where the module is loaded."""

@@ -17,7 +17,7 @@ TO_COUNT = (
 )
 # What the killer's notes on each layer have in them.
 NOTES_ON = (
-    ("frame stack", "layer 0"),
+    ("frame stack", "each sample reads"),
     ("lock_memory", "rt_priority", "mlockall", "SCHED_FIFO"),
     ("pool",),
     ("strike",),
