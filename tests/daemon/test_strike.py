@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,20 +11,32 @@ import pytest
 from lmkd_py.analysis.explain import explain
 from lmkd_py.analysis.replay import replay
 from lmkd_py.analysis.trace import read_trace
-from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config, PolicyConfig
 from lmkd_py.core.vocabulary import KillReason
+from lmkd_py.kernel.bpf import layout
+from lmkd_py.kernel.triggers import bpf_kick
 from tests.daemon.driver import Daemon, Trace, wait_until
 from tests.daemon.program import lmkd_py
+from tests.daemon.strike_tools import (
+    LISTED,
+    SPARE_ALL,
+    crowd,
+    freeze,
+    kills_of,
+    layer_of,
+    pins_of,
+    thaw,
+    wait_words,
+    words_of,
+)
 from tests.support import SOAK, SUITE_ALL, require
-from tools.observer.observer import Observer
+from tools.observer.observer import SI_KERNEL, Observer
 
 pytestmark = [pytest.mark.pressure]
 Start = Callable[..., Daemon]
-LISTED = 40
 RUNS = 100 if SOAK else 20 if SUITE_ALL else 2
-SPARE_ALL = PolicyConfig(thrashing_limit_pct=1_000_000, thrashing_limit_critical_pct=3_000_000)  # rows 7 to 11 silent
+KILL_SOON = PolicyConfig(thrashing_limit_pct=1, thrashing_limit_critical_pct=3)
 
 
 @pytest.fixture
@@ -37,62 +47,56 @@ def crowded() -> Iterator[Sandbox]:
         assert made.oom_kills() == 0, "the kernel's OOM killer acted"
 
 
-def crowd(board: Sandbox, count: int = LISTED) -> list[App]:
-    """The most expendable first, as the list will have them."""
-    return [board.start_app(f"cached-{999 - number}", 999 - number, 0.5) for number in range(count)]
-
-
-def layer_of(daemon: Daemon) -> bool:
-    """Whether the strike stands behind this daemon."""
-    return bool(daemon.status().layers >> 3 & 1)
-
-
-def freeze(daemon: Daemon) -> None:
-    """Both processes, the killer first: nobody answers from here on."""
-    for pid in (daemon.status().killer_pid, daemon.pid):
-        os.kill(pid, signal.SIGSTOP)
-
-
-def thaw(daemon: Daemon) -> None:
-    """Both run again."""
-    for pid in (daemon.pid, daemon.killer_pid):
-        os.kill(pid, signal.SIGCONT)
-
-
-def dead_in_order(apps: list[App]) -> bool:
-    """Nobody died before one that stands ahead of it in the list."""
-    alive = [app.is_alive() for app in apps]
-    return alive == sorted(alive)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("run", range(RUNS))
 def test_with_both_processes_stopped_the_whole_list_dies_in_order_and_nobody_else(
     run: int, crowded: Sandbox, start: Start, tmp_path: Path
 ) -> None:
+    """They stop before the killer ever woke, after it has answered kicks, and after it has killed, in turns."""
+    woken, killed = run % 3 > 0, run % 3 == 2
     apps = crowd(crowded)
     spared = [crowded.start_app("perceptible-200", 200, 0.5), crowded.start_app("foreground-0", 0, 0.5)]
     outside = crowded.start_app("bystander", 999, 0.5, outside=True)
-    daemon = start(crowded, strike_gap_ms=5, policy=SPARE_ALL)
+    daemon = start(crowded, strike_gap_ms=5, policy=KILL_SOON if killed else SPARE_ALL)
     require(layer_of(daemon), "the strike in the kernel: BPF is refused here; see the daemon's notes")
-    freeze(daemon)  # before the killer ever woke
-    crowded.start_thrashers(2)
-    wait_until("the whole list is dead", lambda: not any(app.is_alive() for app in apps), 60)
-    assert all(app.is_alive() for app in (*spared, outside))
+    with Observer() as observer, words_of(daemon) as words:
+        if woken:
+            spared += crowded.start_thrashers(2)
+            wait_until("kicks were answered", lambda: words[layout.KICKS] > 3 and words[layout.ACK])
+            wait_until("the daemon has killed", lambda: daemon.status().kills >= (3 if killed else 0))
+        freeze(daemon)
+        if not woken:
+            assert words[layout.KICKS] == 0
+            spared += crowded.start_thrashers(2)
+        wait_until("the whole list is dead", lambda: not any(app.is_alive() for app in apps), 60)
+        events = words[layout.EVENTS] + 100  # time enough to strike somebody else at the end of the list
+        wait_until(
+            "reclaim goes on", lambda: words[layout.EVENTS] > events or not all(app.is_alive() for app in spared)
+        )
+        assert all(app.is_alive() for app in (*spared, outside))
+        senders = [daemon.pid, daemon.killer_pid, *(app.pid for app in spared)]
+        kills = kills_of(observer, [*apps, *spared, outside], senders)
+        assert observer.lost == 0
     crowded.stop_pressure()
     thaw(daemon)
     wait_until("the strikes are filed", lambda: daemon.status().kills >= LISTED)
     assert daemon.stop() == 0
 
+    by_daemon = {kill.victim_pid for kill in kills if kill.sender_pid == daemon.killer_pid}
+    assert len(by_daemon) >= 3 if killed else not by_daemon
+    listed = [app for app in apps if app.pid not in by_daemon]
+    by_kernel = [kill for kill in kills if kill.sender_pid != daemon.killer_pid]
+    assert [kill.victim_pid for kill in by_kernel] == [app.pid for app in listed]
+    assert {kill.code for kill in by_kernel} == {SI_KERNEL}
     (path,) = tmp_path.glob("traces/*/*.lmkt")
     trace = read_trace(path)
-    assert [strike.pid for strike in trace.strikes] == [app.pid for app in apps]
-    assert [strike.adj for strike in trace.strikes] == [app.adj for app in apps]
+    assert [strike.pid for strike in trace.strikes] == [app.pid for app in listed]
+    assert [strike.adj for strike in trace.strikes] == [app.adj for app in listed]
     assert {strike.reason for strike in trace.strikes} == {KillReason.IN_KERNEL_STRIKE}
     assert all(strike.kick_ns + 50_000_000 <= strike.monotonic_ns for strike in trace.strikes)
-    told = explain(trace, 1)
+    told = explain(trace, len(by_daemon) + 1)
     assert told.victim is not None
-    assert told.victim.name == apps[0].name
+    assert told.victim.name == listed[0].name
     assert replay(trace).agrees
 
 
@@ -100,60 +104,67 @@ def test_with_both_processes_stopped_the_whole_list_dies_in_order_and_nobody_els
 def test_once_the_killer_answers_again_nobody_is_struck_in_the_kernel(
     crowded: Sandbox, start: Start, tmp_path: Path
 ) -> None:
+    """Resumed, it answers the kick that was outstanding; up to that answer the kernel may strike for it, and then not.
+
+    So whoever is struck, if only after the thaw, was struck for a kick of before the thaw.
+    """
     apps = crowd(crowded)
     daemon = start(crowded, policy=SPARE_ALL)
     require(layer_of(daemon), "the strike in the kernel: BPF is refused here")
-    crowded.start_thrashers(2)
-    wait_until("kicks have come", lambda: _records(daemon) > 3)
-    freeze(daemon)
-    wait_until("the kernel has struck", lambda: not apps[4].is_alive())
-    thawed_ns = time.monotonic_ns()
-    thaw(daemon)
-    mark = daemon.status().records
-    wait_until("it has been kicked a hundred times more", lambda: daemon.status().records > mark + 100, 60)
+    with words_of(daemon) as words:
+        crowded.start_thrashers(2)
+        wait_until("kicks have come", lambda: words[layout.KICKS] > 3 and words[layout.ACK])
+        freeze(daemon)
+        wait_until("the kernel has struck", lambda: not apps[4].is_alive())
+        thawed_ns = time.monotonic_ns()
+        thaw(daemon)
+        wait_words(words, layout.KICKS, 100)
+        strikes = words[layout.STRIKES]
+        alive = [app for app in apps if app.is_alive()]
+        assert alive
+        freeze(daemon)  # a strike was possible all the time: as soon as nobody answers there is one
+        wait_until("the next of the list is dead", lambda: not alive[0].is_alive())
     crowded.stop_pressure()
+    thaw(daemon)
     assert daemon.stop() == 0
     (path,) = tmp_path.glob("traces/*/*.lmkt")
     trace = read_trace(path)
-    # Until the killer's first answer the strikes are the kernel's; by its second wakeup it has given one.
-    woken = [ns for ns in (each.record.timings.woke_ns for each in trace.records) if ns > thawed_ns]
-    assert len(woken) > 100
-    assert trace.strikes
-    assert all(strike.monotonic_ns < woken[1] for strike in trace.strikes)
-
-
-def _records(daemon: Daemon) -> int:
-    return daemon.status().records
+    assert strikes >= 5
+    assert len(trace.strikes) > strikes
+    assert all(strike.kick_ns < thawed_ns for strike in trace.strikes[:strikes])
 
 
 @pytest.mark.slow
 @pytest.mark.all_suite
 def test_a_daemon_that_keeps_up_leaves_nothing_to_the_kernel(crowded: Sandbox, start: Start, tmp_path: Path) -> None:
-    """200 kills by the daemon beside more than 1,000 reclaims: no strike in the kernel."""
-    wanted = 200
-    with Observer() as observer:
-        apps = crowd(crowded, 99)
-        daemon = start(crowded, policy=PolicyConfig(thrashing_limit_pct=1, thrashing_limit_critical_pct=3))
-        require(layer_of(daemon), "the strike in the kernel: BPF is refused here")
+    """200 kills by the daemon beside more than 1,000 reclaims that its program has seen: no strike in the kernel."""
+    wanted, reclaims = 200, 1000
+    apps = crowd(crowded, 99)
+    daemon = start(crowded, policy=KILL_SOON)
+    require(layer_of(daemon), "the strike in the kernel: BPF is refused here")
+    with Observer() as observer, words_of(daemon) as words:
         crowded.start_thrashers(2)
-        started = len(apps)
         deadline = time.monotonic() + 300
-        while daemon.status().kills < wanted and time.monotonic() < deadline:
+        while daemon.status().kills < wanted or words[layout.EVENTS] <= reclaims:
+            assert time.monotonic() < deadline
             if sum(app.is_alive() for app in apps) < 30:
                 apps += crowd(crowded, 40)
-                started += 40
             time.sleep(0.05)
+        kills = kills_of(observer, apps, [daemon.pid, daemon.killer_pid])
+        assert observer.lost == 0
         crowded.stop_pressure()
-        killers = {daemon.killer_pid}
         assert daemon.stop() == 0
-        assert {kill.sender_pid for kill in observer.kills() if kill.victim_pid in {app.pid for app in apps}} <= killers
+        assert words[layout.EVENTS] > reclaims
+        assert words[layout.KICKS] > 0
+        assert words[layout.STRIKES] == 0
+    assert len(kills) >= wanted
+    assert {kill.sender_pid for kill in kills} == {daemon.killer_pid}
     trace = Trace(tmp_path)
     assert len(trace.kills) >= wanted
+    (kick,) = (index for index, name in enumerate(trace.headers[0].triggers) if name.startswith(bpf_kick.NAME))
+    assert any(record.trigger == kick for record in trace.records)
     (path, *_) = sorted(tmp_path.glob("traces/*/*.lmkt"))
-    whole = read_trace(path.parent)
-    assert whole.strikes == ()
-    reclaims = trace.records[-1].snapshot.pgscan_direct_pages - trace.records[0].snapshot.pgscan_direct_pages
-    assert reclaims > 1000
+    assert read_trace(path.parent).strikes == ()
 
 
 def test_without_pressure_nobody_is_kicked_or_struck(crowded: Sandbox, start: Start) -> None:
@@ -163,6 +174,8 @@ def test_without_pressure_nobody_is_kicked_or_struck(crowded: Sandbox, start: St
     freeze(daemon)
     time.sleep(2)
     assert all(app.is_alive() for app in apps)
+    with words_of(daemon) as words:
+        assert words[layout.KICKS] == 0
     thaw(daemon)
     assert daemon.status().kills == 0
     assert daemon.stop() == 0
@@ -179,62 +192,11 @@ def test_a_neighbour_that_thrashes_is_none_of_our_business(crowded: Sandbox, sta
         wait_until("the neighbour stalls", lambda: neighbour.psi_total_us() > 300_000)
         assert neighbour.oom_kills() == 0
     assert all(app.is_alive() for app in apps)
+    with words_of(daemon) as words:
+        assert words[layout.EVENTS] == 0
     thaw(daemon)
     assert daemon.status().kills == 0
     assert daemon.stop() == 0
-
-
-@pytest.mark.slow
-def test_a_clean_stop_disarms_at_once_and_leaves_nothing_in_the_kernel(crowded: Sandbox, start: Start) -> None:
-    apps = crowd(crowded, 5)
-    daemon = start(crowded, policy=SPARE_ALL)
-    require(layer_of(daemon), "the strike in the kernel: BPF is refused here")
-    pins = _pins(daemon.root)
-    assert pins, "nothing is pinned"
-    assert daemon.stop() == 0
-    assert _pins(daemon.root) == []
-    crowded.start_thrashers(2)
-    wait_until("the domain stalls", lambda: crowded.psi_total_us() > 500_000)
-    assert all(app.is_alive() for app in apps)
-
-
-@pytest.mark.slow
-def test_a_crash_leaves_it_armed_for_a_lease_and_no_longer(crowded: Sandbox, start: Start, tmp_path: Path) -> None:
-    apps = crowd(crowded, 30)
-    daemon = start(crowded, strike_lease_ms=400, strike_gap_ms=100, policy=SPARE_ALL)
-    require(layer_of(daemon), "the strike in the kernel: BPF is refused here")
-    for pid in (daemon.pid, daemon.killer_pid):
-        os.kill(pid, signal.SIGSTOP)
-    os.kill(daemon.killer_pid, signal.SIGKILL)
-    daemon.kill()
-    crowded.start_thrashers(2)
-    wait_until("the kernel has struck", lambda: not apps[0].is_alive())
-    wait_until("it has lapsed", lambda: _steady(apps))
-    died = sum(not app.is_alive() for app in apps)
-    assert 1 <= died <= 6
-    assert dead_in_order(apps)
-    crowded.stop_pressure()
-
-    # The next daemon tells of it, and takes what was left out of the kernel.
-    later = Daemon(tmp_path)
-    wait_until("they are filed", lambda: later.status().kills == died)
-    assert len(_pins(tmp_path)) == 1
-    assert later.stop() == 0
-    whole = read_trace(next(tmp_path.glob("traces/*")))
-    assert [strike.pid for strike in whole.strikes] == [app.pid for app in apps[:died]]
-    assert _pins(tmp_path) == []
-
-
-def _steady(apps: list[App]) -> bool:
-    before = [app.is_alive() for app in apps]
-    time.sleep(1)
-    return before == [app.is_alive() for app in apps]
-
-
-def _pins(root: Path) -> list[str]:
-    found = root.stat()
-    place = Path(f"/sys/fs/bpf/lmkd_py-{found.st_dev:x}-{found.st_ino:x}")
-    return sorted(path.name for path in place.iterdir()) if place.is_dir() else []
 
 
 @pytest.mark.slow
@@ -266,5 +228,5 @@ def test_a_check_says_what_would_strike_and_leaves_nothing_loaded(crowded: Sandb
     (line,) = (line for line in done.stdout.splitlines() if "strike in the kernel" in line)
     require(not line.startswith("missing"), "the strike in the kernel: BPF is refused here")
     assert line.startswith("strike in the kernel: list")
-    assert _pins(tmp_path) == []
+    assert pins_of(tmp_path) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.bin"]

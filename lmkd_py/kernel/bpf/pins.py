@@ -54,7 +54,7 @@ def _disarm(pin_dir: str) -> list[Strike]:
     areas = []
     try:
         for name, size in ((GUARD, layout.WORDS_BYTES), (LOG, layout.LOG_BYTES)):
-            fd = _obj_get(os.path.join(pin_dir, name))
+            fd = obj_get(os.path.join(pin_dir, name))
             try:
                 areas.append(mmap.mmap(fd, size))
             finally:
@@ -67,7 +67,8 @@ def _disarm(pin_dir: str) -> list[Strike]:
         return strikes_in(words, log, 0)
 
 
-def _obj_get(path: str) -> int:
+def obj_get(path: str) -> int:
+    """BPF_OBJ_GET: a descriptor of what is pinned at `path`."""
     import ctypes
 
     name = ctypes.create_string_buffer(os.fsencode(path))
