@@ -20,10 +20,10 @@ test:  ## all tests that need no large download (SUITE=all make test: everything
 	$(SETUP) $(if $(filter all,$(SUITE)),all,test)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-soak:  ## the frozen-daemon test of the strike in the kernel, 100 times (about 15 minutes, root)
+soak:  ## the frozen-daemon test of the strike in the kernel, 100 times, and its whole lease (about 15 minutes, root)
 	$(SETUP) test
-	@SOAK=1 $(BIN)/python -m pytest -q tests/daemon/test_strike.py tests/kernel/test_bpf_strike.py \
-		-k "stopped_the_whole_list or list_dies_in_order"
+	@SOAK=1 $(BIN)/python -m pytest -q tests/daemon/test_strike.py tests/daemon/test_strike_lease.py \
+		tests/kernel/test_bpf_strike.py -k "stopped_the_whole_list or list_dies_in_order or armed_for_a_lease"
 
 bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; writes the table into README.md
 	$(SETUP) bench

@@ -16,11 +16,13 @@ from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.kernel.bpf import layout
 from tests.daemon.driver import Daemon, wait_until
 from tests.daemon.strike_tools import SPARE_ALL, crowd, dead_in_order, freeze, layer_of, pins_of, words_of
-from tests.support import require
+from tests.support import SOAK, require
 
 pytestmark = [pytest.mark.pressure]
 Start = Callable[..., Daemon]
 LEASES = [(400, {"strike_lease_ms": 400, "strike_gap_ms": 100})]
+if SOAK:
+    LEASES.append((10_000, {"strike_gap_ms": 500}))  # the default
 
 
 @pytest.mark.slow
