@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.kernel.bpf import VARIANT_LIST, Arms, Guard, layout, unpin
+from lmkd_py.kernel.bpf import VARIANT_LIST, Arms, Guard, Order, layout, unpin
 from lmkd_py.kernel.mounts import mount_points
-from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, rows_of, start_ticks, wait_events, wait_until
+from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, load, rows_of, start_ticks, wait_events, wait_until
 from tests.support import REPO_ROOT
 
 pytestmark = [pytest.mark.pressure, pytest.mark.all_suite]
@@ -43,6 +43,31 @@ def test_a_neighbours_reclaim_strikes_nobody(tmp_path: Path) -> None:
         board.start_thrashers(2)  # its own reclaim does: the program was there all the time
         wait_until(lambda: guard.head() == 3)
         assert [strike.pid for strike in guard.strikes(0)] == [app.pid for app in listed]
+
+
+def test_a_thrashing_cgroup_is_no_direct_reclaim_of_the_whole_system(tmp_path: Path) -> None:
+    """Free memory is always below this limit: only the kind of reclaim keeps it quiet. It could kick, not strike."""
+    arms = load(Order("", limit_events=1, free_limit_pages=1 << 40), tmp_path)
+    guard = Guard(arms)
+    try:
+        with Sandbox(LIMIT_MIB) as neighbour, witness_of(neighbour, tmp_path) as witness:
+            before = direct_reclaims()  # the machine's own; none where nobody else is short
+            guard.arm(layout.KICK_ONLY)
+            neighbour.start_thrashers(2)
+            wait_events(witness, 1000)
+            told = guard.counters()
+            assert told.events <= direct_reclaims() - before
+            assert (told.kicks > 0) == (told.events > 0)
+            assert told.strikes == 0
+    finally:
+        guard.disarm()
+        close(arms)
+
+
+def direct_reclaims() -> int:
+    """So often did tasks have to reclaim for the whole system; a cgroup's own reclaim is not counted here."""
+    lines = Path("/proc/vmstat").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("allocstall_"))
 
 
 def test_a_recycled_pid_and_a_dead_row_are_passed_over(tmp_path: Path) -> None:
