@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from lmkd_py.kernel.bpf import VARIANT_LIST, VARIANT_WALK
-from tools.bench import adb_sync, arm, idle, kill_latency, memory, peers, pool, report, step, strike, taken
+from lmkd_py.kernel.bpf import VARIANT_CURRENT, VARIANT_LIST, VARIANT_WALK
+from tools.bench import adb_sync, arm, idle, kick, kill_latency, memory, peers, pool, report, step, strike, taken
 from tools.bench.arena import Arena
 from tools.bench.figures import ARM_MARKS, MARKS, replace_part
 from tools.bench.guards import REPOSITORY, Daemon
@@ -86,9 +86,10 @@ class Run:
             say(f"latency: {chosen.kills} kills each by lmkd-py and the C loop, in turns")
             self.sections.append(report.latency(kill_latency.measure(chosen.kills)))
         if "strike" in parts:
-            say(f"strike: {chosen.kills} in-kernel strikes by list and by walk")
-            variants = (VARIANT_LIST, VARIANT_WALK)
-            self.sections.append(report.strikes([strike.measure(variant, chosen.kills) for variant in variants]))
+            say(f"strike: {chosen.kills} in-kernel strikes by list, of the reclaiming process and by walk, and kicks")
+            variants = (VARIANT_LIST, VARIANT_CURRENT, VARIANT_WALK)
+            found = [strike.measure(variant, chosen.kills) for variant in variants]
+            self.sections.append(report.strikes(found, kick.measure(chosen.kills)))
         others = self.peers() if {"peers", "idle", "memory"} & set(parts) else []
         responses, walked = [], []
         if "step" in parts:

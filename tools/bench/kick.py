@@ -1,0 +1,78 @@
+"""From BPF's kick to the killer's wake-up: the daemon as a user starts it, beside readers that thrash its domain.
+
+The program's own clock at the kick against the trace: when poll() had returned in the wakeup that the kick caused.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Iterable
+from itertools import pairwise
+
+from lmkd_py.analysis.trace import read_trace
+from lmkd_py.board.sandbox import Sandbox
+from lmkd_py.core.config import PolicyConfig
+from lmkd_py.kernel.bpf import layout, parent_of
+from lmkd_py.kernel.bpf.pins import GUARD, obj_get
+from lmkd_py.kernel.triggers import bpf_kick
+from lmkd_py.wire.header import Header
+from tools.bench.guards import Daemon
+from tools.bench.strike import LIMIT_MIB, PATIENCE_S, READERS
+
+QUIET = PolicyConfig(thrashing_limit_pct=1_000_000, thrashing_limit_critical_pct=3_000_000)  # it evaluates, nobody dies
+LOOK_S = 0.005  # kicks are at least 25 ms apart (kick_gap_ms)
+
+
+def measure(kicks: int) -> list[float]:
+    """Microseconds of about `kicks` kicks. RuntimeError if they do not come."""
+    with Sandbox(LIMIT_MIB) as board:
+        daemon = Daemon(board.monitor_config(scan_min_adj=100), QUIET)
+        daemon.start()
+        try:
+            board.start_thrashers(READERS)
+            seen = _watch(_words(daemon.root), kicks)
+        finally:
+            daemon.stop()
+        traced = read_trace(daemon.trace_files()[-1]).records
+        daemon.forget()
+    woke = [each.record.timings.woke_ns for each in traced if _by_kick(each.header, each.record.trigger)]
+    return answers_us(seen, woke)
+
+
+def answers_us(kicks: Iterable[int], woke: Iterable[int]) -> list[float]:
+    """Each kick (ns) to the first wakeup (ns) after it and before the next kick, in microseconds; others have none."""
+    times = sorted([(ns, 0) for ns in kicks] + [(ns, 1) for ns in woke])
+    return [
+        (ns - before) / 1000
+        for (before, is_wakeup_before), (ns, is_wakeup) in pairwise(times)
+        if is_wakeup and not is_wakeup_before
+    ]
+
+
+def _words(root: str) -> memoryview:
+    """The words of the program behind the daemon of this state root."""
+    (load,) = os.listdir(parent_of(root))
+    fd = obj_get(os.path.join(parent_of(root), load, GUARD))
+    try:
+        return memoryview(mmap.mmap(fd, layout.WORDS_BYTES, prot=mmap.PROT_READ)).cast("Q")
+    finally:
+        os.close(fd)
+
+
+def _watch(words: memoryview, kicks: int) -> set[int]:
+    """When the first `kicks` kicks were given; one that we slept through is not among them."""
+    seen: set[int] = set()
+    end = time.monotonic() + PATIENCE_S
+    while len(seen) < kicks:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{len(seen)} of {kicks} kicks within {PATIENCE_S} s")
+        time.sleep(LOOK_S)
+        if words[layout.KICK]:
+            seen.add(words[layout.KICK])
+    return seen
+
+
+def _by_kick(header: Header | None, trigger: int) -> bool:
+    return header is not None and trigger >= 0 and header.triggers[trigger].startswith(bpf_kick.NAME)
