@@ -124,8 +124,8 @@ class Rig:
             service.registry.remove(pid)
         service.discovery.close()
         service.domain.close()
-        if service.pool.host is not None:
-            service.pool.host.close()
+        if service.calm.pool.host is not None:
+            service.calm.pool.host.close()
         self.reserve.close()
         service.epoll.close()
         for fd in self.pair.inbox._fds:

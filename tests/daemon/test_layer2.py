@@ -11,6 +11,7 @@ import pytest
 
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.kernel.perf import EventCounter
 from lmkd_py.wire.control import Verb
 from tests.daemon.driver import Daemon, Trace, wait_until
 from tools.observer import Observer
@@ -57,7 +58,7 @@ def test_the_trace_names_the_layer_in_header_and_records(board: Sandbox, start: 
 
 @pytest.mark.all_suite
 @pytest.mark.slow
-def test_it_is_given_back_at_the_first_kill_and_stays_away_while_pressure_lasts(
+def test_it_is_given_back_at_the_first_kill_and_stays_away_while_pressure_lasts_as_do_syncs_of_the_trace(
     board: Sandbox, start: Start, tmp_path: Path
 ) -> None:
     for number in range(12):
@@ -72,9 +73,10 @@ def test_it_is_given_back_at_the_first_kill_and_stays_away_while_pressure_lasts(
     assert daemon.ask(Verb.RELOAD).ok == 1
     # One look a second, calm after three: long enough for it to come back, had the pressure ended.
     deadline = time.monotonic() + 8
-    while time.monotonic() < deadline:
-        assert locked_kb(daemon.pid) == 0
-        time.sleep(0.01)
+    with EventCounter(("syscalls:sys_enter_fdatasync",), daemon.pid) as syncs:
+        while time.monotonic() < deadline:
+            assert (locked_kb(daemon.pid), *syncs.read()) == (0, 0)
+            time.sleep(0.01)
     board.stop_pressure()
     wait_until("the reserve is back", lambda: locked_kb(daemon.pid) == RESERVE_KB)
     assert daemon.status().layers & 7 == 7

@@ -102,7 +102,9 @@ class Journal:
             if not self.trace.record(data):
                 break
             killer.ring.filed = killer.ring.tail
-            self.kills += record.outcome.pid > 0 and not record.observe
+            if record.outcome.pid > 0 and not record.observe:
+                self.kills += 1
+                self.trace.unsynced = True
         lost = killer.ring.lost
         if lost:
             self.note("lost", f"killer {killer.pid} overwrote records before they were filed", lost)
@@ -120,6 +122,7 @@ class Journal:
         for strike in strikes:
             self.trace.strike(encode_strike(strike))
             self.kills += 1
+            self.trace.unsynced = True
 
     def note(self, kind: str, text: str = "", number: int = 0, at_ns: int = 0) -> None:
         """One word, a sentence, what the word counts, and when that was, if not now."""

@@ -46,7 +46,7 @@ def _replace_killer(service: Service, config: Config) -> str:
     service.backstop = load(service.root, config.monitor, service.backstops)
     try:
         domain = open_domain(config.monitor)
-        service.pool.resize(config.monitor.reserve_kb)
+        service.calm.pool.resize(config.monitor.reserve_kb)
         killer = service.fork(service.required_layer)
         _watch(service, domain)
         # The former killer guards another domain: it must not hear of this one's candidates.
@@ -57,7 +57,7 @@ def _replace_killer(service: Service, config: Config) -> str:
         service.backstop.stand_down()
         service.backstop = former_backstop
         service.config = former_config
-        service.pool.resize(former_config.monitor.reserve_kb)
+        service.calm.pool.resize(former_config.monitor.reserve_kb)
         service.generation -= 1
         if service.domain is not former_domain:
             service.domain.close()
@@ -74,6 +74,6 @@ def _replace_killer(service: Service, config: Config) -> str:
 
 
 def _watch(service: Service, domain: Domain) -> None:
-    service.domain = service.pool.domain = domain
+    service.domain = service.calm.domain = domain
     service.discovery.watch(domain, service.config.monitor)
     service.registry.sized_limit = service.config.monitor.sized_candidates

@@ -18,11 +18,11 @@ from .. import shared as layout
 from ..inherited import EXIT_BROKEN, EXIT_DOMAIN_GONE, EXIT_KERNEL_LACKS, EXIT_NO_MEMORY, EXIT_STOPPED, say
 from ..shortage import is_shortage
 from .backstop import Backstop, clear
+from .calm import Calm
 from .control import ControlServer
 from .discovery import Discovery
 from .journal import Journal
 from .keeper import Killer, KillerFailed, fork_killer
-from .pool import Pool
 from .registry import Registry
 from .reload import reload
 from .replies import status_reply
@@ -50,13 +50,13 @@ class Service(Turns):
         self.backstops = 1  # loaded so far
         self.notify_fd = notify_fd
         self.domain: Domain = open_domain(config.monitor)
-        self.pool = Pool(reserve, self.domain)
         self.registry = Registry(rows, config.monitor.sized_candidates)
         self.registry.never.add(killer.pid)
         self.discovery = Discovery(
             root, self.registry, self.domain, bool(config.monitor.scan), config.monitor.scan_min_adj
         )
         self.journal = Journal(root, self.registry)
+        self.calm = Calm(self.domain, reserve, self.journal.trace)
         self.control = ControlServer(os.path.join(root, "ctl"), self.answer)
         self.complaint = ""
         self.required_layer = ABSENT  # a reload that would end below it is refused
@@ -90,8 +90,8 @@ class Service(Turns):
 
     def ready(self, fd: int) -> int:
         """See Turns."""
-        if fd == self.killer.pidfd or self.pool.called(self.killer):
-            self.pool.give_back()  # before anything here asks for memory
+        if fd == self.killer.pidfd or self.calm.called(self.killer):
+            self.calm.end()  # before anything here asks for memory
         if fd == self.notify_fd:
             try:
                 os.read(fd, 8)
@@ -150,7 +150,7 @@ class Service(Turns):
 
     def patience_s(self) -> float:
         """See Turns."""
-        return BACKLOG_RETRY_S if self.killer.behind() else self.pool.tend(self.killer, self._listed_in)
+        return BACKLOG_RETRY_S if self.killer.behind() else self.calm.tend(self.killer, self._listed_in)
 
     def _file_strikes(self) -> None:
         self._listed_in = self.backstop.keep(self.registry, self.journal)
@@ -294,7 +294,7 @@ class Service(Turns):
         """A killer for the configuration of now, armed in stand-by; KillerFailed."""
         never = tuple(self.registry.never)
         killer = fork_killer(self.root, self.config, self.generation, self.rows, never, self.notify_fd, self.backstop,
-                             required_layer, self.pool.reserve)  # fmt: skip
+                             required_layer, self.calm.pool.reserve)  # fmt: skip
         self._forked_at = monotonic()
         self.registry.never.add(killer.pid)
         return killer

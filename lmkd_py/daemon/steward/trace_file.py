@@ -25,8 +25,10 @@ class TraceFile:
         self.fd = -1
         self.bytes = 0
         self.records = 0
+        self.unsynced = False  # a power cut would take something that has to outlive it
         self.late = b""  # frames on their way into the file
         self._done = 0  # bytes of them that are there already
+        self._full: list[int] = []  # former files that the disk does not have all of yet
         self._header = b""
         self._named: set[tuple[int, int]] = set()
 
@@ -65,11 +67,16 @@ class TraceFile:
         """Append a kill by the kernel's own hand."""
         self._write(frame_bytes(STRIKE, message))
 
+    def sync(self) -> None:
+        """Have the disk keep what has been filed by now; waits for it."""
+        if self.catch_up():
+            self._sync()
+
     def close(self) -> None:
         """Everything on disk."""
         if self.fd >= 0:
             self.catch_up()
-            os.fsync(self.fd)
+            self._sync()
             os.close(self.fd)
             self.fd = -1
 
@@ -87,6 +94,16 @@ class TraceFile:
                 self.late, self._done = b"", 0
         return True
 
+    def _sync(self) -> None:
+        self.unsynced = False  # a disk that fails is not asked again for the same
+        while self._full:
+            fd = self._full.pop()
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+        os.fdatasync(self.fd)
+
     def _next_file(self) -> None:
         self._make_room()
         numbers = [
@@ -94,7 +111,9 @@ class TraceFile:
         ]
         path = os.path.join(self.directory, f"{max(numbers, default=0) + 1:04d}.lmkt")
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        if self.fd >= 0:
+        if self.unsynced:
+            self._full.append(self.fd)
+        elif self.fd >= 0:
             os.close(self.fd)
         self.path, self.fd, self.bytes = path, fd, 0
         self._named.clear()
