@@ -69,10 +69,10 @@ class ArmBoard:
         self._opened.clear()
 
     def power_cut(self) -> None:
-        """Cut, and come again."""
+        """Cut, and come again under the same address: that is what it is known by."""
         self._hang_up()
         self.machine.power_cut()
-        self.machine = QemuBoard(self.profile, self.folder / self.profile)
+        self.machine = QemuBoard(self.profile, self.folder / self.profile, self.machine.port)
 
     def close(self) -> None:
         """End it."""
