@@ -20,6 +20,7 @@ WORDS = (
     *(layout.SIGNAL_LIVE, layout.TASK_MM, layout.MM_RSS_FILE, layout.MM_RSS_ANON, layout.MM_RSS_SHMEM),
 )
 _TASK_BYTES, _BEHIND_BYTES = 10240, 2048
+_TASK_LEAST_BYTES = 4096  # no 64-bit kernel has a smaller one
 _ADJ_MAX = 1000
 _ADJS = 5  # three for a lone thread, two for a pair
 _TICKS = 3
@@ -102,8 +103,10 @@ def _task_words(peek: Peek, lone: Specimen, pair: Specimen, found: dict[int, int
 
 
 def _memory_words(peek: Peek, lone: Specimen, found: dict[int, int]) -> None:
-    task = _task(peek, lone.tasks[0])
-    addresses = set(search.pointers(task).values())
+    start = lone.tasks[0]
+    task = _task(peek, start)
+    # Not into itself: where page faults of shared memory count as major (Linux 5.10), its two counts grow likewise.
+    addresses = {each for each in search.pointers(task).values() if not start <= each < start + _TASK_LEAST_BYTES}
     looks = []
     for grow in (lone.run, lone.grow_anonymous, lone.grow_shared):
         grow()
