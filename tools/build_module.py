@@ -1,4 +1,4 @@
-"""Builds device/module for the kernels of the virtual boards: `make module`. The results go into build/module/."""
+"""Builds device/module for kernels of the virtual boards: `make module`. The results go into build/module/."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 from lmkd_py.board.debs import PackageError
-from lmkd_py.board.qemu import image, modules
+from lmkd_py.board.qemu import modules
 
 OUT = Path(__file__).resolve().parent.parent / "build" / "module"
 
 
 def main() -> None:
     """One directory a kernel release."""
-    for version in image.KERNELS:
+    for version in modules.VERSIONS:
         release = modules.release_of(version)
         made = modules.build(version)
         (OUT / release).mkdir(parents=True, exist_ok=True)

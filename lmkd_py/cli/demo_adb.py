@@ -10,7 +10,7 @@ from ..analysis.contents import Trace
 from ..analysis.explain import explain
 from ..analysis.replay import replay
 from ..analysis.trace import read_trace
-from ..core.config import DEFAULTS, Config, MonitorConfig
+from ..core.config import DEFAULTS, Config
 from ..host.collect import COLLECT, Collection
 from ..host.config_push import CONFIG_PUSH, ConfigPush
 from ..host.device import Device
@@ -26,13 +26,13 @@ from .output import say
 from .replay import say_losses, say_result
 
 
-def put_onto(device: Device, monitor: MonitorConfig = DEFAULTS.monitor) -> Service:
+def put_onto(device: Device, config: Config = DEFAULTS) -> Service:
     """Install, configure and start, as the verbs of these names do."""
     with adb("install") as done:
         installation = run_steps(INSTALL, Installation(device, payload()))
         done.append(f"release {installation.tree.digest[:16]} in {installation.root}")
     with adb("config push") as done:
-        pushed = run_steps(CONFIG_PUSH, ConfigPush(device, Config(DEFAULTS.policy, monitor)))
+        pushed = run_steps(CONFIG_PUSH, ConfigPush(device, config))
         done.append(f"guards {pushed.config.monitor.domain_path or 'the whole system'}")
     service = installation.service
     with adb("start"):

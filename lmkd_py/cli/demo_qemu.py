@@ -10,7 +10,7 @@ from ..analysis.trace import read_trace
 from ..board.qemu.machine import QemuBoard
 from ..board.qemu.profile import PROFILES as ALL
 from ..board.qemu.stage import Guest, Stage
-from ..core.config import DEFAULTS
+from ..core.config import DEFAULTS, Config
 from ..core.vocabulary import FOREGROUND_APP_ADJ
 from ..host.adb.server import server_address
 from ..host.collect import COLLECT, Collection
@@ -25,10 +25,12 @@ from .output import say
 
 REMAINS = ("key",)
 LARGEST_MIB = 512  # filling a larger one takes an emulated CPU minutes
-PROFILES = tuple(name for name in ("board", "small", "new") if ALL[name].ram_mib <= LARGEST_MIB)
+PROFILES = tuple(name for name in ("board", "small", "old", "new") if ALL[name].ram_mib <= LARGEST_MIB)
 DEVICE_S = 300.0
 # An emulated CPU is ten times slower: a killer that is merely slow must not be taken for one that hangs.
 SLOW = DEFAULTS.monitor._replace(strike_answer_ms=500)
+# Nor a large victim that frees its memory by itself for one that freed too little: in 0.1 s it was not dead.
+UNREAPED = DEFAULTS.policy._replace(kill_timeout_ms=1000)
 WANTED_KILLS, WANTED_TIERS = 10, 3
 RELIEF_S = 60.0
 
@@ -43,7 +45,7 @@ def run(work: Path, traces: Path, seconds: float, profile: str) -> tuple[list[Cl
         device = connector.device(Target(machine.address, via_server=False))
         try:
             stage = Stage(lambda command: device.must(["sh", "-c", command], command).text)
-            service = put_onto(device, SLOW)
+            service = put_onto(device, Config(DEFAULTS.policy if ALL[profile].reaps else UNREAPED, SLOW))
             cast = stage.populate()
             say(f"set-up: {len(cast)} applications of {stage.app_mib} MiB from adj {cast[0].adj} to {cast[-1].adj}")
             collection = Collection(device, traces, service.layout.root)

@@ -51,7 +51,7 @@ def test_an_archive_holds_every_file_below_its_directories(files: dict[str, tupl
 
 
 def test_a_board_of_an_unknown_profile_is_refused(tmp_path: Path) -> None:
-    wanted = "wanted one of small, board, new, lab, systemd, phone"
+    wanted = "wanted one of small, board, old, new, lab, systemd, phone"
     with pytest.raises(SandboxError, match=rf"profile 'tablet'; {wanted}"):
         QemuBoard("tablet", tmp_path / "b")
 

@@ -1,4 +1,4 @@
-"""The strike inside an arm64 kernel: which variants 6.1 and 6.12 load, and whom each kills under pressure."""
+"""The strike inside an arm64 kernel: which variants 5.10, 6.1 and 6.12 load, and whom each kills under pressure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from tests.board.qemu_boards import STATE_ROOT, ArmBoard, guard, install
 pytestmark = pytest.mark.board
 PROGRAM = Path(__file__).with_name("guest_strike.py")
 NO_SEND = "refused: no strike program loads here: {0}: this kernel has no bpf_send_signal_task; wanted Linux 6.13"
+# What `current` says where it is not taken in its first form.
+PLAIN = {
+    "old": "; current: its form without compare-exchange (Linux 5.12, arm64 5.18): "
+    "the verifier says: BPF_STX uses reserved fields (Invalid argument)"
+}
 
 
 class StrikeBoard:
     """A board with the payload installed and the program above pushed."""
 
     def __init__(self, folder: Path, profile: str) -> None:
+        self.plain = PLAIN.get(profile, "")
         self.board = ArmBoard(folder, profile)
         device = self.board.device()
         install(device)
@@ -45,7 +51,7 @@ class StrikeBoard:
         return told
 
 
-@pytest.fixture(scope="module", params=["board", "new"])
+@pytest.fixture(scope="module", params=["old", "board", "new"])
 def arm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrikeBoard]:
     made = StrikeBoard(tmp_path_factory.mktemp(request.param), request.param)
     yield made
@@ -55,10 +61,10 @@ def arm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def test_the_reclaiming_task_can_be_struck_and_the_list_is_refused_with_its_line(arm: StrikeBoard) -> None:
     assert arm.say("probe").splitlines() == [
         "memcg list: " + NO_SEND.format("list"),
-        "memcg current: loads",
+        "memcg current: loads" + arm.plain,
         "memcg walk: " + NO_SEND.format("walk"),
         "system list: " + NO_SEND.format("list"),
-        "system current: loads",
+        "system current: loads" + arm.plain,
         "system walk: " + NO_SEND.format("walk"),
     ]
 

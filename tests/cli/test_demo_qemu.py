@@ -1,4 +1,4 @@
-"""lmkctl demo on emulated ARM boards: the whole system under pressure, on two kernels with different reclaim."""
+"""lmkctl demo on emulated ARM boards: the whole system under pressure, on kernels with different reclaim."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ DEMO = [sys.executable, "-c", "from lmkd_py.cli import main; main()", *WORDS]
     [
         ("board", PSI | VMPRESSURE, []),
         ("new", PSI, ["missing vmpressure: the domain has no v1 memory cgroup"]),  # and reclaims by generations (MGLRU)
+        ("old", PSI | VMPRESSURE, []),  # no process_mrelease
         ("small", PSI | VMPRESSURE, []),
     ],
 )

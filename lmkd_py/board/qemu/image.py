@@ -19,7 +19,10 @@ from . import lab
 from .cpio import FILE, archive
 from .userland import SUITE, Files, compiled, packages, userland
 
-KERNELS = {"6.1": ("bookworm", "meta:linux-image-cloud-arm64"), "6.12": ("trixie", "meta:linux-image-cloud-arm64")}
+KERNELS = {
+    version: (suite, "meta:linux-image-cloud-arm64")
+    for version, suite in (("5.10", "bullseye"), ("6.1", "bookworm"), ("6.12", "trixie"))
+}
 LAB = "lab"  # ours, with everything built in
 MODULES = ("virtio_pci", "virtio_net", "virtio_blk", "zram", "lz4", "lz4_compress", "lzo", "lzo_rle")
 _ORDER = "usr/lib/modules/order"

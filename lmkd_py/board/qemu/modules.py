@@ -23,6 +23,7 @@ SHIPPED, TEST = "lmkd_memalloc.ko", "lmkd_drain.ko"
 # What kbuild calls beside the compiler. The headers of each kernel name the compiler that it was built with.
 _TOOLS = ("make", "dash", "coreutils", "sed", "grep", "mawk", "findutils")
 _COMPILERS = {"6.1": ("linux-kbuild-6.1", "gcc-12-aarch64-linux-gnu"), "6.12": ("", "gcc-14-aarch64-linux-gnu")}
+VERSIONS = tuple(_COMPILERS)  # those of image.KERNELS that it has been built for
 _BUILD = """set -eu
 root=$1 headers=$2 source=$3 kernel=$4
 cd "$root"
