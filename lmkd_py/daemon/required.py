@@ -9,8 +9,8 @@ from __future__ import annotations
 HELP = (
     (
         ("each sample reads", "frame stack"),
-        "run it on a kernel with NUMA and, to guard the whole system, with BPF; for the frame stack "
-        "by another version of Python",
+        "run it on a kernel with BPF, or to guard a cgroup on one with NUMA; for the frame stack by another version "
+        "of Python",
     ),
     (
         ("SCHED_FIFO", "rt_priority", "lock_memory", "mlockall", "own cpu cgroup"),

@@ -18,7 +18,7 @@ from lmkd_py.kernel.procfs.memcg_v1 import NumaStatV1
 from lmkd_py.kernel.procfs.meminfo import KEYS, Meminfo
 from lmkd_py.kernel.procfs.number import UNLIMITED, NumberFile
 from lmkd_py.kernel.procfs.psi import Pressure
-from lmkd_py.kernel.procfs.vmstat import NodeVmstat, Vmstat, node_vmstat_paths
+from lmkd_py.kernel.procfs.vmstat import NodeLru, NodeVmstat, Vmstat, node_paths
 from tests.kernel.trees import ARM_V1, SHAPES, X86, flat, meminfo, text
 
 
@@ -158,13 +158,27 @@ def test_nodes_are_summed_and_a_lost_node_makes_the_sum_absent(tmp_path: Path) -
         (base / f"node{number}").mkdir(parents=True)
         (base / f"node{number}/vmstat").write_text(f"nr_free_pages 1\nworkingset_refault_file {refault}\n")
     (base / "online").write_text("0-1,10\n")
-    paths = node_vmstat_paths(str(tmp_path))
+    paths = node_paths(str(tmp_path))
     assert [Path(path).parent.name for path in paths] == ["node0", "node1", "node10"]
     nodes = NodeVmstat(paths)
     assert nodes.refault_pages() == 42
     (base / "node1/vmstat").write_text("")
     assert nodes.refault_pages() == ABSENT
-    assert node_vmstat_paths(str(tmp_path / "nothing")) == []
+    assert node_paths(str(tmp_path / "nothing")) == []
+
+
+def test_the_only_node_of_a_kernel_without_numa_is_found_in_zoneinfo(tmp_path: Path) -> None:
+    zoneinfo = tmp_path / "proc/zoneinfo"
+    zoneinfo.parent.mkdir()
+    node = "Node 0, zone      DMA\n  per-node stats\n      nr_inactive_file 3\n      nr_active_file 4\n"
+    zoneinfo.write_text(f"{node}      workingset_refault_file 9\n  pages free     3840\nNode 0, zone    DMA32\n")
+    assert node_paths(str(tmp_path)) == [str(zoneinfo)]
+    assert NodeLru(node_paths(str(tmp_path))).read() == (3, 4, 9)
+    assert NodeVmstat(node_paths(str(tmp_path))).refault_pages() == 9
+    zoneinfo.write_text(f"{node}      workingset_refault_file 9\n  pages free     3840\nNode 1, zone   Normal\n")
+    assert node_paths(str(tmp_path)) == []  # the first of several is not all of them
+    zoneinfo.write_text(node)
+    assert node_paths(str(tmp_path)) == []
 
 
 def test_pressure_without_a_full_line_has_no_full_stall(path: Path) -> None:

@@ -19,7 +19,10 @@ def sample(domain: Domain) -> Snapshot:
     return domain.sample(1, 1, 1, NO_OUTCOME, 0, 1)
 
 
-def test_it_says_the_same_as_vmstat_of_what_both_know() -> None:
+@pytest.mark.parametrize("has_nodes", [True, False], ids=["NUMA", "zoneinfo"])
+def test_it_says_the_same_as_vmstat_of_what_both_know(has_nodes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_nodes:
+        monkeypatch.setattr("lmkd_py.kernel.domain.system.node_paths", lambda root: ["/proc/zoneinfo"])
     domain = open_domain(MonitorConfig(DomainKind.SYSTEM))
     words = memoryview(bytearray(16)).cast("Q")
     before = sample(domain)

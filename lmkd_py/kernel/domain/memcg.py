@@ -10,7 +10,7 @@ from ...core.vocabulary import ABSENT
 from ..hostmem import HostMemory
 from ..mounts import under
 from ..procfs.number import NumberFile
-from ..procfs.vmstat import NodeVmstat, Vmstat, node_vmstat_paths
+from ..procfs.vmstat import NodeVmstat, Vmstat, node_paths
 from .base import NO_EVENTS, PAGE_KB, Domain
 from .members import cgroup_members
 
@@ -38,11 +38,11 @@ class MemcgDomain(Domain):
         )
         self._host = HostMemory(root)
         self._limits: list[NumberFile] = []
-        self._nodes = NodeVmstat(node_vmstat_paths(root))
+        self._nodes = NodeVmstat(node_paths(root))
         self._files += [node.file for node in self._nodes.nodes]
         self._vmstat: Vmstat | None = None
         if not self._nodes.nodes:
-            # Without NUMA support there are no node files: then /proc/vmstat it is, for one kmalloc a sample.
+            # No node tells of refaults: then /proc/vmstat it is, for one kmalloc a sample.
             self._vmstat = Vmstat(under(root, "/proc/vmstat"))
             self._files.append(self._vmstat.counters.file)
 

@@ -10,7 +10,7 @@ from ...core.vocabulary import ABSENT
 from ..mounts import memcg_v1_root, under
 from ..procfs.kswapd import Kswapd
 from ..procfs.meminfo import Meminfo
-from ..procfs.vmstat import NodeLru, Vmstat, node_vmstat_paths
+from ..procfs.vmstat import NodeLru, Vmstat, node_paths
 from ..procfs.zoneinfo import Zoneinfo
 from .base import NO_EVENTS, PAGE_KB, Domain
 from .oom import kills_in_flat_file
@@ -48,7 +48,7 @@ class SystemDomain(Domain):
 
     def use_reclaims(self, words: memoryview, index: int) -> None:
         """See Domain.use_reclaims. Nothing changes where a node or its kswapd cannot be seen."""
-        paths = node_vmstat_paths(self._root)
+        paths = node_paths(self._root)
         if not paths:
             self._lacking = "no memory node tells of its file LRU"
             return
