@@ -16,6 +16,8 @@ START = (
     f"import sys; sys.path.insert(0, sys.argv.pop(1)); import {lean.__name__} as lean; lean.install(); "
     "from lmkd_py.daemon.commands import main; main(sys.argv[1:])"
 )
+# Every function is bound at the start: no first call on the kill path looks symbols up (see kernel/resident.py).
+ENVIRONMENT = {"LC_ALL": "C", "LD_BIND_NOW": "1"}
 
 
 def main() -> None:
@@ -23,7 +25,7 @@ def main() -> None:
     words = sys.argv[1:]
     if words[:1] == ["run"] and sys.executable:
         bare = [sys.executable, "-I", "-S", "-E", "-X", "no_debug_ranges", "-c", START, PACKAGE_PARENT, *words]
-        os.execve(sys.executable, bare, {"LC_ALL": "C", "PATH": os.environ.get("PATH", "/usr/bin:/bin")})
+        os.execve(sys.executable, bare, {**ENVIRONMENT, "PATH": os.environ.get("PATH", "/usr/bin:/bin")})
     from .commands import main as command
 
     command(words)

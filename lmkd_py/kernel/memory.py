@@ -9,6 +9,7 @@ import mmap
 from .libc import function, oserror
 
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
+MADV_DONTNEED = 4
 MADV_POPULATE_WRITE = 23  # Linux 5.14
 # glibc's mallopt parameters. The first two keep the heap from being given back or bypassed by mmap.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8

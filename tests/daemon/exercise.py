@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from lmkd_py.board.sandbox import Sandbox
+from lmkd_py.daemon.__main__ import ENVIRONMENT
 from lmkd_py.kernel.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS, EventCounter
 from tests.support import REPO_ROOT
 
@@ -42,6 +43,7 @@ class Exerciser:
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
+            env={**os.environ, **ENVIRONMENT},
         )
         self.said: list[str] = []
         self.killer_pid = int(self._answer("armed"))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import platform
+import re
 import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -162,6 +167,68 @@ def test_a_reload_that_would_give_up_a_required_layer_is_refused(board: Sandbox,
 # -- resident --------------------------------------------------------------------------------------------------------
 
 
+class Segment(NamedTuple):
+    path: str
+    rights: str
+    offset: int
+    start: int
+    end: int
+
+    @property
+    def is_symbols(self) -> bool:
+        """The first of two or three read-only ones, where linkers put them apart."""
+        return self.rights == "r--p" and self.offset == 0
+
+    def pages(self, pid: int) -> list[bool]:
+        """Which are there."""
+        with open(f"/proc/{pid}/pagemap", "rb") as file:
+            file.seek(self.start // mmap.PAGESIZE * 8)
+            data = file.read((self.end - self.start) // mmap.PAGESIZE * 8)
+        return [bool(entry >> 63) for (entry,) in struct.iter_unpack("=Q", data)]
+
+    def wanted_pages(self) -> int:
+        """All before the tables for unwinding, which close the read-only data."""
+        with open(self.path, "rb") as file:
+            head = file.read(4096)
+        table, each_bytes, count = *struct.unpack_from("=Q", head, 32), *struct.unpack_from("=HH", head, 54)
+        size = self.end - self.start
+        for at in range(table, table + each_bytes * count, each_bytes):
+            kind, _, offset = struct.unpack_from("=IIQ", head, at)
+            if kind == 0x6474E550 and self.offset < offset < self.offset + size and self.rights == "r--p":
+                size = offset - self.offset
+        return -(-size // mmap.PAGESIZE)
+
+
+def segments(pid: int, pattern: str) -> list[Segment]:
+    """What is mapped read-only from files whose name begins so."""
+    found: list[Segment] = []
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        span, rights, offset, _, _, *path = line.split()
+        if path and re.match(pattern, os.path.basename(path[0])) and rights.startswith("r-"):
+            start, end = (int(word, 16) for word in span.split("-"))
+            each = Segment(path[0], rights, int(offset, 16), start, end)
+            last = found[-1] if found else each
+            if last[:2] == each[:2] and (last.end, last.offset + last.end - last.start) == (each.start, each.offset):
+                each = found.pop()._replace(end=end)  # locked in part
+            found.append(each)
+    return found
+
+
+def test_all_of_the_libraries_that_can_be_read_once_it_runs_is_there(board: Sandbox, start: Start) -> None:
+    """Text and read-only data, used so far or not. Symbols are not: no function is left to be bound."""
+    require(sys.maxsize > 1 << 32 and platform.machine() == "x86_64", "the layout of 64-bit programs on x86")
+    daemon = start(board)
+    found = segments(daemon.killer_pid, r"libpython|python|libc\.|ld-|libffi|_ctypes")
+    rest = [each for each in found if not each.is_symbols]
+    assert {os.path.basename(each.path).split(".")[0] for each in rest} >= {"libc", "_ctypes"}
+    assert any(each.rights == "r--p" and "python" in each.path for each in rest)
+    assert [each for each in rest if not all(each.pages(daemon.killer_pid)[: each.wanted_pages()])] == []
+    for pid in (daemon.killer_pid, daemon.pid):
+        assert b"LD_BIND_NOW=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        symbols = [there for each in found if each.is_symbols for there in each.pages(pid)]
+        assert sum(symbols) <= len(symbols) // 20, pid
+
+
 @pytest.fixture
 def cold_python(tmp_path: Path) -> list[str]:
     """A copy of this interpreter whose code nobody has in the page cache: the first to run it is charged for it."""
@@ -175,6 +242,8 @@ def cold_python(tmp_path: Path) -> list[str]:
     copies = [Path(shutil.copy(binary, tmp_path / "bin" / version))]
     if library.name.count(".so") and library.is_file():
         copies.append(Path(shutil.copy(library, tmp_path / "lib")))
+    libm = [each.path for each in segments(os.getpid(), r"libm\.so")]
+    copies += [Path(shutil.copy(path, tmp_path / "lib")) for path in libm[:1]]
     for copy in copies:
         with open(copy, "rb+") as file:
             os.fsync(file.fileno())
@@ -201,3 +270,19 @@ def test_only_locked_memory_is_still_there_after_everything_else_was_reclaimed(
             after = stat_field(Path(f"/proc/{killer.killer_pid}"), MAJFLT)
             assert killer.results()["exit"] == [(0,)]
         assert (after - before > 0) == faults, after - before
+
+
+def test_the_kill_path_never_comes_to_libm_which_is_not_locked(cold_python: list[str]) -> None:
+    """The mathematical library is a copy of our own: what else runs here does not touch it."""
+    with Sandbox(limit_mib=64) as domain, Exerciser(domain, "steady", python=cold_python) as killer:
+        killer.ask("wake 500", "woken")
+        require(segments(killer.killer_pid, r"libm\.so"), "a Python that is linked with libm")
+        for pid in (killer.killer_pid, killer.process.pid):
+            Path(f"/proc/{pid}/clear_refs").write_text("1")
+        killer.ask("wake 10000", "woken")  # a round of all policies
+        maps = Path(f"/proc/{killer.killer_pid}/smaps").read_text()
+        touched = re.findall(
+            r"^[0-9a-f]+-[0-9a-f]+ r.*/(lib(?:c|m)\.so.*)\n(?:.+: .*\n)*?Referenced: +(\d+) kB", maps, re.M
+        )
+    assert {int(kb) for name, kb in touched if name.startswith("libm")} == {0}
+    assert any(int(kb) for name, kb in touched if name.startswith("libc"))

@@ -15,7 +15,7 @@ from ...wire.control import Reply, Request, Verb, decode_reply, encode_request
 from ...wire.frames import RECORD, STRIKE, Frame, read_frames
 from ...wire.header import Strike, decode_strike
 from ...wire.record import Record, unpack_record
-from ..__main__ import PACKAGE_PARENT
+from ..__main__ import ENVIRONMENT, PACKAGE_PARENT
 from ..steward.control import ask
 from .careless import SPOILT
 from .group import Group
@@ -52,7 +52,7 @@ class Subject:
         self.process = subprocess.Popen(
             words,
             cwd=PACKAGE_PARENT,
-            env={**os.environ, "PYTHONPATH": PACKAGE_PARENT},
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": PACKAGE_PARENT},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
