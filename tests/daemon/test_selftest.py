@@ -151,9 +151,11 @@ def test_layer_0_is_what_the_machine_allows_and_what_was_counted(
 @pytest.mark.all_suite
 @pytest.mark.parametrize(("words", "code"), [((), 0), (("--negative-control",), 1)])
 def test_where_samples_allocate_layer_0_is_not_here_and_careless_killers_still_fail(
-    words: tuple[str, ...], code: int
+    words: tuple[str, ...], code: int, tmp_path: Path
 ) -> None:
-    hidden = with_private_mounts(["/sys/devices/system/node"], [])
+    zoneinfo = tmp_path / "zoneinfo"  # of a kernel without NUMA that tells of no refaults there either
+    zoneinfo.write_text(Path("/proc/zoneinfo").read_text().replace("workingset_refault", "workingset_other"))
+    hidden = with_private_mounts(["/sys/devices/system/node"], [], {"/proc/zoneinfo": str(zoneinfo)})
     done = run("--seconds", "8", *words, preexec_fn=hidden)
     assert done.returncode == code, done.stdout
     assert f"layer 0 not here  the kill path allocates nothing: {VMSTAT}" in done.stdout
