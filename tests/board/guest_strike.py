@@ -1,8 +1,9 @@
 """Runs on an emulated board with the payload on its path: which strike programs load there, and whom they kill.
 
 `probe` prints a line for each domain and variant, `compare` which offsets experiments find and which the kernel's BTF
-tells. `strike DOMAIN VARIANT` presses on that domain with nobody to answer
-the kicks, and prints what became of everybody as JSON. The board is ours alone, so its whole memory may be pressed on.
+tells. `strike DOMAIN VARIANT` presses on that domain with nobody to answer the kicks, and prints what became of
+everybody as JSON. `limit` counts events and kicks of the whole system: at rest, and under pressure with more free than
+the limit and with less. The board is ours alone, so its whole memory may be pressed on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from lmkd_py.kernel import memory
 from lmkd_py.kernel.bpf import VARIANT_NAMES, BpfRefused, Guard, Order, layout, load_apart
 from lmkd_py.kernel.mounts import cgroup_v2_root, memcg_v1_root
 from lmkd_py.kernel.process import read_stat
@@ -130,12 +132,41 @@ def compare() -> None:
     print(json.dumps([experiment.find(), {word: told.words[word - facts.FIRST] for word in experiment.WORDS}]))
 
 
+def limit() -> None:
+    domain = Domain("", False)
+    guard = Guard(load_apart(order_for(domain, VARIANTS["current"]), CACHE, ""))
+    guard.arm(layout.KICK_ONLY)
+    time.sleep(2)
+    told = {"at rest, less free than the limit": guard.counters()}
+    guard.set_word(layout.FREE_LIMIT_PAGES, 1)
+    pressing = [start(domain, 0, churn(overcommitted_mib() // 2)) for _ in range(2)]
+    # Nobody is struck, so we have to end it in time, or the board would thrash beyond the patience of its host.
+    memory.mlockall(memory.MCL_CURRENT)
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    end = time.monotonic() + 40
+    while guard.counters().events < 50 and time.monotonic() < end:
+        time.sleep(0.01)
+    told["reclaiming, more free than the limit"] = guard.counters()
+    guard.set_word(layout.FREE_LIMIT_PAGES, 1 << 40)
+    while not guard.counters().kicks and time.monotonic() < end:
+        time.sleep(0.01)
+    told["reclaiming, less free than the limit"] = guard.counters()
+    guard.disarm()
+    for pid in pressing:
+        os.kill(pid, signal.SIGKILL)
+    print(json.dumps({case: [counters.events, counters.kicks] for case, counters in told.items()}))
+
+
+def overcommitted_mib() -> int:
+    """More than fits: RAM and half of the swap."""
+    return (meminfo("MemTotal") + meminfo("SwapTotal") // 2) // 1024
+
+
 def strike(where: str, variant: str) -> None:
     domain = Domain(f"strike-{variant}-{os.getpid()}", where == "memcg")
     arms = load_apart(order_for(domain, VARIANTS[variant]), CACHE, "")
     guard = Guard(arms)
-    # More than fits: the domain's limit, or RAM and half of the swap.
-    mib = 40 if domain.v2 else (meminfo("MemTotal") + meminfo("SwapTotal") // 2) // 1024 // 2
+    mib = 40 if domain.v2 else overcommitted_mib() // 2  # more than the domain's limit
     resting = [start(domain, adj, rest) for adj in (950, 900, 0)]
     guard.publish([(pid, adj, read_stat(pid).start_ticks) for pid, adj in zip(resting[:2], (950, 900))])
     guard.arm(layout.STRIKE)
@@ -168,5 +199,7 @@ if __name__ == "__main__":
         probe()
     elif sys.argv[1] == "compare":
         compare()
+    elif sys.argv[1] == "limit":
+        limit()
     else:
         strike(*sys.argv[2:4])

@@ -90,6 +90,16 @@ def test_an_unanswered_kick_kills_the_expendable_reclaimer_and_nobody_else(
         assert 0 < told["free_pages"] < told["all_pages"] // 4
 
 
+def test_the_whole_system_is_kicked_for_direct_reclaim_with_less_free_than_the_limit_alone(arm: StrikeBoard) -> None:
+    told = json.loads(arm.say("limit"))
+    assert told["at rest, less free than the limit"] == [0, 0]
+    events, kicks = told["reclaiming, more free than the limit"]
+    assert events >= 50
+    assert kicks == 0
+    _, kicks = told["reclaiming, less free than the limit"]
+    assert kicks > 0
+
+
 def test_with_the_daemon_stopped_the_kernel_strikes_in_its_stead(arm: StrikeBoard) -> None:
     """The whole daemon with its defaults, guarding the whole board; both processes stopped."""
     device = arm.board.device()
