@@ -9,7 +9,7 @@ import sys
 from ..core.config import Config, ConfigError
 from ..core.vocabulary import ABSENT
 from ..kernel.reserve import Reserve
-from ..kernel.resident import release_symbols
+from ..kernel.resident import release_unused
 from ..kernel.syscalls import eventfd, getrlimit_nofile, pidfd_open, setrlimit_nofile
 from .config_file import load_config
 from .inherited import EXIT_ALREADY_RUNNING, EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_MEMORY, EXIT_NO_PERMISSION, say
@@ -94,7 +94,7 @@ def _guard(root: str, config: Config, observe: bool, required_layer: int) -> int
     say(f"armed: killer {service.killer.pid}, {candidates} candidates, trace {trace}", sys.stdout)
     service.required_layer = required_layer
     try:
-        release_symbols()
+        release_unused()
     except (OSError, MemoryError):
         pass  # only a saving
     code = service.serve(signal_fd)

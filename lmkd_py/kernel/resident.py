@@ -10,7 +10,7 @@ Left out is what nobody reads any more, more than a megabyte:
   leaves us no choice: that segment is filled.
 - the tables for unwinding C frames (.eh_frame), which linkers put at the end of the read-only data. No C++ runs here,
   and no thread is cancelled.
-- libm: the kill path computes in integers.
+- libraries that the kill path does not execute, above all libm: it computes in integers.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Mapping(NamedTuple):
 
 def make_resident() -> int:
     """Lock and populate; returns the bytes populated. Raises OSError where locking is refused."""
-    release_symbols()  # a locked page cannot be given back
+    release_unused()  # a locked page cannot be given back
     mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)
     populated = 0
     mappings = _mappings()
@@ -64,14 +64,17 @@ def make_resident() -> int:
     return populated
 
 
-def release_symbols() -> None:
-    """Give back the pages of symbols that binding has read; not where a function may still be bound at its first call.
+def release_unused() -> None:
+    """Give back what only the start has read: symbols, unless a function may still be bound at its first call, and
+    libraries that the kill path does not execute.
 
-    They come again from the file should a library be loaded later. Raises OSError where /proc cannot be read.
+    They come again from the file should somebody want them. Raises OSError where /proc cannot be read.
     """
+    mappings = _mappings()
+    others = [each for each in mappings if _is_of_a_file(each) and not _is_needed(each)]
     pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        for start, end, *_ in _symbols(_mappings()):
+        for start, end, *_ in (*_symbols(mappings), *others):
             # A page that was written to would be lost, though nobody has a reason to.
             if all(entry & OF_FILE or not entry & PRESENT for entry in _entries(pagemap, start, end)):
                 madvise(start, end - start, MADV_DONTNEED)
@@ -79,9 +82,13 @@ def release_symbols() -> None:
         os.close(pagemap)
 
 
+def _is_of_a_file(mapping: _Mapping) -> bool:
+    return mapping.rights[:2] == b"r-" and mapping.name[:1] == b"/"
+
+
 def _is_needed(mapping: _Mapping) -> bool:
     name = os.path.basename(mapping.name)
-    return mapping.rights[:2] == b"r-" and mapping.name[:1] == b"/" and any(part in name for part in NEEDED)
+    return _is_of_a_file(mapping) and any(part in name for part in NEEDED)
 
 
 def _symbols(mappings: list[_Mapping]) -> list[_Mapping]:
