@@ -112,7 +112,7 @@ def _measure(stand: Stand, seconds: float) -> dict[str, Any]:
     quiet = stand.wakeups(seconds / 4)
     _tell("kills under pressure")
     busy = stand.kills(seconds / 2)
-    given_back = locked_kb(steward) < held_kb
+    given_back = stand.least_locked_kb < held_kb
     latencies = stand.latencies_us()
     status = subject.status()
     _tell("pressure while the daemon stands still")

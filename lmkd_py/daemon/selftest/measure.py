@@ -51,6 +51,7 @@ class Stand:
     def __init__(self, group: Group, load: Load, subject: Subject, machine: Machine, limit_mib: int) -> None:
         self.group, self.load, self.subject, self.machine = group, load, subject, machine
         self.file_mib = FILE_PER_LIMIT * limit_mib
+        self.least_locked_kb = 0  # of the steward under the last pressure; once all is calm it takes its pool again
         self._records: list[Record] = []  # of what was counted last
 
     def wakeups(self, seconds: float) -> Counts:
@@ -68,9 +69,12 @@ class Stand:
 
     def _press(self, seconds: float, kills: int = 0) -> None:
         self.load.start_readers(READERS, self.file_mib)
+        steward = self.subject.process.pid
         deadline = time.monotonic() + seconds
+        self.least_locked_kb = locked_kb(steward)
         while time.monotonic() < deadline:
             time.sleep(0.05)
+            self.least_locked_kb = min(self.least_locked_kb, locked_kb(steward))
             if kills:
                 dead = len(self.load.victims) - self.load.living()
                 if dead >= kills:
@@ -79,6 +83,7 @@ class Stand:
                     self._victims()
         self.load.stop_readers()
         self._settle()
+        self.least_locked_kb = min(self.least_locked_kb, locked_kb(steward))
 
     def _settle(self) -> None:
         # The killer goes to sleep and has the steward file what there is; done once nothing comes any more.
