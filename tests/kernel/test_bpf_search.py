@@ -152,6 +152,9 @@ def test_the_counters_of_resident_memory_are_found_behind_the_first_pointer_to_t
     into = patched(task, (8, word(MM + 256)))  # a pointer into the struct
     both = [{**look, MM + 256: look[MM][256:]} for look in looks(ANON, SHMEM)]
     assert search.resident(into, both, GREW) == (16, 400, 480)
+    before = patched(task, (48, word(MM - 256)))  # to its neighbour in memory, as Linux 5.10 had one
+    reach = [{**look, MM - 256: bytes(256) + look[MM]} for look in looks(ANON, SHMEM)]
+    assert search.resident(before, reach, GREW) == (16, 400, 480)
     beside = [
         {**look, KERNEL: other[MM]} for look, other in zip(looks(ANON, SHMEM), looks((40, 0, 1024, 1024)), strict=True)
     ]
@@ -161,6 +164,8 @@ def test_the_counters_of_resident_memory_are_found_behind_the_first_pointer_to_t
 def test_counters_that_are_missing_or_several_are_unknown() -> None:
     task = patched(bytes(64), (16, word(MM)))
     unknown = (UNKNOWN,) * 3
+    assert search.resident(task, looks(ANON, SHMEM), GREW) == unknown  # no active_mm
+    task = patched(task, (24, word(MM)))
     assert search.resident(task, looks(ANON), GREW) == unknown
     assert search.resident(task, looks(SHMEM), GREW) == unknown
     assert search.resident(task, looks(ANON, SHMEM, (8, 0, 1100, 1100)), GREW) == unknown

@@ -100,13 +100,16 @@ def resident(task: bytes, looks: Sequence[dict[int, bytes]], growth: int) -> tup
                 anonymous.add((address, 8 * index))
             elif _near(second - first, 0, growth) and _near(third - second, growth, growth):
                 shared.add((address, 8 * index))
-    # Both in one struct: that leaves out what grew by chance, like the load of a CPU.
+    # Both in one struct: that leaves out what grew by chance, like the load of a CPU. And active_mm stands right behind
+    # mm and is the same in every process: that leaves out pointers into mm, and to what happens to lie before it.
+    twice = {address: offset for offset, address in offsets.items() if offsets.get(offset + 8) == address}
     pairs = {(address, anon, shmem) for address, anon in anonymous for other, shmem in shared if other == address}
-    if len({(address + anon, address + shmem) for address, anon, shmem in pairs}) != 1:
+    places = {(address + anon, address + shmem) for address, anon, shmem in pairs}
+    found = [pair for pair in pairs if pair[0] in twice]
+    if len(places) != 1 or len(found) != 1:
         return UNKNOWN, UNKNOWN, UNKNOWN
-    mm, anon, shmem = min(pairs)  # where it begins, should other pointers lead into it
-    # The first of two: active_mm stands behind mm and is the same in every process.
-    return min(offset for offset, address in offsets.items() if address == mm), anon, shmem
+    ((mm, anon, shmem),) = found
+    return twice[mm], anon, shmem
 
 
 def _near(grew: int, wanted: int, growth: int) -> bool:
