@@ -18,9 +18,9 @@ class Told(NamedTuple):
     compaction: bool  # was told to leave us alone
 
 
-def protect(notes: list[str], reserve_kb: int, kin: tuple[int, ...]) -> Told:
+def protect(notes: list[str], kin: tuple[int, ...]) -> Told:
     """As far as this machine allows; `notes` get a line for each. kin: pids of the daemon."""
-    left = leave_limits(reserve_kb, kin)
+    left = leave_limits(kin)
     notes.append(left.said)
     try:
         _write("/proc/self/oom_score_adj", b"-1000")

@@ -47,7 +47,7 @@ def start(root: str, observe: bool, required_layer: int = ABSENT) -> int:
     mark = os.path.join(root, "told-compaction")
     # Before the pool is taken and the killer forked: what they lock is charged where we are then. The killer inherits
     # all of it, and reports what was refused.
-    told = protect([], config.monitor.reserve_kb, (os.getpid(),))
+    told = protect([], (os.getpid(),))
     if told.compaction:
         os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:

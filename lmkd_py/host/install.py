@@ -186,7 +186,7 @@ RestartPreventExitStatus=2 3 4 5 6
 RestartSec=1
 OOMScoreAdjust=-1000
 Slice=-.slice
-MemoryMin=32M
+MemoryMin=10M
 LimitMEMLOCK=infinity
 LimitNOFILE=65536
 

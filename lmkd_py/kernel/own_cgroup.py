@@ -14,7 +14,9 @@ from .cgroup_files import limited_below, read, write
 from .memory_min import NAME, Settled
 from .mounts import cgroup_v2_root, cpu_v1_root, memcg_v1_root, under
 
-OURSELVES_BYTES = 24 << 20  # for memory.min: both processes with room to spare
+# For memory.min: about what both processes hold, but for the pool, which is locked and needs no protection. No more: page
+# cache of the trace is charged to us, too, and has to go first. Kept, 6 MB of it let a small board's OOM killer act.
+OURSELVES_BYTES = 10 << 20
 # Real-time share: far more than the killer needs at its busiest (a per cent or two). In short periods, so that a killer
 # that did spend it all would be held back for 20 ms at most.
 RT_PERIOD_US, RT_QUOTA_US = 100_000, 80_000
@@ -27,18 +29,15 @@ class Left(NamedTuple):
     settled: Settled | None = None
 
 
-def leave_limits(reserve_kb: int, kin: tuple[int, ...], root: str = "/") -> Left:
-    """Move this process out of every limited memory cgroup (v1), and under memory.min (v2).
-
-    reserve_kb: of the private pool, which is protected, too. kin: pids of the daemon.
-    """
+def leave_limits(kin: tuple[int, ...], root: str = "/") -> Left:
+    """Move this process out of every limited memory cgroup (v1), and under memory.min (v2). kin: pids of the daemon."""
     v1 = memcg_v1_root(root)
     try:
         if v1:
             return Left(_leave_v1(v1, _own(root, b"memory")))
         v2 = cgroup_v2_root(root)
         if v2 and memory_min.has_controller(v2):
-            return _settle_v2(v2, _own(root, b""), OURSELVES_BYTES + (reserve_kb << 10), kin)
+            return _settle_v2(v2, _own(root, b""), OURSELVES_BYTES, kin)
     except OSError as error:
         return Left(f"own memory cgroup refused: {error.strerror}")
     return Left("no memory cgroups")

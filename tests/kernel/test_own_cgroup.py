@@ -14,7 +14,6 @@ V1_MEMORY = "30 20 0:26 / /cg/memory rw - cgroup cgroup rw,memory\n"
 V1_CPU = "31 20 0:27 / /cg/cpu rw - cgroup cgroup rw,cpu\n"
 V2 = "32 20 0:28 / /cg/v2 rw - cgroup2 cgroup2 rw\n"
 FOREVER = "9223372036854771712"
-WANTED = OURSELVES_BYTES + (8 << 20)
 
 
 def tree(root: Path, mounts: str, own: str, files: dict[str, str]) -> str:
@@ -41,7 +40,7 @@ def v2_group(path: str, limit: str = "max", members: str = "", protected: str = 
 
 def leave(root: str) -> Left:
     """As a steward."""
-    return leave_limits(8 << 10, (os.getpid(),), root)
+    return leave_limits((os.getpid(),), root)
 
 
 def v1_group(path: str, limit: str) -> dict[str, str]:
@@ -65,9 +64,9 @@ def test_a_v2_cgroup_of_our_own_is_protected_where_it_is(tmp_path: Path) -> None
     files = v2_group("daemon", members=f"{os.getpid()}\n")
     root = tree(tmp_path, V2, "0::/daemon\n", v2_root("memory pids") | files)
     left = leave(root)
-    assert left.said == "memory cgroup /daemon: memory.min 32 MiB"
+    assert left.said == "memory cgroup /daemon: memory.min 10 MiB"
     own = tmp_path / "cg/v2/daemon"
-    assert (own / "memory.min").read_text() == str(WANTED)
+    assert (own / "memory.min").read_text() == str(OURSELVES_BYTES)
     assert (own / "cgroup.procs").read_text() == f"{os.getpid()}\n"
     go_back(left)
     assert (own / "memory.min").read_text() == "0"
@@ -87,10 +86,10 @@ def test_a_v2_cgroup_that_is_shared_limited_or_not_protected_is_left_for_one_of_
 ) -> None:
     root = tree(tmp_path, V2, f"0::/{path}\n", v2_root("memory") | files)
     left = leave(root)
-    assert left.said == f"memory cgroup /{NAME}: memory.min 32 MiB"
+    assert left.said == f"memory cgroup /{NAME}: memory.min 10 MiB"
     own = tmp_path / "cg/v2" / NAME
     assert (own / "cgroup.procs").read_text() == "0"
-    assert (own / "memory.min").read_text() == str(WANTED)
+    assert (own / "memory.min").read_text() == str(OURSELVES_BYTES)
     for name in ("cgroup.procs", "memory.min"):  # no directory of the kernel's holds them up
         (own / name).unlink()
     go_back(left)
@@ -110,7 +109,7 @@ def test_where_the_root_may_not_be_used_the_words_say_how_much_counts(tmp_path: 
     files = v2_root("memory") | v2_group("user", protected=f"{8 << 20}") | v2_group("user/unit", members=alone)
     root = tree(tmp_path, V2, "0::/user/unit\n", files)
     (tmp_path / "cg/v2" / NAME).write_text("")  # no directory can be made
-    said = "memory.min 32 MiB, of which 8 MiB count: the cgroups above it have no more"
+    said = "memory.min 10 MiB, of which 8 MiB count: the cgroups above it have no more"
     assert leave(root).said == f"memory cgroup /user/unit: {said}"
     (tmp_path / "cg/v2/user/unit/memory.min").write_text("0")
     (tmp_path / "cg/v2/user/unit/cgroup.procs").write_text("1\n")
@@ -122,7 +121,7 @@ def test_the_controller_is_switched_on_where_nobody_else_would_be_accounted_apar
     left = leave(root)
     control = tmp_path / "cg/v2/cgroup.subtree_control"
     assert control.read_text() == "+memory"
-    assert left.said.endswith("memory.min 32 MiB")
+    assert left.said.endswith("memory.min 10 MiB")
     (tmp_path / "cg/v2/app").mkdir()
     (tmp_path / "cg/v2/app/cgroup.events").write_text("populated 1\nfrozen 0\n")
     control.write_text("pids")

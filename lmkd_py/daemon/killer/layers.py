@@ -42,7 +42,7 @@ class Layers:
 
     def get_in_line(self) -> None:
         """Layer 1, first half: protected, and first in line for a CPU."""
-        protect(self.notes, self._monitor.reserve_kb, (os.getpid(), os.getppid()))
+        protect(self.notes, (os.getpid(), os.getppid()))
         priority = self._monitor.rt_priority
         if not priority:
             self.notes.append("rt_priority 0: not first in line")
