@@ -14,8 +14,8 @@ from .cgroup_files import limited_below, read, write
 from .memory_min import NAME, Settled
 from .mounts import cgroup_v2_root, cpu_v1_root, memcg_v1_root, under
 
-# For memory.min: about what both processes hold, but for the pool, which is locked and needs none. No more: page cache of
-# the trace is charged to us, too, and has to go first. Kept, 6 MB of it let a small board's OOM killer act.
+# For memory.min: about what both processes hold, but for the pool, which is locked and needs none. No more: page cache
+# of the trace is charged to us, too, and has to go first. Kept, 6 MB of it let a small board's OOM killer act.
 OURSELVES_BYTES = 10 << 20
 # Real-time share: far more than the killer needs at its busiest (a per cent or two). In short periods, so that a killer
 # that did spend it all would be held back for 20 ms at most.
