@@ -46,6 +46,7 @@ def users_of(directory: str) -> dict[int, int]:
     return {pid: start for pid, start in found.items() if start}
 
 
+@pytest.mark.all_suite
 @pytest.mark.pressure
 def test_a_daemon_put_onto_a_board_kills_in_order_under_its_pressure(lmkctl: Lmkctl, boards: Registry) -> None:
     said = lmkctl("board", "up", "sandbox", "--name", "desk")

@@ -42,6 +42,7 @@ def interrupt(program: subprocess.Popen[bytes]) -> int:
     return program.wait(60)
 
 
+@pytest.mark.all_suite
 def test_a_collection_that_follows_loses_and_doubles_nothing_over_a_pulled_cable(rack: Rack, tmp_path: Path) -> None:
     endpoint = rack.add()
     place = put(rack, frames(0, 100))

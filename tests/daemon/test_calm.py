@@ -20,6 +20,7 @@ SYNCS = ("syscalls:sys_enter_fdatasync", "syscalls:sys_enter_fsync")
 WAKEUPS = ("syscalls:sys_exit_epoll_wait",)
 
 
+@pytest.mark.all_suite
 @pytest.mark.parametrize("reserve_kb", [0, pytest.param(MonitorConfig().reserve_kb, marks=pytest.mark.all_suite)])
 def test_kills_are_on_the_disk_once_it_is_calm(board: Sandbox, start: Start, reserve_kb: int) -> None:
     for number in range(12):

@@ -101,7 +101,9 @@ BAD: dict[str, tuple[Callable[[Sandbox], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=pytest.mark.all_suite if at else ()) for at, what in enumerate(BAD)]
+)
 def test_a_bad_config_is_refused_with_its_reason_and_the_old_one_guards_on(
     board: Sandbox, start: Start, tmp_path: Path, what: str
 ) -> None:

@@ -68,11 +68,9 @@ def one_failure(root: Path, nth: int, kernel: bool) -> Scarcity:
     return met
 
 
+@pytest.mark.all_suite
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kernel",
-    [pytest.param(True, id="ENOMEM"), pytest.param(False, id="MemoryError", marks=pytest.mark.all_suite)],
-)
+@pytest.mark.parametrize("kernel", [True, False], ids=["ENOMEM", "MemoryError"])
 def test_a_call_that_finds_no_memory_leaves_nothing_behind(
     tmp_path: Path, kernel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

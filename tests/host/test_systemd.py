@@ -50,6 +50,7 @@ def steward(board: SystemdBoard) -> int:
     return int(board.run("systemctl", "show", "-p", "MainPID", "--value", UNIT).stdout)
 
 
+@pytest.mark.all_suite
 def test_the_daemon_is_a_unit_that_comes_back_and_goes_with_uninstall(board: SystemdBoard, device: Device) -> None:
     done = install(device)
     assert done.root == ROOT

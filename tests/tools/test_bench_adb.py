@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from lmkd_py.host.adb.link import Stream
 from lmkd_py.host.adb.sync import Sending, SyncSession
 from tests.support import require
 from tools.bench import adb_sync, report
 
 
+@pytest.mark.all_suite
 def test_every_pair_leaves_the_same_files_behind(tmp_path: Path) -> None:
     require(shutil.which("adb"), "adb is not here: apt-get install adb (make test does it as root)")
     with adb_sync.bench(tmp_path, devices=2) as ready:
