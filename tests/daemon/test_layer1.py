@@ -227,7 +227,7 @@ def test_all_of_the_libraries_that_can_be_read_once_it_runs_is_there(board: Sand
         assert b"LD_BIND_NOW=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         others = segments(pid, r"libm\.|libz\.|libexpat\.")
         unused = [there for each in (*found, *others) if each.is_symbols or each in others for there in each.pages(pid)]
-        assert sum(unused) <= len(unused) // 20, pid
+        assert sum(unused) <= len(unused) // 10, pid  # a fault brings its neighbours along
 
 
 @pytest.fixture
