@@ -1,6 +1,6 @@
 """Why a daemon that must reach a layer of the memory guarantee does not: which are active, which is not, what helps.
 
-Imported only to refuse a start.
+Imported only where a layer is required.
 """
 
 from __future__ import annotations

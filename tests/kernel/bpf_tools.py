@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.kernel.bpf import VARIANT_LIST, Arms, BpfRefused, Guard, Order, load_apart
+from lmkd_py.kernel.bpf import VARIANT_LIST, Arms, BpfRefused, Guard, Order, elf, load_apart
 from tests.support import REPO_ROOT, require
 
 LIMIT_MIB = 96
@@ -43,6 +45,17 @@ def load(order: Order, cache: Path, pin_dir: str = "") -> Arms:
     except BpfRefused as refusal:
         require(False, f"a kernel that takes this strike (Linux 6.13, BTF, root): {refusal}")
         raise
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, is_meant: Callable[[elf.Program, bytes], bool]) -> None:
+    """The verifier refuses the programs that are meant: the exit, their last instruction, is missing."""
+    real = elf.fill
+
+    def fill(program: elf.Program, maps: dict[str, int], functions: dict[str, int]) -> bytes:
+        code = real(program, maps, functions)
+        return code[:-8] if is_meant(program, code) else code
+
+    monkeypatch.setattr(elf, "fill", fill)
 
 
 @contextmanager

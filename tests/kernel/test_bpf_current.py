@@ -13,9 +13,9 @@ import pytest
 
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.daemon.steward import backstop
-from lmkd_py.kernel.bpf import VARIANT_CURRENT, Arms, Guard, Order, Strike, calls, elf, layout, load_apart, variants
+from lmkd_py.kernel.bpf import VARIANT_CURRENT, Arms, Guard, Order, Strike, calls, layout, load_apart, variants
 from tests.kernel.bpf_objects import delete, insert, map_of
-from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, killer_of, load, rows_of, wait_events, wait_until
+from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, killer_of, load, rows_of, spoil, wait_events, wait_until
 
 pytestmark = [pytest.mark.pressure, pytest.mark.all_suite]
 PLAIN = "current_plain"
@@ -240,13 +240,7 @@ def note_of(cache: Path) -> str:
 def test_the_plain_form_takes_the_place_of_one_that_the_verifier_refuses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = elf.fill
-
-    def fill(program: elf.Program, maps: dict[str, int], functions: dict[str, int]) -> bytes:
-        code = real(program, maps, functions)
-        return code[:-8] if "claim" not in {each.name for each in program.references} else code  # no exit
-
-    monkeypatch.setattr(elf, "fill", fill)
+    spoil(monkeypatch, lambda program, _: "claim" not in {each.name for each in program.references})
     note = note_of(tmp_path)
     assert note.startswith(f"{WITHOUT}: the verifier says: ")
 

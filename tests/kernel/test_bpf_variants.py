@@ -19,12 +19,11 @@ from lmkd_py.kernel.bpf import (
     Order,
     Strike,
     child,
-    elf,
     facts,
     layout,
     load_apart,
 )
-from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, load, rows_of, wait_events, wait_until
+from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, load, rows_of, spoil, wait_events, wait_until
 from tests.support import REPO_ROOT
 
 pytestmark = [pytest.mark.pressure, pytest.mark.all_suite]
@@ -157,13 +156,7 @@ def test_an_object_that_is_none_is_refused_with_one_line(tmp_path: Path, monkeyp
 def test_a_program_the_verifier_refuses_is_passed_over_with_its_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = elf.fill
-
-    def fill(program: elf.Program, maps: dict[str, int], functions: dict[str, int]) -> bytes:
-        code = real(program, maps, functions)
-        return code[:-8] if b"\x85\x20" in code else code  # a program that calls the kernel loses its exit
-
-    monkeypatch.setattr(elf, "fill", fill)
+    spoil(monkeypatch, lambda _, code: b"\x85\x20" in code)  # those that call the kernel
     with Sandbox(LIMIT_MIB) as board:
         arms = load_apart(Order(board.place.psi), str(tmp_path), "")
         assert arms.variant == VARIANT_CURRENT
