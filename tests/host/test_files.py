@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from lmkd_py.host.adb.direct import DirectLink
 from lmkd_py.host.device import Device
 from lmkd_py.host.errors import DeviceError, Fault
 from lmkd_py.host.pull import PIECE_BYTES, pull
 from lmkd_py.host.push import push_atomic
 from lmkd_py.host.tree import Tree, push_tree, tree_is_there
-from tests.host.conftest import Rack
+from tests.host.conftest import Rack, until
+from tests.host.peer import Peer, Plug
 
 TARGET = "/data/adb/there/file"
 OLD, NEW = b"old", bytes(range(256)) * 700
@@ -162,3 +165,26 @@ def test_many_small_files_go_and_come_over_one_stream(any_device: Device, rack: 
     got: dict[str, bytes] = {}
     any_device.fetch_files(names, lambda name, data: got.update({name: got.get(name, b"") + data}), 1000)
     assert got == {name: name.encode() for name in names}
+
+
+def test_a_device_that_wants_its_answer_taken_first_is_not_waited_for_in_vain() -> None:
+    # It reads nothing while its own message is unacknowledged, as a file service between two files does.
+    seen: list[bytes] = []
+
+    def act(plug: Plug) -> None:
+        plug.greet()
+        local = plug.opened()
+        plug.send(b"WRTE", 1, local, b"an answer")
+        seen.extend((plug.read()[0], plug.read()[0]))
+        plug.send(b"OKAY", 1, local)
+        seen.append(plug.read()[0])
+
+    with Peer(act) as peer:
+        link = DirectLink("127.0.0.1", peer.port, [], time.monotonic() + 10, 1.0, lambda: None)
+        stream = link.open("sync:")
+        assert until(stream.pending)
+        stream.send(b"one")  # nothing is under way: it goes out at once
+        stream.send(b"two")
+        assert stream.recv() == b"an answer"
+        assert until(lambda: seen == [b"WRTE", b"OKAY", b"WRTE"])
+        link.close()

@@ -180,11 +180,13 @@ class DirectStream:
         rest = memoryview(data)
         while rest:
             while not self._taken and not self.ended:
-                self._link.pump()
-                # Who sends and waits at once could wait for us for ever: keep some of what it says.
+                # Whoever waits for our word on what it said would not take ours, and both wait for ever: keep some
+                # of it, what came before this send included.
                 if self._fresh is not None and self._held_bytes < MAX_HELD:
                     self._held.append(self._take_fresh())
                     self._held_bytes += len(self._held[-1])
+                else:
+                    self._link.pump()
             if self.ended:
                 raise LinkError("the service hung up")
             part, rest = rest[: self._link.max_packet], rest[self._link.max_packet :]
