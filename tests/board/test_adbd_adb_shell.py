@@ -118,7 +118,9 @@ def test_a_corrupt_write_has_the_right_size_and_the_wrong_bytes(make_device: Mak
         assert (len(written), written == data) == (1000, right)
 
 
-@pytest.mark.parametrize("after", [10, 70, 100_000])
+@pytest.mark.parametrize(
+    "after", [pytest.param(10, marks=pytest.mark.all_suite), 70, pytest.param(100_000, marks=pytest.mark.all_suite)]
+)
 def test_a_dropped_connection_leaves_the_old_file_or_none(make_device: MakeDevice, tmp_path: Path, after: int) -> None:
     device, address = make_device()
     client = connect(address)

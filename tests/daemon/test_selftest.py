@@ -77,7 +77,8 @@ def test_a_killer_that_allocates_fails_it() -> None:
 
 
 @pressure
-@pytest.mark.parametrize("words", [(), pytest.param(("--negative-control",), marks=pytest.mark.all_suite)])
+@pytest.mark.all_suite
+@pytest.mark.parametrize("words", [(), ("--negative-control",)])
 def test_where_nothing_can_be_counted_layer_0_is_not_shown_and_it_fails(words: tuple[str, ...]) -> None:
     refused = without_syscall("perf_event_open", errno.EACCES)
     done = run("--seconds", "2", *words, preexec_fn=refused)

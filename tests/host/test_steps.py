@@ -243,12 +243,14 @@ def test_a_release_that_does_not_arm_itself_is_taken_back(rack: Rack, guarded: E
     Service(device, ROOT).stop()
 
 
+@pytest.mark.all_suite
 def test_installing_twice_changes_nothing(rack: Rack, endpoint: Endpoint) -> None:
     device = rack.device(endpoint)
     assert install(device).changed
     assert not install(device).changed
 
 
+@pytest.mark.all_suite
 def test_old_releases_go_and_the_previous_stays(rack: Rack, endpoint: Endpoint) -> None:
     device = rack.device(endpoint)
     trees = [Tree({**PAYLOAD.files, "lmkd_py/n.txt": bytes([48 + number])}) for number in range(3)]
