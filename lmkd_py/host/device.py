@@ -151,7 +151,7 @@ class Device:
     # -- commands -----------------------------------------------------------------------------------------------
 
     def run(
-        self, command: Command, *, timeout_s: float = STEP_S, root: bool = False, stdin: bytes = b"",
+        self, command: Command, *, timeout_s: float = STEP_S, root: bool = False,
         limit: int = shell.MAX_OUTPUT, again: bool = False, sink: Callable[[int, bytes], None] | None = None,
         what: str = "",
     ) -> Result:  # fmt: skip
@@ -169,7 +169,7 @@ class Device:
 
         def once() -> Result:
             whole = self._as_root(line) if root else line
-            return self._on_link(name, timeout_s, lambda link: self._run(link, whole, stdin, limit, sink))
+            return self._on_link(name, timeout_s, lambda link: self._run(link, whole, limit, sink))
 
         try:
             return self.retried(once) if again else once()
@@ -194,19 +194,15 @@ class Device:
         hint = "free some space on the device" if fault == Fault.NO_SPACE else ""
         return self.error(fault, f"{what} failed with status {result.rc}", hint=hint, command=command, output=text)
 
-    def _run(
-        self, link: Link, line: str, stdin: bytes, limit: int, sink: Callable[[int, bytes], None] | None
-    ) -> Result:
+    def _run(self, link: Link, line: str, limit: int, sink: Callable[[int, bytes], None] | None) -> Result:
         kept = Collector(limit)
         if "shell_v2" in link.features:
             stream = link.open(shell.v2_service(line))
             try:
-                status = shell.run_v2(stream, stdin, sink or kept)
+                status = shell.run_v2(stream, sink or kept)
             finally:
                 stream.close()
             return Result(status, bytes(kept.out), bytes(kept.err))
-        if stdin:
-            raise ServiceRefused("standard input: it is too old")
         service, nonce = shell.wrapped_service(line)
         stream = link.open(service)
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from adb_shell.adb_device import AdbDeviceTcp  # type: ignore[import-untyped]
 
 from lmkd_py.board.adbd.packet import CNXN, HEADER, VERSION, Message, encode
+from lmkd_py.board.ports import free_port
 from tests.support import require
 
 PATIENCE_S = 30.0  # a bound for hangs, measured against nothing
@@ -26,16 +27,6 @@ def eventually(happened: Callable[[], bool], patience_s: float = PATIENCE_S) -> 
             return True
         time.sleep(0.02)
     return happened()
-
-
-def free_port() -> int:
-    """A port nobody listens on now; above those that adb looks at by itself."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port >= 5600:
-            return port
 
 
 class Adb:

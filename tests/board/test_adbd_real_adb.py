@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.adbd.device import LEGACY, Device
-from tests.board.adbd_tools import Adb, eventually, free_port
+from lmkd_py.board.ports import free_port
+from tests.board.adbd_tools import Adb, eventually
 from tests.support import IS_ROOT
 
 MakeDevice = Callable[..., tuple[Device, str]]

@@ -57,14 +57,14 @@ def packet(kind: int, data: bytes) -> bytes:
 def test_the_shell_protocol_is_read_whole_however_it_is_cut(out: bytes, err: bytes, status: int, piece: int) -> None:
     kept = Collector()
     said = packet(1, out) + packet(2, err) + packet(5, b"80x25") + packet(1, out) + packet(3, bytes([status]))
-    assert run_v2(Canned(said, piece), b"", kept) == status
+    assert run_v2(Canned(said, piece), kept) == status
     assert (bytes(kept.out), bytes(kept.err)) == (out + out, err)
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_status_or_an_error(data: bytes) -> None:
     try:
-        assert 0 <= run_v2(Canned(data), b"", Collector(1 << 10)) <= 255
+        assert 0 <= run_v2(Canned(data), Collector(1 << 10)) <= 255
     except (LinkError, ProtocolError, OutputTooLong):
         pass
 

@@ -6,12 +6,16 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from lmkd_py.host.adb.server import ServerAddress, list_devices, server_address
+from lmkd_py.board.ports import free_port
+from lmkd_py.host.adb.link import LinkError
+from lmkd_py.host.adb.server import ServerAddress, ServerLink, list_devices, server_address
 from lmkd_py.host.connect import Connector
 from lmkd_py.host.errors import DeviceError, Fault
 from lmkd_py.host.push import push_atomic
@@ -23,8 +27,7 @@ from tests.support import require
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerAddress]:
     require(shutil.which("adb"), "no adb here: apt install adb")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = ["adb", "-P", str(port)]
     environment = {**os.environ, "HOME": str(tmp_path), "ADB_MDNS": "0"}
     subprocess.run([*command, "start-server"], env=environment, check=True, capture_output=True, timeout=60)
@@ -39,7 +42,7 @@ def attach(server: ServerAddress, address: str) -> None:
 def test_a_device_of_the_server_works_like_any_other(rack: Rack, server: ServerAddress) -> None:
     endpoint = rack.add()
     attach(server, endpoint.address)
-    assert until(lambda: tuple(one.state for one in list_devices(server) or ()) == ("device",))
+    assert until(lambda: tuple(one.state for one in list_devices(server, 30) or ()) == ("device",))
     device = Connector(server, timeout_s=30).device(Target(endpoint.address, True))
     assert "shell_v2" in device.features
     assert device.run(["printf", "%s", "$(id) 'x'"]) == (0, b"$(id) 'x'", b"")
@@ -73,3 +76,25 @@ def test_the_server_is_looked_for_where_adb_looks(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "x")
     with pytest.raises(ValueError, match="ANDROID_ADB_SERVER_PORT"):
         server_address()
+
+
+def test_an_interrupt_while_a_service_is_opened_is_not_lost(tmp_path: Path) -> None:
+    interrupt: list[Callable[[], None]] = []
+
+    def serve(listener: socket.socket) -> None:
+        for requests in ([b"0004"], [b"", b""]):  # what is behind each OKAY: the features, then a stream
+            with listener.accept()[0] as client:
+                for answer in requests:
+                    client.recv(int(client.recv(4, socket.MSG_WAITALL), 16), socket.MSG_WAITALL)
+                    if not answer and interrupt:
+                        interrupt.pop()()  # as another thread does at Ctrl-C
+                    client.sendall(b"OKAY" + answer + b"none"[: len(answer)])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        adb = threading.Thread(target=serve, args=(listener,), daemon=True)
+        adb.start()
+        link = ServerLink(ServerAddress("127.0.0.1", listener.getsockname()[1]), "serial", time.monotonic() + 20)
+        interrupt.append(link.abort)
+        with pytest.raises(LinkError, match="interrupted"):
+            link.open("sync:")
+        adb.join(20)

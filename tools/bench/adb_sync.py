@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from lmkd_py.board.ports import free_port
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.adb.sync import Sending
 from lmkd_py.host.connect import Connector
@@ -199,7 +199,7 @@ def bench(scratch: Path, devices: int = DEVICES) -> Iterator[Bench]:
     made = None
     try:
         addresses = [endpoints.stdout.readline().split()[1] for _ in range(devices)]
-        made = Bench(scratch, addresses, _free_port())
+        made = Bench(scratch, addresses, free_port())
         made.connect()
         yield made
     finally:
@@ -209,12 +209,6 @@ def bench(scratch: Path, devices: int = DEVICES) -> Iterator[Bench]:
             made.kill_server()
         endpoints.terminate()
         endpoints.communicate(timeout=60)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def measure(scratch: Path, rounds: int, devices: int = DEVICES) -> list[Transfer]:

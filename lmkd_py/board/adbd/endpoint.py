@@ -32,6 +32,7 @@ class Endpoint:
         self._tasks: set[asyncio.Task[None]] = set()
         self._boot: Optional[asyncio.TimerHandle] = None
         self._stopped = False
+        self._listens = False
 
     @property
     def address(self) -> str:
@@ -45,6 +46,7 @@ class Endpoint:
         listener = _listener(self.host, port, bool(self.device.faults.slow_bytes_per_s))
         self.port = listener.getsockname()[1]
         limit = 1024 if self.device.faults.slow_bytes_per_s else READ_CHUNK
+        self._listens = True  # before the first client can come
         self._server = await asyncio.start_server(self._serve, sock=listener, limit=limit)
         left = self.device.boot_left_s()
         if left:
@@ -52,6 +54,9 @@ class Endpoint:
         return self.address
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._listens:  # it came in just before we hung up on everybody
+            writer.transport.abort()
+            return
         if len(self.clients) >= MAX_CLIENTS:
             # One that never authorised itself makes room; those at work stay.
             idle = next((client for client in self.clients if not client.online), None)
@@ -71,6 +76,7 @@ class Endpoint:
             self.clients.discard(client)
 
     def _hang_up(self) -> None:
+        self._listens = False
         if self._boot is not None:
             self._boot.cancel()
         if self._server is not None:

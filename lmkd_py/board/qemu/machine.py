@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from types import TracebackType
 from ..adbd.linux import PR_SET_PDEATHSIG, prctl
 from ..debs import PackageError, Say, to_stderr
 from ..errors import SandboxError
+from ..ports import free_port
 from ..virtual_device import wait_answers
 from . import image
 from .profile import PROFILES
@@ -54,7 +54,7 @@ class QemuBoard:
             raise SandboxError(f"{QEMU} is not here; run: sudo apt-get install --no-install-recommends qemu-system-arm")
         self.profile_name, self.profile = profile, PROFILES[profile]
         self.log, self.disk, self._initrd = (Path(f"{place}{part}") for part in (".console", ".disk", ".cpio"))
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.qmp = Qmp()
         incoming: list[str] = []
@@ -214,12 +214,3 @@ def _connections(port: int) -> int:
     with open("/proc/net/tcp") as file:
         rows = [line.split() for line in file.readlines()[1:]]
     return sum(1 for row in rows if row[1].endswith(wanted) and row[3] == "01")
-
-
-def _free_port() -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port >= GUEST_PORT:
-            return port

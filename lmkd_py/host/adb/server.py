@@ -96,6 +96,9 @@ class ServerLink:
             connection.close()
             raise
         self._open = {one for one in self._open if not one.closed} | {connection}
+        if self._aborted:  # meanwhile: abort() did not know of this one
+            connection.close()
+            raise LinkError("interrupted")
         return connection
 
     def set_deadline(self, at: float) -> None:

@@ -61,14 +61,11 @@ def v2_service(line: str) -> str:
     return f"shell,v2,raw:{line}"
 
 
-def run_v2(stream: Stream, stdin: bytes, sink: Callable[[int, bytes], None]) -> int:
-    """Feed standard input, give every piece of output to `sink` with STDOUT or STDERR; the exit status.
+def run_v2(stream: Stream, sink: Callable[[int, bytes], None]) -> int:
+    """End standard input, give every piece of output to `sink` with STDOUT or STDERR; the exit status.
 
     LinkError when the stream ends without one: the command may have been cut off.
     """
-    for at in range(0, len(stdin), 1 << 16):
-        part = stdin[at : at + (1 << 16)]
-        stream.send(HEAD.pack(STDIN, len(part)) + part)
     stream.send(HEAD.pack(CLOSE_STDIN, 0))
     buffer = b""
     kind = left = 0
