@@ -128,6 +128,8 @@ def _death(told: Explanation) -> str:
     if death is None:
         return "not told in this trace"
     words = "not seen" if death.died_after_us is None else f"{death.died_after_us:.0f} us after the signal"
+    if death.reap_error == -errno.ENOSYS:
+        return f"{words}; nothing reaped it: process_mrelease came with Linux 5.15"
     if death.reap_us is not None:
         words += f"; process_mrelease took {death.reap_us:.0f} us"
     if death.reap_error:

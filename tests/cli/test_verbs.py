@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
 from lmkd_py.core.config import Config, PolicyConfig
+from lmkd_py.core.snapshot import NO_OUTCOME
 from lmkd_py.wire.config import decode_config
+from lmkd_py.wire.record import Aftermath
 from tests.analysis.paper import header, write
 from tests.cli.conftest import Lmkctl, paper_records
 
@@ -72,6 +75,27 @@ def test_explain_can_tell_one_kill_only(lmkctl: Lmkctl, paper_trace: Path) -> No
     assert said.code == 0
     (line,) = said.out.splitlines()
     assert line.startswith("kill 1: alpha (pid 41")
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (0, "5000 us after the signal; process_mrelease took 140 us"),
+        (-errno.ESRCH, "process_mrelease took 140 us and gave ESRCH: it was gone already"),
+        (-errno.ENOSYS, "5000 us after the signal; nothing reaped it: process_mrelease came with Linux 5.15"),
+    ],
+)
+def test_explain_says_what_became_of_the_victims_memory(
+    lmkctl: Lmkctl, tmp_path: Path, result: int, words: str
+) -> None:
+    (kill,) = paper_records(1)
+    after = kill._replace(
+        seq=kill.seq + 1,
+        outcome=NO_OUTCOME,
+        aftermath=Aftermath(kill.outcome.pid, 1_000_000, 6_000_000, 140_000, result),
+    )
+    said = lmkctl("explain", write(tmp_path / "0001.lmkt", header(Config()), kill, after))
+    assert words in " ".join(said.out.split())
 
 
 @pytest.mark.parametrize("number", [0, 3, -1])

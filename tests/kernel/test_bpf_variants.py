@@ -52,6 +52,15 @@ def test_each_variant_loads_for_each_domain(tmp_path: Path, variant: int, whole_
         close(arms)
 
 
+@pytest.mark.parametrize(("machine", "is_taken"), [("armv7l", False), ("i686", False), ("armv8l", True)])
+def test_a_kernel_with_other_pointers_is_refused(monkeypatch: pytest.MonkeyPatch, machine: str, is_taken: bool) -> None:
+    here = os.uname()
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result((*here[:4], machine)))
+    with pytest.raises(BpfRefused) as refused:
+        child.build(Order("/no/such/cgroup"), "", "")
+    assert is_taken != str(refused.value).startswith(f"a 32-bit kernel ({machine}); wanted a 64-bit one")
+
+
 def test_the_list_is_preferred(tmp_path: Path) -> None:
     with Sandbox(LIMIT_MIB) as board:
         arms = load(Order(board.place.psi), tmp_path)

@@ -23,6 +23,7 @@ _RLIMIT_MEMLOCK = 8
 def build(order: Order, cache_dir: str, pin_dir: str) -> tuple[int, list[int], list[str]]:
     """(variant, fds guard rows log ring link, notes). BpfRefused with one line where that cannot be done."""
     whole_system = not order.cgroup
+    _want_64_bits(os.uname().machine)
     _lift_limit()
     try:
         facts = facts_of_this_kernel(cache_dir)
@@ -53,6 +54,12 @@ def build(order: Order, cache_dir: str, pin_dir: str) -> tuple[int, list[int], l
     if can_pin:
         _pin(maps, link_fd, is_link, pin_dir, notes)
     return loaded.variant, [maps["guard"], maps["rows"], maps["log"], maps["kicks"], link_fd], notes
+
+
+def _want_64_bits(machine: str) -> None:
+    # A 64-bit kernel calls itself armv8l before a 32-bit program.
+    if "64" not in machine and machine not in ("armv8l", "s390x"):
+        raise BpfRefused(f"a 32-bit kernel ({machine}); wanted a 64-bit one: the programs follow pointers of 8 bytes")
 
 
 def _lift_limit() -> None:
