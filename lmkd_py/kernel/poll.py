@@ -27,8 +27,9 @@ class PollSet:
     def __init__(self, size: int) -> None:
         self._array = (_PollFd * size)()
         self._address = ctypes.addressof(self._array)
-        # The same memory as 16-bit words, four a slot (fd takes two): an item of this costs less than a field of that.
-        self._words = memoryview(self._array).cast("B").cast("h")
+        # The same memory as 16-bit words, four a slot (fd takes two): an item of this costs less than a field of that
+        # or than a call.
+        self.reported = memoryview(self._array).cast("B").cast("h")[3::4]  # revents by slot: 0 or what came
         self.size = size
         for slot in range(size):
             self._array[slot].fd = -1
@@ -53,4 +54,4 @@ class PollSet:
 
     def revents(self, i: int) -> int:
         """What slot `i` reported in the last wait."""
-        return self._words[4 * i + 3]
+        return self.reported[i]

@@ -13,6 +13,7 @@ from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.killer.roster import NOBODY
 from lmkd_py.daemon.shared import INBOX_SLOTS, PAGE
+from lmkd_py.daemon.steward.outbox import KICK_AT
 from tests.daemon.pair import Pair
 
 
@@ -90,6 +91,22 @@ def test_only_new_descriptors_wake_the_killer(pair: Pair) -> None:
         os.read(pair.kick, 8)
     pair.carry()
     assert pair.roster.adj[0] == 100
+
+
+def test_no_wakeup_for_a_kill_has_many_records_to_read_first(pair: Pair) -> None:
+    pair.add(0)
+    pair.carry()
+    os.read(pair.kick, 8)
+    for turn in range(1, KICK_AT):
+        pair.outbox.put(layout.MOVE, 0, (0, 0, turn, 0, 0, 9, 0))
+        pair.outbox.flush()
+    with pytest.raises(BlockingIOError):
+        os.read(pair.kick, 8)
+    pair.outbox.put(layout.MOVE, 0, (0, 0, 500, 0, 0, 9, 0))
+    pair.outbox.flush()
+    os.read(pair.kick, 8)
+    assert pair.inbox.drain() == KICK_AT
+    assert pair.roster.adj[0] == 500
 
 
 def test_the_killers_copy_outlives_the_stewards(pair: Pair) -> None:

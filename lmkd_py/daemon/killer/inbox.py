@@ -13,7 +13,18 @@ from typing import NamedTuple
 
 from ...core.config import PolicyConfig
 from .. import shared as layout
-from ..shared import FD_BATCH, INBOX_BYTES, INBOX_HEAD, INBOX_RECORD, INBOX_SLOTS, INBOX_TAIL, PAGE, WORD_MASK, Shared
+from ..shared import (
+    CHECK,
+    FD_BATCH,
+    INBOX_BYTES,
+    INBOX_HEAD,
+    INBOX_RECORD,
+    INBOX_SLOTS,
+    INBOX_TAIL,
+    PAGE,
+    WORD_MASK,
+    Shared,
+)
 from .roster import Roster
 
 ANCILLARY_BYTES = socket.CMSG_SPACE(253 * 4)  # SCM_MAX_FD descriptors
@@ -46,12 +57,14 @@ class Inbox:
 
     def drain(self) -> int:
         """Carry out all that is wholly visible; returns how many records that was."""
-        words = self.shared.words
+        words, shared_map = self.shared.words, self.shared.map
         tail = words[INBOX_TAIL]
         done = 0
         while tail != words[INBOX_HEAD]:
-            fields = INBOX_RECORD.unpack_from(self.shared.map, PAGE + (tail % INBOX_SLOTS) * INBOX_BYTES)
-            if fields[0] != tail or fields[10] != layout.inbox_check(*fields[:10]):
+            at = PAGE + (tail % INBOX_SLOTS) * INBOX_BYTES
+            data = shared_map[at : at + INBOX_RECORD.size]
+            fields = INBOX_RECORD.unpack(data)
+            if fields[0] != tail or hash(data) != CHECK.unpack_from(shared_map, at + INBOX_RECORD.size)[0]:
                 break  # its head word is here already, the rest is not: next time
             op = fields[1]
             wanted = layout.FDS_OF.get(op, 0)

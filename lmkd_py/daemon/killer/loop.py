@@ -71,7 +71,7 @@ class Loop:
 
     def run(self) -> int:
         """Until the steward says stop or the domain is gone."""
-        words, polls, inbox = self.words, self.polls, self.inbox
+        words, polls, inbox, reported = self.words, self.polls, self.inbox, self.polls.reported
         while words[layout.MODE] != layout.STOP:
             if self.window is not None and self.window.is_open:
                 self.window.end()
@@ -82,13 +82,13 @@ class Loop:
                     continue
             ready = polls.wait(timeout) if timeout else 0
             woke_ns = monotonic_ns()
-            if ready > 0 and polls.revents(KICK_SLOT):
+            if ready > 0 and reported[KICK_SLOT]:
                 os.readv(self.kick_fd, self._into)
             if words[layout.INBOX_HEAD] != words[layout.INBOX_TAIL]:
                 inbox.drain()
             if not self.live:
                 if words[layout.MODE] != layout.LIVE:
-                    if ready > 0 and polls.revents(STEWARD_SLOT):
+                    if ready > 0 and reported[STEWARD_SLOT]:
                         break  # the steward died before this killer was of use
                     self._stand_by(ready)
                     continue
@@ -118,7 +118,7 @@ class Loop:
             self._poll(woke_ns, self.poll.handler)
         slot = 0
         if ready > 0:
-            if self.polls.revents(VICTIM_SLOT):
+            if self.polls.reported[VICTIM_SLOT]:
                 self._victim_died(woke_ns)
             slot = self._highest()
         if self._suspect:
@@ -212,8 +212,9 @@ class Loop:
 
     def _highest(self) -> int:
         """Slot of the trigger with the highest level among those that fired; 0: none did."""
+        reported = self.polls.reported
         for slot in self._slots:
-            revents = self.polls.revents(slot)
+            revents = reported[slot]
             if revents:
                 trigger = self.triggers[self._indexes[slot]]
                 if revents & BROKEN:
@@ -228,8 +229,9 @@ class Loop:
 
         A kick is answered last, whatever the evaluation came to.
         """
+        reported = self.polls.reported
         for slot in self._slots:
-            if self.polls.revents(slot):
+            if reported[slot]:
                 trigger = self.triggers[self._indexes[slot]]
                 if trigger.drain in (EVENTFD, ANSWERED):
                     fired(trigger)

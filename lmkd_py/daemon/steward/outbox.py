@@ -10,9 +10,10 @@ import os
 import struct
 
 from .. import shared as layout
-from ..shared import FD_BATCH, INBOX_HEAD, INBOX_SLOTS, INBOX_TAIL, WORD_MASK, Shared
+from ..shared import FD_BATCH, INBOX_HEAD, INBOX_TAIL, WORD_MASK, Shared
 
 BATCH = 64  # records a message; two descriptors each stay below SCM_MAX_FD (253)
+KICK_AT = 16  # records without a descriptor that may wait for the killer's next wakeup: it may be one for a kill
 ONE = struct.pack("=Q", 1)
 
 NOTHING = (0, 0, 0, 0, 0, 0, 0)
@@ -50,7 +51,7 @@ class Outbox:
                 self._passed -= sent
             if self._passed:
                 break
-        if wake or self._queued() > INBOX_SLOTS // 2:
+        if wake or self._queued() >= KICK_AT:
             self.kick()
         return not self.backlog
 
