@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ from lmkd_py.kernel.triggers.oom_control import OomEvents
 from lmkd_py.kernel.triggers.psi import stretch
 from tests.kernel.cgroups import HOG, HOLD, THRASH, Pen, fresh_file
 from tests.kernel.trees import ARM_V2, MONITORS, TREES
+from tests.support import require
 
 PATIENCE_MS = 60_000  # the machine may be busy; a trigger that never comes is the failure, not a late one
 
@@ -106,9 +108,28 @@ def test_a_child_cgroup_that_listens_itself_does_not_hide_its_pressure() -> None
         domain.close()
 
 
+def scanned_pages() -> int:
+    """Looked at so far in reclaim for the whole system; a cgroup's own reclaim is not counted here."""
+    wanted = {"pgscan_kswapd", "pgscan_direct", "pgscan_khugepaged"}
+    counters = (line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+    return sum(int(value) for name, value in counters if name in wanted)
+
+
 @pytest.mark.pressure
 def test_a_cgroup_at_its_own_limit_does_not_wake_the_killer_of_the_whole_system() -> None:
-    with Pen("local") as pen:
+    """A window of 512 pages that kswapd has looked at meanwhile is pressure of the system: then it is done again."""
+    for number in range(5):
+        before = scanned_pages()
+        told = whole_system_beside_a_full_cgroup(f"local{number}")
+        if told == [ABSENT, ABSENT, ABSENT]:
+            return
+        assert scanned_pages() > before, told
+    require(False, "the machine has reclaim of its own all the time; try when it has memory to spare")
+
+
+def whole_system_beside_a_full_cgroup(name: str) -> list[int]:
+    """What the whole system's triggers have to say once a cgroup has reached its limit."""
+    with Pen(name) as pen:
         monitor = MonitorConfig(psi_some_stall_ms=0, psi_full_stall_ms=0)
         whole = open_domain(monitor)
         triggers, missing = open_triggers(monitor, whole)
@@ -119,10 +140,11 @@ def test_a_cgroup_at_its_own_limit_does_not_wake_the_killer_of_the_whole_system(
         pen.start(HOG)
         wait_for(only(inner, "vmpressure critical"), "vmpressure critical")
         wait_for(only(inner, "oom_control"), "oom_control")
-        assert [fired(trigger) for trigger in triggers] == [ABSENT, ABSENT, ABSENT]
+        told = [fired(trigger) for trigger in triggers]
         close_triggers(triggers + inner)
         domain.close()
         whole.close()
+    return told
 
 
 def test_an_eventfd_is_quiet_after_fired_until_the_next_event() -> None:
@@ -141,6 +163,7 @@ def test_an_eventfd_is_quiet_after_fired_until_the_next_event() -> None:
 
 def test_closing_triggers_closes_every_descriptor() -> None:
     with Pen("close") as pen:
+        gc.collect()  # what former tests left in cycles is not closed in the middle of this one
         before = len(os.listdir("/proc/self/fd"))
         domain = open_domain(pen.monitor)
         triggers, _ = open_triggers(pen.monitor, domain)
