@@ -83,7 +83,7 @@ class Daemon:
 
     def ask(self, verb: int) -> Reply:
         """One request on the control socket."""
-        return decode_reply(ask(str(self.root), encode_request(Request(verb))))
+        return decode_reply(ask(str(self.root), encode_request(Request(verb)), PATIENCE_S))
 
     def status(self) -> Reply:
         """How things stand."""
@@ -136,6 +136,23 @@ def is_killer(pid: int) -> bool:
         return b"lmkd_py.daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+
+
+def context_switches(pids: tuple[int, ...]) -> int:
+    """How often any thread of these processes has given up a CPU so far: as often as it was woken."""
+    total = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            lines = (task / "status").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+    return total
+
+
+def still(pids: tuple[int, ...], seconds: float) -> bool:
+    """True if nothing has woken any of these processes for so long from now."""
+    before = context_switches(pids)
+    time.sleep(seconds)
+    return context_switches(pids) == before
 
 
 class Trace:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config
 from lmkd_py.daemon import inherited
-from tests.daemon.driver import Daemon, Trace, is_killer, wait_until, write_config
+from tests.daemon.driver import Daemon, Trace, is_killer, still, wait_until, write_config
 from tests.daemon.program import assert_refused, run
 
 pytestmark = pytest.mark.pressure
@@ -86,30 +85,14 @@ def more_than(root: Path, known: int) -> bool:
     return len(Trace(root).records) > known
 
 
-def context_switches(pids: tuple[int, ...]) -> int:
-    """How often any thread of these processes has given up a CPU so far: as often as it was woken."""
-    total = 0
-    for pid in pids:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            lines = (task / "status").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
-    return total
-
-
 @pytest.mark.slow
 def test_an_idle_domain_wakes_neither_process_in_five_seconds(board: Sandbox, start: Start) -> None:
     for number in range(10):
         board.start_app(f"cached-{900 + number}", 900 + number, 4)
     daemon = start(board)
     pids = (daemon.pid, daemon.killer_pid)
-    wait_until("arming has calmed down", lambda: _still(pids, 0.5))
-    assert _still(pids, 5)
-
-
-def _still(pids: tuple[int, ...], seconds: float) -> bool:
-    before = context_switches(pids)
-    time.sleep(seconds)
-    return context_switches(pids) == before
+    wait_until("arming has calmed down", lambda: still(pids, 0.5))
+    assert still(pids, 5)
 
 
 def test_a_state_root_deeper_than_a_socket_address_works(board: Sandbox, tmp_path: Path) -> None:
