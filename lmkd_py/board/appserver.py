@@ -26,8 +26,33 @@ from . import workload
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PID_TRIES = 20
+PID_RETRY_S = 0.02
 PATIENCE_S = 15.0  # for the last processes to die once the socket has closed
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def fork_as(pid: int) -> int:
+    """fork() as the process of this pid; OSError where another has it.
+
+    Any process of the machine that forks between our two steps gets it in our stead. Most of those are gone at once.
+    """
+    for _ in range(PID_TRIES):
+        if os.path.exists(f"/proc/{pid}"):
+            time.sleep(PID_RETRY_S)
+            continue
+        # The next fork takes the first free pid after this one.
+        with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+            file.write(str(pid - 1))
+        child = os.fork()
+        if child == 0:
+            if os.getpid() != pid:
+                os._exit(72)
+            return 0
+        if child == pid:
+            return child
+        os.waitpid(child, 0)
+    raise OSError(0, f"pid {pid} is taken")
 
 
 class _Server:
@@ -48,11 +73,12 @@ class _Server:
 
     def spawn(self, name: str, adj: str, uid: str, pid: str, inside: str, keep: str, *work: str) -> tuple[int, int]:
         named, go = os.pipe(), os.pipe()
-        if int(pid):
-            # The next fork takes the first free pid after this one.
-            with open("/proc/sys/kernel/ns_last_pid", "w") as file:
-                file.write(str(int(pid) - 1))
-        child = os.fork()
+        try:
+            child = fork_as(int(pid)) if int(pid) else os.fork()
+        except OSError:
+            for end in (*named, *go):
+                os.close(end)
+            raise
         if child == 0:
             try:
                 os.close(named[0])
@@ -66,8 +92,6 @@ class _Server:
         try:
             if os.read(named[0], 1) != b"n":
                 raise OSError(0, "the new process died at once")
-            if int(pid) not in (0, child):
-                raise OSError(0, f"pid {pid} is taken; got {child}")
             # Only now, and from outside: a process that is named, tiered and placed before it makes its first page.
             with open(f"/proc/{child}/oom_score_adj", "w") as file:
                 file.write(adj)
