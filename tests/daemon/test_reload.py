@@ -6,15 +6,20 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.core.config import Config, PolicyConfig
+from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.daemon.inherited import EXIT_KERNEL_LACKS
+from lmkd_py.daemon.steward import keeper
+from lmkd_py.daemon.steward.reload import reload
 from lmkd_py.wire.config import config_hash, decode_config, encode_config
 from lmkd_py.wire.control import Verb
 from tests.daemon.driver import Daemon, Trace, is_killer, wait_until, write_config
+from tests.daemon.rig import Rig
 
 pytestmark = pytest.mark.pressure
 Start = Callable[..., Daemon]
@@ -161,3 +166,24 @@ def test_candidates_of_a_former_domain_are_forgotten(board: Sandbox, start: Star
         press_until_dead(other, apps, 3)
         assert daemon.stop() == 0
     assert all(app.is_alive() for app in former), "a process outside the guarded domain was struck"
+
+
+def test_what_the_former_killer_recorded_while_a_new_one_failed_is_filed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for the new killer hears of it by the same descriptor, and the former one may say nothing more."""
+    rig = Rig(tmp_path / "root")
+    try:
+        (rig.root / "config.bin").write_bytes(encode_config(Config(monitor=MonitorConfig(strike=0, reserve_kb=0))))
+
+        def record_and_fail(_: object) -> NoReturn:
+            rig.ring.write(rig.paper.wakeup())
+            rig.ring.notify()
+            os._exit(EXIT_KERNEL_LACKS)
+
+        monkeypatch.setattr(keeper, "_be_killer", record_and_fail)
+        assert reload(rig.service) == "the killer ended before it was armed"
+        rig.settle()
+        assert [record.seq for record in Trace(rig.root).records] == [0]
+    finally:
+        rig.close()

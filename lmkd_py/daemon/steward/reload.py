@@ -59,11 +59,12 @@ def _replace_killer(service: Service, config: Config) -> str:
         service.config = former_config
         service.calm.pool.resize(former_config.monitor.reserve_kb)
         service.generation -= 1
+        service.owed = True  # what the former killer told us while we waited for the new one was not listened to
         if service.domain is not former_domain:
             service.domain.close()
             _watch(service, former_domain)
             service.registry.outbox = former.outbox
-            service.owed = service.broken_off = True
+            service.broken_off = True
         refusal = str(failure) or "no memory"
         service.journal.note("reload-refused", refusal)
         return refusal
