@@ -17,7 +17,7 @@ PAGE = 4096
 INBOX_SLOTS = 1024  # a power of two; 5,000 registrations pass through in a handful of batches
 INBOX_RECORD = struct.Struct("<IIiiIiqqqq")  # number op row pid uid adj rss start age value
 INBOX_BYTES = INBOX_RECORD.size + 8  # and behind it, as a native word, its check
-CHECK = struct.Struct("=q")
+_CHECK = struct.Struct("=q")
 FD_BATCH = struct.Struct("=I")  # the payload beside passed descriptors: how many they are
 TEXT_OFFSET = 256
 TEXT_BYTES = PAGE - TEXT_OFFSET
@@ -112,6 +112,6 @@ def inbox_check(data: bytes) -> bytes:
     """The check of a record: any byte seen stale changes it (a stale slot also has another number).
 
     Python's own hash: both ends have the same secret, since the killer is forked and not executed; and it costs the
-    killer a tenth of what a sum in Python does, at a moment when it may have somebody to strike.
+    killer less than a sum in Python, at a moment when it may have somebody to strike.
     """
-    return CHECK.pack(hash(data))
+    return _CHECK.pack(hash(data))

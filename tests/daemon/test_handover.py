@@ -77,7 +77,6 @@ def test_a_dead_stewards_clients_see_it_and_its_killer_goes_on(board: Sandbox, s
 
 
 def test_a_dead_killer_is_soon_replaced_with_every_candidate(board: Sandbox, start: Start, tmp_path: Path) -> None:
-    """Within a second. The quickest of three tells whether it is; a busy machine may hold up the others."""
     crowd(board, 30)
     daemon = start(board)
     candidates = daemon.status().candidates
@@ -99,7 +98,7 @@ def test_a_dead_killer_is_soon_replaced_with_every_candidate(board: Sandbox, sta
     assert [note.number for note in started] == [*former, daemon.killer_pid]
     gaps_ns = [note.monotonic_ns - exits[pid] for pid, note in zip(former, started[1:], strict=True)]
     assert min(gaps_ns) > 0
-    assert min(gaps_ns) < 1_000_000_000, gaps_ns
+    assert max(gaps_ns) < 1_000_000_000, gaps_ns
     assert {kill.killer_pid for kill in trace.kills} == {daemon.killer_pid}
     trace.assert_replays()
 
@@ -128,12 +127,8 @@ def test_twenty_handovers_under_pressure_never_leave_a_gap_or_take_two_for_one(
     trace = Trace(tmp_path)
     handovers = trace.noted("handover")
     assert len(handovers) == 20
-    # With nobody armed for never more than 100 ms: so long as the machine lets us run. That it held us up is no matter
-    # of the handover, but it does not happen to two of twenty; and what waits for something would do so for seconds.
-    gaps_ns = sorted(note.monotonic_ns - exits[each.killer_pid] for each, note in zip(daemons, handovers, strict=False))
-    assert gaps_ns[0] >= 0
-    assert gaps_ns[-2] < 100_000_000, gaps_ns
-    assert gaps_ns[-1] < 2_000_000_000, gaps_ns
+    for former, note in zip(daemons, handovers, strict=False):
+        assert note.monotonic_ns - exits[former.killer_pid] < 100_000_000
     assert_one_victim_an_event(trace.kills, exits)
     killers = {daemon.killer_pid for daemon in daemons}
     struck = [kill.victim_pid for kill in seen.kills() if kill.sender_pid in killers]

@@ -13,18 +13,7 @@ from typing import NamedTuple
 
 from ...core.config import PolicyConfig
 from .. import shared as layout
-from ..shared import (
-    CHECK,
-    FD_BATCH,
-    INBOX_BYTES,
-    INBOX_HEAD,
-    INBOX_RECORD,
-    INBOX_SLOTS,
-    INBOX_TAIL,
-    PAGE,
-    WORD_MASK,
-    Shared,
-)
+from ..shared import FD_BATCH, INBOX_BYTES, INBOX_HEAD, INBOX_RECORD, INBOX_SLOTS, INBOX_TAIL, PAGE, WORD_MASK, Shared
 from .roster import Roster
 
 ANCILLARY_BYTES = socket.CMSG_SPACE(253 * 4)  # SCM_MAX_FD descriptors
@@ -62,9 +51,10 @@ class Inbox:
         done = 0
         while tail != words[INBOX_HEAD]:
             at = PAGE + (tail % INBOX_SLOTS) * INBOX_BYTES
-            data = shared_map[at : at + INBOX_RECORD.size]
+            behind = at + INBOX_RECORD.size
+            data = shared_map[at:behind]
             fields = INBOX_RECORD.unpack(data)
-            if fields[0] != tail or hash(data) != CHECK.unpack_from(shared_map, at + INBOX_RECORD.size)[0]:
+            if fields[0] != tail or shared_map[behind : at + INBOX_BYTES] != layout.inbox_check(data):
                 break  # its head word is here already, the rest is not: next time
             op = fields[1]
             wanted = layout.FDS_OF.get(op, 0)

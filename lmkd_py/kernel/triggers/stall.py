@@ -44,7 +44,7 @@ class StallMeter:
     """Tells when the stall of the last `window_ms` reached a threshold. Fed at 10 Hz or faster; pure, no clock.
 
     Like the kernel's triggers it speaks at most once a window and level. A threshold of 0 is off. Of totals that come
-    faster than at its pace most are not looked at: a kill does not wait for it, and no window is cut short.
+    faster than at its pace most are not looked at: most kills do not wait for it, and no window is cut short.
     """
 
     def __init__(self, window_ms: int, some_stall_ms: int, full_stall_ms: int) -> None:
