@@ -3,11 +3,13 @@ PYTHON ?= python3
 # `make test SUITE=all` is `SUITE=all make test`.
 SUITE ?=
 export SUITE
+# Tests of two kinds run beside each other (tests/suite/lanes.py); WORKERS= runs them one after the other.
+WORKERS ?= --numprocesses=auto --maxprocesses=4
 BIN = .venv/bin
 SETUP = @$(PYTHON) -m tools.setup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test soak bench lab-kernels proto bpf module lint clean
+.PHONY: help venv demo test soak bench lab-kernels proto docs bpf module lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -18,14 +20,13 @@ demo:  ## processes with Android priorities under real memory pressure, and who 
 
 test:  ## all tests that need no large download (SUITE=all make test: everything, as CI runs it)
 	$(SETUP) $(if $(filter all,$(SUITE)),all,test)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
-soak:  ## the frozen-daemon test of the strike in the kernel, 100 times, and its whole lease (about 15 minutes, root)
-	$(SETUP) test
-	@SOAK=1 $(BIN)/python -m pytest -q tests/daemon/test_strike.py tests/daemon/test_strike_lease.py \
-		tests/kernel/test_bpf_strike.py -k "stopped_the_whole_list or list_dies_in_order or armed_for_a_lease"
+soak:  ## the tests marked `soak`: endurance and repetitions of what CI runs in short (root; an hour and more)
+	$(SETUP) all
+	@SOAK=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; writes the table into README.md
+bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; BENCH_ARGS=--write: into docs/measurements.md
 	$(SETUP) bench
 	@$(BIN)/python -m tools.bench $(BENCH_ARGS)
 
@@ -39,6 +40,10 @@ venv:  ## only the set-up of `make test`
 proto:  ## lmkd_py/pb from proto/*.proto
 	$(SETUP) test
 	@$(BIN)/python -m tools.gen_pb
+
+docs:  ## docs/configuration.md from proto/config.proto and the ranges in lmkd_py/core/config.py
+	$(SETUP) test
+	@$(BIN)/python -m tools.gen_docs
 
 bpf:  ## lmkd_py/kernel/bpf/*.o from device/bpf (fetches clang 14 once, 60 MB)
 	$(SETUP) test

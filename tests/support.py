@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
-# The reference data is kept beside the checkout, not in it: here and in CI.
-SHARED_DIR = REPO_ROOT.parent / "shared"
+ORACLE_CASES = REPO_ROOT / "tests/data/oracle/cases.jsonl.gz"  # recorded decisions of AOSP's lmkd
 
 SUITE_ALL = os.environ.get("SUITE", "") == "all"
-SOAK = os.environ.get("SOAK", "") == "1"  # make soak: the endurance of what CI runs in short
+SOAK = os.environ.get("SOAK", "") == "1"  # make soak: the tests marked `soak`, and no others
+FEW_EXAMPLES = os.environ.get("EXAMPLES", "") == "few"  # a second run of the same tests, on another Python
 IS_ROOT = os.geteuid() == 0
 # Where everything real has to be there: a component that is missing is a failure, not a skip.
 STRICT = IS_ROOT and (SUITE_ALL or os.environ.get("CI", "") == "true")
@@ -28,6 +29,20 @@ def require(condition: object, why: str) -> None:
     if STRICT:
         pytest.fail(f"required here (CI or SUITE=all, as root): {why}", pytrace=False)
     pytest.skip(why)
+
+
+def in_soak(*values: object) -> ParameterSet:
+    """A set of parameters for `make soak` alone."""
+    return pytest.param(*values, marks=pytest.mark.soak)
+
+
+def repeated(always: int, in_ci: int, in_soak: int) -> list[ParameterSet]:
+    """Values of a parameter `run`: the first `always` for every run, up to `in_ci` for CI, the rest for `make soak`."""
+    return [
+        *(pytest.param(run) for run in range(always)),
+        *(pytest.param(run, marks=pytest.mark.all_suite) for run in range(always, in_ci)),
+        *(pytest.param(run, marks=pytest.mark.soak) for run in range(in_ci, in_soak)),
+    ]
 
 
 def peak_kb(again: bool = False) -> int:

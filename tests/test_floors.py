@@ -19,8 +19,9 @@ FLOORS = {
     "kernel": {"core"},
     "wire": {"core"},
     "daemon": {"core", "kernel", "wire"},
-    "host": {"core", "wire", "pb"},
-    "board": {"core", "wire", "kernel", "host", "pb"},
+    "ondevice": {"core", "wire"},
+    "host": {"core", "wire", "pb", "ondevice"},
+    "board": {"core", "wire", "kernel", "host", "pb", "ondevice"},
     "analysis": {"core", "wire", "pb"},
     "tuning": {"core", "wire", "pb", "analysis"},
     "cli": {"core", "wire", "kernel", "host", "pb", "board", "analysis", "tuning"},
@@ -29,7 +30,7 @@ FLOORS = {
 # Third-party packages a room may use. The payload and core have none.
 PACKAGES = {
     "pb": {"google"},
-    "host": {"google", "adb_shell"},
+    "host": {"google", "adb_shell", "cryptography"},
     "board": {"google"},
     "analysis": {"google", "numpy"},
     "tuning": {"google", "numpy"},
@@ -63,7 +64,6 @@ SPEECHLESS = ("core", "kernel", "wire", "host", "analysis", "tuning")  # only cl
 
 
 def all_imports(*rooms: str) -> list[Import]:
-    """Every import of these rooms."""
     return [found for room in rooms for path in sources(f"lmkd_py/{room}") for found in imports(path)]
 
 
@@ -97,6 +97,24 @@ def test_a_room_uses_only_its_own_third_party_packages(room: str) -> None:
     allowed = PACKAGES.get(room, set()) | {"lmkd_py"} | sys.stdlib_module_names | PAYLOAD_LIBRARY
     for found in all_imports(room):
         assert found.name.split(".")[0] in allowed, f"{found.where} imports {found.name}"
+
+
+# The folders of `kernel`, and which of them each may import from.
+KERNEL_FLOORS = {
+    "acting": set(),
+    "sensing": {"acting", "bpf"},
+    "bpf": {"acting", "sensing"},  # of sensing: where the cgroups are
+    "protection": {"acting", "sensing"},
+}
+
+
+@pytest.mark.parametrize("folder", KERNEL_FLOORS)
+def test_a_folder_of_kernel_imports_only_from_those_below(folder: str) -> None:
+    assert KERNEL_FLOORS.keys() == {path.parent.name for path in (REPO_ROOT / "lmkd_py/kernel").glob("*/__init__.py")}
+    for found in (found for path in sources(f"lmkd_py/kernel/{folder}") for found in imports(path)):
+        parts = found.name.split(".")
+        if parts[:2] == ["lmkd_py", "kernel"]:
+            assert parts[2] in KERNEL_FLOORS[folder] | {folder}, f"{found.where} imports {found.name}"
 
 
 def test_core_touches_no_clock_file_or_system() -> None:

@@ -13,7 +13,7 @@ OUT = Path(__file__).resolve().parent.parent / "build" / "module"
 
 
 def main() -> None:
-    """One directory a kernel release."""
+    """Build the module for every kernel release, each in a directory of its own."""
     for version in modules.VERSIONS:
         release = modules.release_of(version)
         made = modules.build(version)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -78,7 +79,7 @@ def cpus() -> int:
 
 
 def extract(archive: Path, target: Path) -> None:
-    """What is needed of the kernel's source."""
+    """Unpack those parts of the kernel's source that the build needs."""
     with tarfile.open(archive) as tar:
         if hasattr(tarfile, "tar_filter"):  # not in Debian 12's Python 3.11.2, which has no `filter=` either
             tar.extraction_filter = tarfile.tar_filter
@@ -158,6 +159,7 @@ def refuse_lost_options(config: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was unpacked is removed
     try:
         print(main())
     except debs.PackageError as error:

@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from tools.setup_steps import SetupError, apt_install, say, step
 
 
 class Program(NamedTuple):
-    """A program that is no Python package."""
+    """A program that comes with a Debian package rather than with pip."""
 
     name: str  # as it is found on PATH
     packages: tuple[str, ...]  # Debian's
@@ -28,7 +27,7 @@ class Program(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What one target needs."""
+    """What one make target needs: pip extras and programs."""
 
     extras: str
     programs: tuple[Program, ...] = ()
@@ -42,7 +41,7 @@ ADB = Program("adb", ("adb",), "the proof that real adb can talk to the virtual 
 NEEDS = {
     "demo": Need("host"),
     "test": Need("host,test", (C_COMPILER, ADB)),
-    "all": Need("host,test", (C_COMPILER, ADB, QEMU, MKE2FS)),
+    "all": Need("host,test,tuning", (C_COMPILER, ADB, QEMU, MKE2FS)),
     # earlyoom and nohang are not here: the bench unpacks them, since installing would start them on this machine.
     "bench": Need("host,test", (C_COMPILER, ADB, QEMU, MKE2FS)),
     "lab": Need("host", (C_COMPILER,)),  # the rest of it is unpacked by tools.lab_kernel
@@ -71,8 +70,6 @@ def main(target: str) -> None:
     missing = [program for program in need.programs if not shutil.which(program.name, path=SEARCH)]
     if missing:
         get_programs(missing)
-    if target == "all":
-        get_lab_kernel()
 
 
 def stamp_of(extras: str) -> Path:
@@ -111,14 +108,6 @@ def get_programs(missing: list[Program]) -> None:
         say(f"{error}")
         for program in missing:
             say(f"  without {program.name}: {program.without} is left out (its tests are skipped)")
-
-
-def get_lab_kernel() -> None:
-    """Build it unless it is there; where everything has to be there, SetupError when that fails."""
-    if subprocess.run((str(VENV / "bin/python"), "-m", "tools.lab_kernel"), cwd=ROOT, check=False).returncode:
-        if STRICT:
-            raise SetupError("no kernel with fault injection; why is written above")
-        say("  without it: the tests that let allocations fail are left out (skipped)")
 
 
 if __name__ == "__main__":

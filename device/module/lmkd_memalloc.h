@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
-/* What /dev/lmkd_memalloc understands; lmkd_py/kernel/memalloc.py holds the same numbers. No call has an argument. */
+/* What /dev/lmkd_memalloc understands; lmkd_py/kernel/protection/memalloc.py holds the same numbers. No call has an argument. */
 #ifndef LMKD_MEMALLOC_H
 #define LMKD_MEMALLOC_H
 

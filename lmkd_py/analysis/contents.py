@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from ..core.config import Config
 from ..core.vocabulary import ABSENT
-from ..wire.header import OOM_KILLS, Header, Note, Process, Strike
-from ..wire.record import Record, unpack_record
-
-
-@dataclass(frozen=True, slots=True)
-class Traced:
-    """One record and where it is from. It is unpacked anew at each access: a long trace fits into memory packed."""
-
-    data: bytes
-    file: Path
-    offset: int  # of its frame
-    seq: int
-    killer_pid: int
-    killed: bool  # somebody was struck, or would have been
-    header: Header | None  # of its killer and config generation; None where that header is lost
-    config: Config | None  # None: the header is lost or holds no config
-
-    @property
-    def record(self) -> Record:
-        """The record itself."""
-        return unpack_record(self.data)
+from ..wire.header import LOST, MEMBERSHIP, OOM_KILLS, Header, Note, Process, Strike
+from .clock import Clock, clock_of
+from .names import names_of
+from .records import Records, Selection
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Bytes of a file that could not be read."""
+    """A stretch of a trace file that holds no whole frame."""
 
     file: Path
     offset: int
@@ -51,17 +34,18 @@ class Gap:
 
     @property
     def count(self) -> int:
-        """How many are missing."""
+        """How many records of this killer are missing."""
         return self.before_seq - self.after_seq - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trace:
     """Everything one or several files of one boot hold, in the order it was written."""
 
     files: tuple[Path, ...]
     headers: tuple[Header, ...]
-    records: tuple[Traced, ...]
+    records: Records  # every wakeup; decoded when asked for, or taken as columns
+    kills: Selection  # the records in which somebody was struck (or would have been, in observe mode)
     processes: dict[tuple[int, int], Process]  # by pid and start_ticks
     notes: tuple[Note, ...]
     losses: tuple[Loss, ...]
@@ -69,24 +53,29 @@ class Trace:
     repeated: int  # records found twice, as after a steward's death between filing and counting; kept once
     strikes: tuple[Strike, ...] = ()  # kills by the kernel's own hand, in the order of their time
 
-    @property
-    def kills(self) -> tuple[int, ...]:
-        """Indexes of the records in which somebody was struck (or would have been, in observe mode)."""
-        return tuple(index for index, traced in enumerate(self.records) if traced.killed)
-
-    @property
+    @cached_property
     def all_kills(self) -> tuple[int | Strike, ...]:
         """Every kill in the order of time: the index of a record, or a strike in the kernel."""
         timed: list[tuple[int, int | Strike]] = []
-        timed += ((self.records[index].record.snapshot.now_ms * 1_000_000, index) for index in self.kills)
+        timed += ((kill.peek("snapshot.now_ms") * 1_000_000, kill.index) for kill in self.kills)
         timed += ((strike.monotonic_ns, strike) for strike in self.strikes)
         return tuple(kill for _, kill in sorted(timed, key=lambda each: each[0]))
 
     @property
     def victims(self) -> tuple[tuple[int, int], ...]:
         """(pid, adj) of everybody who was killed, in the order of time."""
-        outcomes = (self.records[kill].record.outcome if isinstance(kill, int) else kill for kill in self.all_kills)
-        return tuple((each.pid, each.adj) for each in outcomes)
+        return tuple(
+            (kill.pid, kill.adj)
+            if isinstance(kill, Strike)
+            else (self.records[kill].peek("outcome.pid"), self.records[kill].peek("outcome.adj"))
+            for kill in self.all_kills
+        )
+
+    @property
+    def undeclared(self) -> int:
+        """Records that are missing and that no note declares lost. The killer declares the polls it left out."""
+        declared = sum(note.number for note in self.notes if note.kind == LOST)
+        return max(0, sum(gap.count for gap in self.gaps) - declared)
 
     @property
     def oom_kills(self) -> int:
@@ -97,7 +86,47 @@ class Trace:
         # Another domain may begin with a lower count.
         return sum(max(0, later - before) for before, later in pairwise(counts))
 
+    @cached_property
+    def clock(self) -> Clock:
+        """Dates its times by the calendar."""
+        return clock_of(self.headers, self.notes)
+
     def name_of(self, pid: int, start_ticks: int) -> str:
         """Name of a process; empty if the trace does not say."""
+        return self.names_of(pid, start_ticks)[0]
+
+    def names_of(self, pid: int, start_ticks: int) -> tuple[str, str]:
+        """The same, and its comm where that is another one."""
         process = self.processes.get((pid, start_ticks))
-        return process.name if process else ""
+        return names_of(process) if process else ("", "")
+
+    def members_age_ms(self, struck_ns: int) -> int:
+        """Age of the list of members that the victim of this strike was on; ABSENT: the kernel tells who moves.
+
+        `struck_ns`: CLOCK_MONOTONIC.
+        """
+        return self._members_age_ms.get(struck_ns, ABSENT)
+
+    @cached_property
+    def _members_age_ms(self) -> dict[int, int]:
+        # Backwards: of two notes about one strike the first counts.
+        return {note.monotonic_ns: note.number for note in reversed(self.notes) if note.kind == MEMBERSHIP}
+
+    def last_header_of(self, killer_pid: int) -> Header | None:
+        """The last header of this killer; None if it has none."""
+        return self._last_headers.get(killer_pid)
+
+    @cached_property
+    def _last_headers(self) -> dict[int, Header]:
+        return {header.killer_pid: header for header in self.headers}
+
+    def processes_of(self, pid: int) -> list[Process]:
+        """Every process that had this pid."""
+        return self._by_pid.get(pid, [])
+
+    @cached_property
+    def _by_pid(self) -> dict[int, list[Process]]:
+        found: dict[int, list[Process]] = {}
+        for process in self.processes.values():
+            found.setdefault(process.pid, []).append(process)
+        return found

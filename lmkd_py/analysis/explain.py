@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
+from ..core.conditions import word
 from ..core.config import DEFAULTS, PolicyConfig
 from ..core.describe import describe
-from ..core.snapshot import Candidate
-from ..core.vocabulary import ABSENT, Action, Level, ReclaimState, WakeupKind, Watermark
+from ..core.snapshot import Candidate, Snapshot
+from ..core.vocabulary import (
+    ABSENT,
+    PERCEPTIBLE_APP_ADJ,
+    Action,
+    KillReason,
+    Level,
+    PolicyKind,
+    ProgressSource,
+    ReclaimState,
+    WakeupKind,
+    Watermark,
+)
+from ..core.wakeup import announced, believed
+from ..wire.header import Header
 from ..wire.record import Record
-from .contents import Trace, Traced
-from .explain_strike import explain_strike
+from .contents import Trace
+from .explain_strike import explain_strike, layers_off
 from .explanation import After, Considered, Death, Explanation, Phase, Reading
-from .rungs import MATCHED, Rung, rungs, signals_of, word
+from .rungs import MATCHED, Answer, rungs_of
+from .traced import Traced
 
 # Units by the ending of a field's name; the first that fits.
 _UNITS = (
@@ -21,10 +39,20 @@ _UNITS = (
     ("_us", "us", 1),
     ("_ms", "ms", 1),
 )
-_NO_COUNTERS = frozenset(("now_ms", "kind", "level", "page_kb", "victim_alive", "outcome", "candidates"))
+# By ProgressSource: what the three fields of reclaim progress count.
+_PROGRESS = ("kswapd_progress", "direct_progress", "refill_progress")
+_PROGRESS_UNITS: dict[int, tuple[str, str, str]] = {
+    ProgressSource.VMSTAT: ("pages", "pages", "pages"),
+    ProgressSource.BPF: ("us", "reclaims", ""),
+    ProgressSource.FAILCNT: ("", "hits of the limit", ""),
+    ProgressSource.LIMIT_EVENTS: ("", "limit events", ""),
+}
+_NO_COUNTERS = frozenset(
+    ("now_ms", "kind", "level", "metered_level", "page_kb", "victim_alive", "outcome", "candidates")
+)
 _NO_MEASURES = frozenset(("action", "reason", "min_adj", "poll_request", "state"))
 # Actions that end before the ladder is climbed.
-_CLIMBED = frozenset((int(Action.NONE), int(Action.KILL)))
+_CLIMBED = frozenset((int(Action.NONE), int(Action.KILL), int(Action.HELD)))
 
 
 class NoSuchKill(LookupError):
@@ -47,6 +75,7 @@ def explain_record(trace: Trace, index: int) -> Explanation:
     record = traced.record
     config = (traced.config or DEFAULTS).policy
     judgement, snapshot = record.judgement, record.snapshot
+    wakeup = announced(snapshot)
     ladder = _ladder(record, config) if traced.config else ()
     matched = next((rung for rung in ladder if rung.word == MATCHED and rung.reason == judgement.reason), None)
     victims = tuple(_considered(trace, candidate, record) for candidate in snapshot.candidates)
@@ -55,14 +84,15 @@ def explain_record(trace: Trace, index: int) -> Explanation:
         seq=record.seq,
         killer_pid=record.killer_pid,
         monotonic_ms=snapshot.now_ms,
-        realtime_ns=_realtime_ns(traced, snapshot.now_ms),
+        realtime_ns=trace.clock.realtime_ns(snapshot.now_ms * 1_000_000),
         observe=bool(record.observe),
         layers=tuple(bit for bit in range(63) if record.layers >> bit & 1),
+        layers_off=layers_off(traced.header, record.layers) if traced.header else (),
         trigger=_trigger(traced, record),
-        kind=word(WakeupKind, snapshot.kind),
-        level="" if snapshot.level == ABSENT else word(Level, snapshot.level),
+        kind=word(WakeupKind, wakeup.kind),
+        level="" if wakeup.level == ABSENT else word(Level, wakeup.level),
         action=word(Action, judgement.action),
-        values=_readings(snapshot, _NO_COUNTERS),
+        values=_counters(traced.header, snapshot),
         signals=_readings(judgement, _NO_MEASURES),
         rungs=ladder,
         reason=judgement.reason,
@@ -78,30 +108,38 @@ def explain_record(trace: Trace, index: int) -> Explanation:
         phases=_phases(record),
         death=_death(trace, index, record),
         after=_after(trace, index, record),
+        members_age_ms=trace.members_age_ms(record.outcome.at_ms * 1_000_000),
     )
 
 
-def _ladder(record: Record, config: PolicyConfig) -> tuple[Rung, ...]:
-    low_event = record.snapshot.kind == WakeupKind.EVENT and record.snapshot.level == Level.LOW
-    if record.judgement.action not in _CLIMBED or record.snapshot.kind == WakeupKind.ZONEINFO or low_event:
+def _ladder(record: Record, config: PolicyConfig) -> tuple[Answer, ...]:
+    snapshot = record.snapshot
+    wakeup = believed(announced(snapshot), snapshot, config)
+    by_level = config.kind != PolicyKind.STEADY
+    low_event = by_level and wakeup.kind == WakeupKind.EVENT and wakeup.level == Level.LOW
+    if record.judgement.action not in _CLIMBED or wakeup.kind == WakeupKind.ZONEINFO or low_event:
         return ()
-    return rungs(signals_of(record, config), config)
-
-
-def _realtime_ns(traced: Traced, monotonic_ms: int) -> int | None:
-    header = traced.header
-    if header is None:
-        return None
-    return header.start_realtime_ns + monotonic_ms * 1_000_000 - header.start_monotonic_ns
+    if snapshot.page_kb < 1:  # no evaluation that climbs: the trace is forged
+        return ()
+    return rungs_of(record, config)
 
 
 def _trigger(traced: Traced, record: Record) -> str:
     triggers = traced.header.triggers if traced.header else ()
     if 0 <= record.trigger < len(triggers):
-        return triggers[record.trigger]
-    if record.snapshot.kind == WakeupKind.POLL:
+        return triggers[record.trigger].words
+    if announced(record.snapshot).kind == WakeupKind.POLL:
         return "poll timer"
     return f"trigger {record.trigger}, which the header does not name"
+
+
+def _counters(header: Header | None, snapshot: Snapshot) -> tuple[Reading, ...]:
+    units = _PROGRESS_UNITS.get(header.progress_source if header else 0)
+    readings = _readings(snapshot, _NO_COUNTERS)
+    if units is None:
+        return readings
+    named = dict(zip(_PROGRESS, units))
+    return tuple(replace(each, unit=named.get(each.name, each.unit)) for each in readings)
 
 
 def _readings(value: object, without: frozenset[str]) -> tuple[Reading, ...]:
@@ -114,22 +152,39 @@ def _reading(name: str, value: int) -> Reading:
     if name in ("breached", "reclaim"):
         enum = Watermark if name == "breached" else ReclaimState
         return Reading(f"{name} {word(enum, value)}", value, "")
+    plain, unit, divisor = _unit(name)
+    return Reading(plain, value if divisor == 1 or value == ABSENT else value / divisor, unit)
+
+
+@cache
+def _unit(name: str) -> tuple[str, str, int]:
+    """A field's name without its unit, the unit, and what the number is divided by."""
     for ending, unit, divisor in _UNITS:
         if name.endswith(ending):
-            scaled = value if divisor == 1 or value == ABSENT else value / divisor
-            return Reading(name.removesuffix(ending), scaled, unit)
-    return Reading(name, value, "")
+            return name.removesuffix(ending), unit, divisor
+    return name, "", 1
 
 
 def _text(record: Record, config: PolicyConfig) -> str:
     try:
         return describe(record.judgement, record.snapshot, config)
-    except (ValueError, KeyError):  # a reason this version does not know
+    except (ValueError, LookupError):  # a reason this version does not know
         return f"reason {record.judgement.reason}"
 
 
-def _floor_note(record: Record, config: PolicyConfig, matched: Rung | None) -> str:
+def _floor_note(record: Record, config: PolicyConfig, matched: Answer | None) -> str:
     floor = record.judgement.min_adj
+    if record.judgement.action == Action.HELD:
+        after = record.judgement.state
+        if record.judgement.reason == KillReason.STALLED and after.stall_wait_until_ms > record.snapshot.now_ms:
+            left_ms = after.stall_wait_until_ms - record.snapshot.now_ms
+            return f"nobody is killed for {left_ms} ms more: the last {after.stall_kills} kills did not lessen refaults"
+        left_ms = after.held_until_ms - record.snapshot.now_ms
+        return f"nobody is killed for {left_ms} ms more: the last {after.futile_kills} kills freed nothing"
+    if record.judgement.reason == KillReason.EXHAUSTED and floor == 0:
+        since_ms = record.state.stuck_since_ms
+        searched_ms = record.snapshot.now_ms - since_ms if since_ms >= 0 else 0
+        return f"0 as nobody of adj {PERCEPTIBLE_APP_ADJ + 1} or more was found for {searched_ms} ms"
     if record.judgement.action != Action.KILL or (matched and matched.min_adj == floor):
         return ""
     full_pct = record.snapshot.psi_mem_full_avg10_centi_pct / 100
@@ -141,13 +196,17 @@ def _floor_note(record: Record, config: PolicyConfig, matched: Rung | None) -> s
 
 def _considered(trace: Trace, candidate: Candidate, record: Record) -> Considered:
     size = candidate.rss_pages
+    name, comm = trace.names_of(candidate.pid, candidate.start_ticks)
+    who = trace.processes.get((candidate.pid, candidate.start_ticks))
     return Considered(
         pid=candidate.pid,
         uid=candidate.uid,
-        name=trace.name_of(candidate.pid, candidate.start_ticks),
+        name=name,
         adj=candidate.adj,
         size_kb=None if size == ABSENT else size * record.snapshot.page_kb,
         struck=candidate.pid == record.outcome.pid,
+        comm=comm,
+        cgroup=who.cgroup if who else "",
     )
 
 
@@ -160,7 +219,7 @@ def _victim(trace: Trace, record: Record, victims: tuple[Considered, ...]) -> Co
     size = outcome.rss_pages * record.snapshot.page_kb if outcome.rss_pages != ABSENT else None
     if listed is None:  # so many strikes failed that it is not among the recorded rows
         return Considered(outcome.pid, ABSENT, "", outcome.adj, size, True)
-    return Considered(listed.pid, listed.uid, listed.name, outcome.adj, listed.size_kb if size is None else size, True)
+    return replace(listed, adj=outcome.adj, size_kb=listed.size_kb if size is None else size, struck=True)
 
 
 def _phases(record: Record) -> tuple[Phase, ...]:
@@ -172,25 +231,22 @@ def _phases(record: Record) -> tuple[Phase, ...]:
 def _death(trace: Trace, index: int, record: Record) -> Death | None:
     if record.outcome.pid <= 0:
         return None
-    for traced in trace.records[index + 1 :]:
-        if traced.killer_pid != record.killer_pid:
-            continue
-        after = traced.record.aftermath
-        if after.pid == record.outcome.pid:
-            died = (after.died_ns - after.struck_ns) / 1000 if after.died_ns else None
-            return Death(died, after.reap_ns / 1000 if after.reap_ns else None, after.reap_result)
+    for traced in trace.records.following(index):
+        if traced.peek("aftermath.pid") == record.outcome.pid:
+            died_ns, reap_ns = traced.peek("aftermath.died_ns"), traced.peek("aftermath.reap_ns")
+            died_after_us = (died_ns - traced.peek("aftermath.struck_ns")) / 1000 if died_ns else None
+            return Death(died_after_us, reap_ns / 1000 if reap_ns else None, traced.peek("aftermath.reap_result"))
         if traced.killed:  # the next one was struck; of this one nothing more is told
             return None
     return None
 
 
 def _after(trace: Trace, index: int, record: Record) -> After | None:
-    for traced in trace.records[index + 1 :]:
-        if traced.killer_pid == record.killer_pid:
-            following = traced.record
-            return After(
-                following.seq,
-                following.snapshot.now_ms - record.snapshot.now_ms,
-                following.snapshot.mem_free_kb - record.snapshot.mem_free_kb,
-            )
-    return None
+    traced = next(trace.records.following(index), None)
+    if traced is None:
+        return None
+    return After(
+        traced.seq,
+        traced.peek("snapshot.now_ms") - record.snapshot.now_ms,
+        traced.peek("snapshot.mem_free_kb") - record.snapshot.mem_free_kb,
+    )

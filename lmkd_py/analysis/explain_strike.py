@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from ..core.vocabulary import ABSENT
+from ..core.vocabulary import ABSENT, HOLDING
 from ..wire.header import Header, Process, Strike
+from ..wire.sentences import sentence
 from .contents import Trace
 from .explanation import Considered, Explanation, Phase
+from .names import names_of
 
 TRIGGER = "bpf kick"
 RULE = "in_kernel_strike"
+_LAYERS = range(63)  # a record has a bit for each; a forged header may have any number
+
+
+def layers_off(header: Header, active: int) -> tuple[tuple[int, str], ...]:
+    """Layers that are not in `active` (a bit each), each with what the killer noted about it."""
+    return tuple(
+        (layer.number, "; ".join(sentence(note) for note in layer.notes if note.kind not in HOLDING))
+        for layer in header.layers
+        if layer.number in _LAYERS and not active >> layer.number & 1
+    )
+
+
+def _active(header: Header) -> int:
+    return sum(1 << layer.number for layer in header.layers if layer.active and layer.number in _LAYERS)
 
 
 def explain_strike(trace: Trace, strike: Strike) -> Explanation:
     """The same parts as of a decided kill, as far as a strike has them."""
-    header = next((each for each in reversed(trace.headers) if each.killer_pid == strike.killer_pid), None)
+    header = trace.last_header_of(strike.killer_pid)
     waited_us = (strike.monotonic_ns - strike.kick_ns) / 1000
     who = _process(trace, strike)
+    name, comm = names_of(who) if who else ("", "")
     victim = Considered(
         pid=strike.pid,
         uid=who.uid if who else ABSENT,
-        name=who.name if who else "",
+        name=name,
         adj=strike.adj,
         size_kb=_size_kb(header, strike),
         struck=True,
+        comm=comm,
+        cgroup=who.cgroup if who else "",
     )
     size_unknown = "; how much memory the victim had is not known" if strike.rss_pages == ABSENT else ""
     return Explanation(
@@ -30,9 +49,10 @@ def explain_strike(trace: Trace, strike: Strike) -> Explanation:
         seq=strike.number,
         killer_pid=strike.killer_pid,
         monotonic_ms=strike.monotonic_ns // 1_000_000,
-        realtime_ns=header.start_realtime_ns + strike.monotonic_ns - header.start_monotonic_ns if header else None,
+        realtime_ns=trace.clock.realtime_ns(strike.monotonic_ns),
         observe=False,
         layers=tuple(layer.number for layer in header.layers if layer.active) if header else (),
+        layers_off=layers_off(header, _active(header)) if header else (),
         trigger=TRIGGER,
         kind="strike",
         level="",
@@ -60,7 +80,7 @@ def _process(trace: Trace, strike: Strike) -> Process | None:
     if strike.start_ticks != ABSENT:
         return trace.processes.get((strike.pid, strike.start_ticks))
     # Not every kernel tells when its victim began: only one such process can have been meant.
-    named = [process for process in trace.processes.values() if process.pid == strike.pid]
+    named = trace.processes_of(strike.pid)
     return named[0] if len(named) == 1 else None
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .rungs import Rung
+from ..core.vocabulary import ABSENT
+from .rungs import Answer
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One number with its unit: `kB`, `pages`, `%`, `us`, `ms` or none."""
+    """One number with its unit: `kB`, `pages`, `%`, `us`, `ms`, what a counter counts, or none."""
 
     name: str
     value: float
@@ -26,11 +27,13 @@ class Considered:
     adj: int  # oom_score_adj
     size_kb: int | None  # None: it was not read
     struck: bool
+    comm: str = ""  # where it is another one than `name`, which is an application's own
+    cgroup: str = ""  # empty: the trace does not say
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of the wakeup."""
+    """The name of a phase of the wakeup, and how long it took."""
 
     name: str
     us: float
@@ -38,7 +41,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """What became of the struck process."""
+    """When the victim died and how long reaping took."""
 
     died_after_us: float | None  # from the signal to its death; None: it was not seen to die
     reap_us: float | None  # process_mrelease; None: it was not tried or had not finished
@@ -47,7 +50,7 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """The next record of the same killer."""
+    """What the next record of the same killer shows of the effect."""
 
     seq: int
     after_ms: int
@@ -56,22 +59,22 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All that a trace tells of one wakeup."""
+    """Everything a trace says about one kill or wakeup."""
 
     index: int  # in Trace.records; -1: a strike in the kernel, which has none
     seq: int  # of the record; of a strike its number
     killer_pid: int
     monotonic_ms: int
-    realtime_ns: int | None  # None: the header with the clocks is lost
+    realtime_ns: int | None  # None: all headers, with the clocks, are lost
     observe: bool  # nobody was signalled
     layers: tuple[int, ...]  # active ones
     trigger: str  # as it was registered; for a poll why there was one
     kind: str  # event, poll, vendor, strike
     level: str  # low, medium, critical; empty: none
-    action: str  # ignored, pending, bail, none, kill, invalid, unreadable
+    action: str  # ignored, pending, bail, none, kill, invalid, unreadable, held
     values: tuple[Reading, ...]  # raw counters; those the kernel has not are left out
     signals: tuple[Reading, ...]  # what they mean
-    rungs: tuple[Rung, ...]  # the ladder; empty if it was not climbed
+    rungs: tuple[Answer, ...]  # the ladder; empty if it was not climbed
     reason: int  # AOSP's number; -1: no verdict
     rule: str  # name of the rule behind the verdict; empty: none
     text: str  # AOSP's words for the verdict
@@ -85,3 +88,5 @@ class Explanation:
     phases: tuple[Phase, ...]
     death: Death | None  # None: nobody was struck, or the trace ends too early to tell
     after: After | None  # None: this is the killer's last record
+    layers_off: tuple[tuple[int, str], ...] = ()  # of the memory guarantee, each with why it was not active
+    members_age_ms: int = ABSENT  # from the last look at who is in the domain to the strike; ABSENT: moves were told

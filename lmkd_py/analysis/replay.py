@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.decide import decide
+from ..core.snapshot import Outcome
+from ..core.state import PolicyState
 from ..wire.record import Record
-from .trace import Trace
+from .contents import Trace
+
+MAX_DIFFERENCES = 1000  # kept of a replay: under another policy every record may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,37 +28,47 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What a replay came to."""
+    """How many decisions were made again, and the differences."""
 
     records: int  # decided again
     kills: int  # of them with somebody struck
     chained: int  # of them whose memory was compared with that of the record before
     without_config: int  # could not be decided again: the header that holds their config is lost
-    differences: tuple[Difference, ...]
+    different: int  # values that differ
+    differences: tuple[Difference, ...]  # the first of them, at most MAX_DIFFERENCES
 
     @property
     def agrees(self) -> bool:
         """Every recorded wakeup was decided again, and in the same way."""
-        return not self.differences and not self.without_config
+        return not self.different and not self.without_config
+
+
+class _Ended(NamedTuple):
+    """What a record hands on to the next of its killer."""
+
+    seq: int
+    state: PolicyState
+    outcome: Outcome
 
 
 def replay(trace: Trace) -> ReplayResult:
     """Decide all records again. Compared are the judgement field by field, the victim in front and who was struck.
 
     Where two records of one killer follow each other without a gap, the later one must start from the state and the
-    outcome the earlier one ended with.
+    outcome the earlier one ended with. One record after the other is decoded and forgotten: a trace of any length is
+    replayed in the same memory.
     """
     differences: list[Difference] = []
-    decided = kills = chained = without_config = 0
-    former: dict[int, Record] = {}
-    for index, traced in enumerate(trace.records):
+    decided = kills = chained = without_config = different = 0
+    former: dict[int, _Ended] = {}
+    for traced in trace.records:
         record = traced.record
         found: list[tuple[str, object, object]] = []
         before = former.get(record.killer_pid)
-        former[record.killer_pid] = record
+        former[record.killer_pid] = _Ended(record.seq, record.judgement.state, record.outcome)
         if before is not None and record.seq == before.seq + 1:
             chained += 1
-            found += compare("chain.state", record.state, before.judgement.state)
+            found += compare("chain.state", record.state, before.state)
             found += compare("chain.outcome", record.snapshot.outcome, before.outcome)
         if traced.config is None:
             without_config += 1
@@ -64,8 +78,10 @@ def replay(trace: Trace) -> ReplayResult:
             decision = decide(record.snapshot, record.state, traced.config.policy)
             found += compare("judgement", record.judgement, decision.judgement)
             found += _compare_victims(record, tuple(victim.pid for victim in decision.victims))
-        differences += (Difference(index, record.seq, record.killer_pid, *one) for one in found)
-    return ReplayResult(decided, kills, chained, without_config, tuple(differences))
+        different += len(found)
+        for one in found[: MAX_DIFFERENCES - len(differences)]:
+            differences.append(Difference(traced.index, record.seq, record.killer_pid, *one))
+    return ReplayResult(decided, kills, chained, without_config, different, tuple(differences))
 
 
 def compare(path: str, recorded: Any, decided: Any) -> list[tuple[str, object, object]]:

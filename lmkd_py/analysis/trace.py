@@ -2,194 +2,156 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator
+import os
+import re
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
-from ..core.config import Config, ConfigError
 from ..wire import frames
-from ..wire.config import decode_config
-from ..wire.header import (
-    FORMAT,
-    Header,
-    Note,
-    Process,
-    Strike,
-    decode_header,
-    decode_note,
-    decode_process,
-    decode_strike,
-)
 from ..wire.message import MessageError
-from ..wire.record import RECORD_SIZE, RecordError, unpack_record
-from .contents import Gap, Loss, Trace, Traced
+from ..wire.record import RecordError
+from .contents import Gap, Loss, Trace
+from .intake import Intake
+from .mapped import Data, Walk, bytes_of
+from .records import Records, Selection
+from .runs import Runs
+from .traced import Traced
 
-__all__ = ["SUFFIX", "Gap", "Loss", "Trace", "TraceError", "Traced", "read_trace"]
+__all__ = ["SUFFIX", "Gap", "Loss", "Trace", "TraceError", "TraceReader", "Traced", "read_trace"]
 
 SUFFIX = ".lmkt"
+_NAME = re.compile(rf"[0-9]+\{SUFFIX}")
 
 
 class TraceError(ValueError):
     """A path that holds no trace: which, what was found, what was wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """A record before its header is looked up."""
+def read_trace(path: Path | str) -> Trace:
+    """Read a trace. Each frame is read and checked once; the records stay in their files.
 
-    seq: int
-    killer_pid: int
-    generation: int
-    killed: bool
-    data: bytes
-    file: Path
-    offset: int
-    headers: int  # how many headers stood before it
+    The files may grow or be removed while the trace is in use, but not be cut short: they are mapped.
+
+    Args:
+        path: a trace file, or a directory `<root>/traces/<boot id>`: all its files in the order of their numbers.
+
+    Returns:
+        What the files hold. Damage and missing records are told in it (`losses`, `gaps`), never raised.
+
+    Raises:
+        TraceError: a directory without trace files, files of format 1 or without one whole frame. Beside newer files,
+            one of format 1 is a loss.
+        OSError: from the file system.
+    """
+    return TraceReader(path).read()
 
 
 @dataclass(slots=True)
-class _Reading:
-    """What has been read so far."""
+class _File:
+    """A file of the trace, as far as it was read."""
 
-    headers: list[Header] = field(default_factory=list)
-    raw: list[_Raw] = field(default_factory=list)
-    processes: dict[tuple[int, int], Process] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
-    strikes: set[Strike] = field(default_factory=set)  # one may be filed twice, as by a steward and its successor
+    path: Path
+    data: Data = b""
+    inode: tuple[int, int] = (0, 0)  # with its device
+    at: int = 0  # end of its last whole frame
     losses: list[Loss] = field(default_factory=list)
+    tail: Loss | None = None  # the loss it ends with: what is appended may make it whole
+
+    def all_losses(self) -> tuple[Loss, ...]:
+        """What it holds that is no whole frame, in order."""
+        return (*self.losses, self.tail) if self.tail else tuple(self.losses)
+
+    def has_grown(self) -> bool | None:
+        """Whether there is more to read; None where what was read is there no longer."""
+        found = os.stat(self.path)
+        if (found.st_dev, found.st_ino) != self.inode or found.st_size < len(self.data):
+            return None
+        return found.st_size > len(self.data)
 
 
-def read_trace(path: Path | str) -> Trace:
-    """Read a trace file, or all of a directory `<root>/traces/<boot id>` in order of their numbers.
+class TraceReader:
+    """Reads a trace that may grow meanwhile: each read() takes in only what was appended since the last."""
 
-    TraceError for a directory without trace files and for files without one whole frame; OSError from the file system.
-    """
-    files = _files_of(Path(path))
-    reading = _Reading()
-    for file in files:
-        _read_file(file, reading)
-    if not (reading.headers or reading.raw or reading.notes or reading.processes or reading.strikes):
-        size = sum(file.stat().st_size for file in files)
-        raise TraceError(f"{path}: found {size} bytes without one whole frame, wanted a trace")
-    records, gaps, repeated = _resolve(reading)
-    return Trace(
-        files=files,
-        headers=tuple(reading.headers),
-        records=records,
-        processes=reading.processes,
-        notes=tuple(reading.notes),
-        losses=tuple(reading.losses),
-        gaps=gaps,
-        repeated=repeated,
-        strikes=tuple(sorted(reading.strikes, key=lambda strike: strike.monotonic_ns)),
-    )
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
+        self._files: list[_File] = []
+        self._intake = Intake()
+
+    def read(self) -> Trace:
+        """The trace as it is now; indexes of records are those of the last time. Raises as read_trace() does.
+
+        Where a file was removed or another took its place, all is read anew, and indexes change.
+        """
+        paths = _files_of(self._path)
+        if not self._goes_on(paths):
+            self._files, self._intake = [], Intake()
+        if self._files and self._files[-1].has_grown():
+            self._read(len(self._files) - 1)
+        for path in paths[len(self._files) :]:
+            self._files.append(_File(path))
+            self._read(len(self._files) - 1)
+        if self._intake.is_empty():
+            if any(loss.why == frames.FORMAT_1 for file in self._files for loss in file.all_losses()):
+                raise TraceError(f"{self._path}: found {frames.FORMAT_1}")
+            size = sum(len(file.data) for file in self._files)
+            raise TraceError(f"{self._path}: found {size} bytes without one whole frame, wanted a trace")
+        return self._trace()
+
+    def _goes_on(self, paths: tuple[Path, ...]) -> bool:
+        """Whether these are the files that were read, more behind them, and of the old ones only the last has grown."""
+        known = self._files
+        if tuple(file.path for file in known) != paths[: len(known)]:
+            return False
+        grown = [file.has_grown() for file in known]
+        return None not in grown and not any(grown[:-1])
+
+    def _read(self, number: int) -> None:
+        file = self._files[number]
+        file.data, file.inode = bytes_of(file.path)
+        file.tail = None
+        walk = Walk(file.data, file.at)
+        for part in frames.read_frames(file.data, file.at):
+            walk.passed(part.offset)
+            if isinstance(part, frames.Lost):
+                loss = Loss(file.path, part.offset, part.length, part.why)
+                if part.offset + part.length == len(file.data):
+                    file.tail = loss
+                else:
+                    file.losses.append(loss)
+                continue
+            try:
+                self._intake.take(part, number)
+            except (MessageError, RecordError) as error:
+                file.losses.append(Loss(file.path, part.offset, part.end - part.offset, str(error)))
+            file.at = part.end
+        walk.end(len(file.data))
+
+    def _trace(self) -> Trace:
+        found, files = self._intake, self._files
+        headers = tuple(found.headers)
+        places = tuple((file.path, file.data) for file in files)
+        records = Records(places, Runs(tuple(found.runs)), headers, tuple(found.configs))
+        losses = chain.from_iterable(file.all_losses() for file in files)
+        return Trace(
+            files=tuple(file.path for file in files),
+            headers=headers,
+            records=records,
+            kills=Selection(records, tuple(found.kills)),
+            processes=dict(found.processes),
+            notes=tuple(found.notes),
+            losses=tuple(losses),
+            gaps=tuple(found.gaps),
+            repeated=found.repeated,
+            strikes=tuple(sorted(found.strikes.values(), key=lambda strike: strike.monotonic_ns)),
+        )
 
 
 def _files_of(path: Path) -> tuple[Path, ...]:
     if not path.is_dir():
         return (path,)
-    numbered = (file for file in path.iterdir() if file.suffix == SUFFIX and file.stem.isdecimal())
+    numbered = (file for file in path.iterdir() if _NAME.fullmatch(file.name) and file.is_file())
     files = tuple(sorted(numbered, key=lambda file: int(file.stem)))
     if not files:
         raise TraceError(f"{path}: found a directory without NNNN{SUFFIX}, wanted the traces of one boot")
     return files
-
-
-def _frames_of(file: Path) -> Iterator[frames.Frame | frames.Lost]:
-    with file.open("rb") as opened:
-        if file.stat().st_size == 0:  # an empty file cannot be mapped
-            return
-        with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield from frames.read_frames(data)
-
-
-def _read_file(file: Path, reading: _Reading) -> None:
-    for part in _frames_of(file):
-        if isinstance(part, frames.Lost):
-            reading.losses.append(Loss(file, part.offset, part.length, part.why))
-            continue
-        try:
-            _take(part, file, reading)
-        except (MessageError, RecordError) as error:
-            reading.losses.append(Loss(file, part.offset, part.end - part.offset, str(error)))
-
-
-def _take(frame: frames.Frame, file: Path, reading: _Reading) -> None:
-    if frame.kind == frames.RECORD:
-        if len(frame.payload) != RECORD_SIZE:
-            raise RecordError(f"record: found {len(frame.payload)} bytes, wanted {RECORD_SIZE}")
-        record = unpack_record(frame.payload)
-        reading.raw.append(
-            _Raw(
-                record.seq,
-                record.killer_pid,
-                record.config_generation,
-                record.outcome.pid > 0,
-                frame.payload,
-                file,
-                frame.offset,
-                len(reading.headers),
-            )
-        )
-    elif frame.kind == frames.HEADER:
-        header = decode_header(frame.payload)
-        if header.format != FORMAT:
-            raise MessageError("Header.format", header.format, f"{FORMAT}, or a newer lmkctl")
-        reading.headers.append(header)
-    elif frame.kind == frames.PROCESS:
-        process = decode_process(frame.payload)
-        reading.processes[process.pid, process.start_ticks] = process
-    elif frame.kind == frames.NOTE:
-        reading.notes.append(decode_note(frame.payload))
-    elif frame.kind == frames.STRIKE:
-        reading.strikes.add(decode_strike(frame.payload))
-    else:
-        raise MessageError("frame", f"kind {frame.kind}", "kinds 1 to 5, or a newer lmkctl")
-
-
-def _resolve(reading: _Reading) -> tuple[tuple[Traced, ...], tuple[Gap, ...], int]:
-    """Give every record its header; find what is missing or there twice."""
-    configs = [_config_of(header) for header in reading.headers]
-    records: list[Traced] = []
-    gaps: list[Gap] = []
-    repeated = 0
-    last: dict[int, _Raw] = {}
-    for raw in reading.raw:
-        before = last.get(raw.killer_pid)
-        if before is not None and before.seq == raw.seq and before.data == raw.data:
-            repeated += 1
-            continue
-        if before is not None and raw.seq > before.seq + 1:
-            gaps.append(Gap(raw.killer_pid, before.seq, raw.seq))
-        last[raw.killer_pid] = raw
-        index = _header_of(raw, reading.headers)
-        records.append(
-            Traced(
-                data=raw.data,
-                file=raw.file,
-                offset=raw.offset,
-                seq=raw.seq,
-                killer_pid=raw.killer_pid,
-                killed=raw.killed,
-                header=None if index is None else reading.headers[index],
-                config=None if index is None else configs[index],
-            )
-        )
-    return tuple(records), tuple(gaps), repeated
-
-
-def _header_of(raw: _Raw, headers: list[Header]) -> int | None:
-    """The last header before the record that speaks of its killer and config; else the first one behind it."""
-    order: list[int] = [*range(raw.headers - 1, -1, -1), *range(raw.headers, len(headers))]
-    for index in order:
-        if headers[index].killer_pid == raw.killer_pid and headers[index].config_generation == raw.generation:
-            return index
-    return None
-
-
-def _config_of(header: Header) -> Config | None:
-    try:
-        return decode_config(header.config)
-    except ConfigError:
-        return None

@@ -27,12 +27,14 @@ class App:
     inside: bool  # a member of the guarded domain
 
     def is_alive(self) -> bool:
-        """False once it has died, zombie or not."""
-        return not select.select([self.pidfd], [], [], 0)[0]
+        """False once it has exited, reaped or not."""
+        return not self.wait_dead(0)
 
     def wait_dead(self, timeout_s: float) -> bool:
         """Wait for its death; False if it still lives after timeout_s."""
-        return bool(select.select([self.pidfd], [], [], timeout_s)[0])
+        poller = select.poll()  # select() ends at descriptor 1024
+        poller.register(self.pidfd, select.POLLIN)
+        return bool(poller.poll(timeout_s * 1000))
 
     def signal(self, number: int) -> None:
         """Send a signal by pidfd; nothing happens if it is dead."""

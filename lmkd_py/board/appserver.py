@@ -105,7 +105,10 @@ class _Server:
         else:
             if int(keep):
                 self.kept.add(child)
-            os.write(go[1], b"g")
+            try:
+                os.write(go[1], b"g")
+            except BrokenPipeError:
+                pass  # struck as soon as it was in its place: born all the same
             return child, pidfd
         finally:
             os.close(named[0])

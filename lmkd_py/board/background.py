@@ -1,4 +1,4 @@
-"""A board in the background, as `Registry.up` starts it; arguments: DIRECTORY KIND NAME PORT [endpoint options].
+"""A board in the background, as `Boards.up` starts it; arguments: DIRECTORY KIND NAME PORT [endpoint options].
 
 It says `up` on stdout once it answers, progress in other lines before, and stays when it then reads a line; without
 one its starter has died, and it ends. SIGTERM ends it; so does the death of its endpoint.
@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from .boards import KEYS, SNAPSHOT, Board, Boards, start_ticks
 from .errors import SandboxError
 from .orders import listen, serve_one
 from .qemu.machine import QemuBoard
 from .qemu.profile import DEFAULT_PROFILE
-from .qemu.snapshot import Snapshot
-from .registry import SNAPSHOT, Board, Registry, start_ticks
+from .qemu.snapshot import BoardSnapshot
 from .sandbox import Sandbox
 from .scenario import LIMIT_MIB, PRESSURES, Scene, populate, press, revive
 from .virtual_device import VirtualDevice
@@ -32,20 +32,21 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def run(directory: str, kind: str, name: str, port: int, options: list[str]) -> None:
     """Be the board until told to stop. Raises SandboxError."""
-    registry = Registry(directory)
+    boards = Boards(directory)
     if kind == "qemu":
-        _emulate(registry, name, port, *options)
+        _emulate(boards, name, port, *options)
         return
-    root = registry.path(name, ".root")
+    root = boards.path(name, ".root")
     with ExitStack() as stack:
-        stack.callback(registry.remove, name)
+        stack.callback(boards.remove, name)
         board = stack.enter_context(Sandbox(LIMIT_MIB, name=f"lmkd_board_{os.getpid()}")) if kind == "sandbox" else None
-        device = stack.enter_context(VirtualDevice(root, board, port=port, name=name, options=options))
+        keys = _keys(boards, name)
+        device = stack.enter_context(VirtualDevice(root, board, keys=keys, port=port, name=name, options=options))
         scene = populate(board) if board is not None else None
         if scene is not None:
             device.register()
-        listener = stack.enter_context(listen(registry.path(name, ".ctl")))
-        if not _answers(registry, Board(name, kind, device.address, os.getpid(), start_ticks(os.getpid()), root, "")):
+        listener = stack.enter_context(listen(boards.path(name, ".ctl")))
+        if not _answers(boards, Board(name, kind, device.address, os.getpid(), start_ticks(os.getpid()), root, "")):
             return
         while device.is_alive():
             if listener in select.select([device.pidfd, listener], [], [])[0]:
@@ -53,16 +54,16 @@ def run(directory: str, kind: str, name: str, port: int, options: list[str]) -> 
         raise SandboxError(f"the endpoint of board {name} has died")
 
 
-def _emulate(registry: Registry, name: str, port: int, profile: str = "", restored: str = "") -> None:
-    snapshot = Snapshot(Path(registry.path(restored, SNAPSHOT))) if restored else None
+def _emulate(boards: Boards, name: str, port: int, profile: str = "", restored: str = "") -> None:
+    snapshot = BoardSnapshot(Path(boards.path(restored, SNAPSHOT))) if restored else None
     profile = snapshot.profile if snapshot else profile or DEFAULT_PROFILE
     with ExitStack() as stack:
-        stack.callback(registry.remove, name)
-        machine = stack.enter_context(_emulator(profile, Path(registry.path(name, "")), port, snapshot))
+        stack.callback(boards.remove, name)
+        machine = stack.enter_context(_emulator(boards, profile, name, port, snapshot))
         pidfd = os.pidfd_open(machine.process.pid)
-        listener = stack.enter_context(listen(registry.path(name, ".ctl")))
+        listener = stack.enter_context(listen(boards.path(name, ".ctl")))
         board = Board(name, "qemu", machine.address, os.getpid(), start_ticks(os.getpid()), "", "")
-        if not _answers(registry, board):
+        if not _answers(boards, board):
             return
 
         def obey(words: list[str]) -> list[str]:
@@ -78,15 +79,24 @@ def _emulate(registry: Registry, name: str, port: int, profile: str = "", restor
         raise SandboxError(f"board {name} has ended: {machine.last_words()}")
 
 
-def _emulator(profile: str, place: Path, port: int, snapshot: Snapshot | None) -> QemuBoard:
+def _emulator(boards: Boards, profile: str, name: str, port: int, snapshot: BoardSnapshot | None) -> QemuBoard:
+    place = Path(boards.path(name, ""))
+    keys = _keys(boards, name)
     with suppress(FileNotFoundError):
         Path(f"{place}.console").unlink()  # of an earlier board of this name
-    return QemuBoard(profile, place, port, snapshot=snapshot, say=lambda line: print(line, flush=True))
+    return QemuBoard(profile, place, port, snapshot=snapshot, say=lambda line: print(line, flush=True), keys=keys)
 
 
-def _answers(registry: Registry, board: Board) -> bool:
+def _keys(boards: Boards, name: str) -> list[bytes] | None:
+    # As the starter wrote them; None, this user's own, where nobody did.
+    with suppress(FileNotFoundError):
+        return Path(boards.path(name, KEYS)).read_bytes().splitlines()
+    return None
+
+
+def _answers(boards: Boards, board: Board) -> bool:
     """Record the board and say so; False when its starter has died meanwhile."""
-    registry.write(replace(board, log=registry.path(board.name, ".console" if not board.root else ".log")))
+    boards.write(replace(board, log=boards.path(board.name, ".console" if not board.root else ".log")))
     print("up", flush=True)
     if not sys.stdin.buffer.readline():
         return False

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..core.config import DomainKind
+from ..core.mountinfo import from_its_root, is_v1, is_v2, parse_mountinfo
 from .errors import SandboxError
 
 MIB = 1 << 20
@@ -38,20 +39,15 @@ class Place:
 
 
 def _mounts(mountinfo: str) -> dict[str, str]:
-    """Mount points by what matters here: `v1:memory`, `v1:freezer`, `v2`; the first of each."""
-    found: dict[str, str] = {}
-    with open(mountinfo) as file:
-        for line in file:
-            left, _, right = line.partition(" - ")
-            kind, _, options = right.split(" ", 2)
-            point = left.split(" ")[4]
-            if kind == "cgroup2":
-                found.setdefault("v2", point)
-            elif kind == "cgroup":
-                for option in options.strip().split(","):
-                    if option in ("memory", "freezer"):
-                        found.setdefault(f"v1:{option}", point)
-    return found
+    """Mount points by what matters here: `v1:memory`, `v1:freezer`, `v2`."""
+    with open(mountinfo, "rb") as file:
+        mounts = parse_mountinfo(file.read())
+    found = {
+        "v1:memory": from_its_root(mounts, lambda mount: is_v1(mount, "memory")),
+        "v1:freezer": from_its_root(mounts, lambda mount: is_v1(mount, "freezer")),
+        "v2": from_its_root(mounts, is_v2),
+    }
+    return {name: mount.point for name, mount in found.items() if mount is not None}
 
 
 def _own_v2(cgroup: str) -> str:

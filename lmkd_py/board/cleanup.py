@@ -87,12 +87,14 @@ def _remove(directory: str) -> None:
 
 
 def forget_pins(root: str) -> None:
-    """Take out of the kernel what a daemon of this state root, killed with its board, has left pinned there."""
+    """Take out of the kernel and of memory what a daemon of this state root, killed with its board, has left there."""
     # A late import: clearing cgroups must not hang on it.
     from ..kernel.bpf import disown, parent_of
+    from ..kernel.protection.lasting import forget_lasting
 
     with suppress(OSError):
         disown(parent_of(root))
+        forget_lasting(root)
 
 
 def clear(directories: Sequence[str], deadline_s: float = 20.0) -> list[str]:

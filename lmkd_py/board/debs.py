@@ -164,7 +164,7 @@ def _download(apt: Sequence[str], name: str, scratch: Path, say: Say) -> None:
 
 
 def mirror_of(scratch: Path) -> str:
-    """Where this apt tree fetches from."""
+    """The mirror that this apt tree fetches from."""
     lines = (scratch / "etc/debian.sources").read_text().splitlines()
     return next(line.partition(": ")[2] for line in lines if line.startswith("URIs:"))
 

@@ -157,11 +157,11 @@ class Sandbox:
         return cgroups.oom_kills(self.place)
 
     def usage_kb(self) -> int:
-        """Memory in use, page cache included."""
+        """Memory in use in kB, page cache included."""
         return cgroups.usage_kb(self.place)
 
     def psi_total_us(self, which: str = "some") -> int:
-        """Memory stall so far, `some` or `full`."""
+        """Total PSI memory stall in us, `some` or `full`."""
         return cgroups.psi_total_us(self.place, which)
 
     # -- the daemon's side ----------------------------------------------------------------------------------------
@@ -222,6 +222,8 @@ class Sandbox:
 
 def replace_file(path: str, data: bytes) -> None:
     """Write a file so that a reader sees the old or the new one, never half of it."""
-    with open(path + ".new", "wb") as file:
+    fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # whatever the umask
+    with open(fd, "wb") as file:
+        os.fchmod(fd, 0o600)
         file.write(data)
     os.replace(path + ".new", path)

@@ -1,4 +1,4 @@
-"""The demo's cast and its two kinds of pressure; what comes of it is the daemon's business."""
+"""The demo's applications and its two kinds of pressure; what comes of it is the daemon's business."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMIT_MIB = 256
 APP_MIB = 10
 # One process of each of AOSP's tiers, and nine of the one that is there to be killed. The adj is in the name, so
 # that a name alone tells who should have lived.
-CAST = (
+APPS = (
     *((f"cached-{adj}", adj) for adj in range(916, 898, -2)),
     ("service-b-800", 800),
     ("previous-700", 700),
@@ -26,7 +26,7 @@ CAST = (
 )
 # Outside the domain and more expendable than anybody in it: whoever kills one of them is wrong.
 BYSTANDERS = (("bystander-999", 999), ("bystander-950", 950))
-# The hog leaves room for the last three of the cast, the watermarks (6 %) and what the processes cost beside.
+# The hog leaves room for the last three of the applications, the watermarks (6 %) and what the processes cost beside.
 HOG_MIB = LIMIT_MIB - 3 * APP_MIB - LIMIT_MIB * 6 // 100 - 9
 HOG_MIB_PER_S = 40
 
@@ -35,23 +35,23 @@ HOG_MIB_PER_S = 40
 class Scene:
     """Everybody on the board before the pressure."""
 
-    cast: tuple[App, ...]
+    apps: tuple[App, ...]
     bystanders: tuple[App, ...]
 
 
 def populate(board: Sandbox, patience_s: float = 20.0) -> Scene:
-    """Start the cast and the bystanders and wait until they have their memory; SandboxError if they do not."""
-    cast = tuple(board.start_app(name, adj, APP_MIB) for name, adj in CAST)
+    """Start the applications and the bystanders and wait until they have their memory; SandboxError if they do not."""
+    apps = tuple(board.start_app(name, adj, APP_MIB) for name, adj in APPS)
     bystanders = tuple(board.start_app(name, adj, 2, outside=True) for name, adj in BYSTANDERS)
-    _wait_grown((*cast, *bystanders), patience_s)
-    return Scene(cast, bystanders)
+    _wait_grown((*apps, *bystanders), patience_s)
+    return Scene(apps, bystanders)
 
 
 def revive(board: Sandbox, scene: Scene, patience_s: float = 20.0) -> bool:
-    """Start those of the cast that died once more; False when all live. SandboxError as populate()."""
-    dead = [app for app in scene.cast if not app.is_alive()]
-    scene.cast = tuple(board.start_app(app.name, app.adj, APP_MIB) if app in dead else app for app in scene.cast)
-    _wait_grown(scene.cast, patience_s)
+    """Start again the applications that died; False when all live. SandboxError as populate()."""
+    dead = [app for app in scene.apps if not app.is_alive()]
+    scene.apps = tuple(board.start_app(app.name, app.adj, APP_MIB) if app in dead else app for app in scene.apps)
+    _wait_grown(scene.apps, patience_s)
     return bool(dead)
 
 
@@ -68,7 +68,7 @@ def _wait_grown(apps: tuple[App, ...], patience_s: float) -> None:
 
 
 def thrash_files(board: Sandbox) -> None:
-    """Pressure of the first kind: somebody reads more file than fits beside the cast. Tasks stall: PSI."""
+    """Pressure of the first kind: somebody reads more file than fits beside the applications. Tasks stall: PSI."""
     board.start_thrashers(1)
 
 
@@ -81,8 +81,8 @@ PRESSURES: dict[str, Callable[[Sandbox], object]] = {"thrash": thrash_files, "ho
 
 
 def press(board: Sandbox, scene: Scene, kind: str, seconds: float) -> list[str]:
-    """Make pressure of one of PRESSURES for so long; the names of the cast that died of it, most expendable first."""
-    lived = [app for app in scene.cast if app.is_alive()]
+    """Make pressure of one of PRESSURES for so long; the names of those it killed, most expendable first."""
+    lived = [app for app in scene.apps if app.is_alive()]
     PRESSURES[kind](board)
     time.sleep(seconds)
     board.stop_pressure()

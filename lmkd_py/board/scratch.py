@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ..core.mountinfo import mount_of, parse_mountinfo
 from .errors import SandboxError
 
 _IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs", "hugetlbfs")
@@ -12,16 +13,9 @@ _CANDIDATES = ("/var/tmp", "/tmp", ".")
 
 def file_system_of(path: str, mountinfo: str = "/proc/self/mountinfo") -> str:
     """Type of the file system that `path` lies on, as the kernel names it."""
-    path = os.path.realpath(path)
-    best, kind = "", ""
-    with open(mountinfo) as file:
-        for line in file:
-            left, _, right = line.partition(" - ")
-            point = left.split(" ")[4]
-            # A later mount on the same point hides the earlier one, hence >=.
-            if (path + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best):
-                best, kind = point, right.split(" ")[0]
-    return kind
+    with open(mountinfo, "rb") as file:
+        found = mount_of(parse_mountinfo(file.read()), os.path.realpath(path))
+    return found.kind if found is not None else ""
 
 
 def disk_directory(need_mib: int) -> str:

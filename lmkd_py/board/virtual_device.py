@@ -14,10 +14,13 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 
 from ..core.config import DEFAULTS, Config
-from .adbd.packet import CNXN, HEADER, VERSION, Message, encode
+from ..host.adb.keys import KeyFileError, public_keys
+from ..wire.confines import Confines, encode_confines
+from .adbd.packet import CNXN, HEADER, VERSION, AdbMessage, encode
 from .apps import App
 from .errors import SandboxError
 from .launch import bare_program
@@ -27,22 +30,30 @@ STATE_ROOT = "/data/adb/lmkd_py"  # the daemon's, as the device sees it
 
 
 class VirtualDevice:
-    """One endpoint process on directory `root`; `options` are words of its command line (faults, --auth, ...)."""
+    """One endpoint process on directory `root`; `options` are words of its command line (faults, --auth, ...).
+
+    It lets in who has one of `keys`, lines of an adbkey.pub; default: those of the user who starts it. Any local user
+    can connect, and a shell there may do what its starter may.
+    """
 
     def __init__(
         self,
         root: str,
         board: Sandbox | None = None,
         *,
+        keys: Sequence[bytes] | None = None,
         port: int = 0,
         name: str = "virtual",
         options: Sequence[str] = (),
         up_within_s: float = 30.0,
     ) -> None:
         self.root, self.board, self.name = os.path.abspath(root), board, name
-        words = ["--root", self.root, "--port", str(port), "--name", name, "--end-with-stdin", *options]
+        self._keys = f"{self.root}.keys"
+        write_keys(self._keys, keys)
+        words = ["--root", self.root, "--port", str(port), "--name", name, "--end-with-stdin"]
+        words += ["--auth", "never", "--keys", self._keys, *options]
         if board is not None:
-            words += ["--pen", os.path.join(board.place.daemon, "cgroup.procs"), *_properties(board)]
+            words += ["--pen", os.path.join(board.place.daemon, "cgroup.procs"), *_domain(board)]
         self.process = subprocess.Popen(
             bare_program("lmkd_py.board.adbd.program", *words),
             stdin=subprocess.PIPE,
@@ -110,6 +121,8 @@ class VirtualDevice:
                 self.process.wait()
         os.close(self.pidfd)
         self.pidfd = -1
+        with suppress(OSError):
+            os.unlink(self._keys)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -123,21 +136,35 @@ class VirtualDevice:
         self.close()
 
 
-def _properties(board: Sandbox) -> list[str]:
-    # What a host tool needs to know to have the daemon guard the board's domain and not this whole machine.
+def write_keys(path: str, keys: Sequence[bytes] | None) -> None:
+    """The file of those who are let in; None: this user's own keys, made if there is none. SandboxError."""
+    try:
+        lines = public_keys() if keys is None else keys
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(b"".join(line + b"\n" for line in lines))
+    except KeyFileError as error:
+        raise SandboxError(f"whom the device lets in: {error}") from error
+
+
+def _domain(board: Sandbox) -> list[str]:
+    # The device's daemon guards the board's domain, and never this whole machine.
     config = board.monitor_config()
+    mark = encode_confines(Confines(config.domain_kind, config.domain_path, config.domain_psi_path))
     found = {
         "ro.lmkd_py.domain_kind": str(int(config.domain_kind)),
         "ro.lmkd_py.domain_path": config.domain_path,
         "ro.lmkd_py.domain_psi_path": config.domain_psi_path,
     }
-    return [word for key, value in found.items() for word in ("--prop", f"{key}={value}")]
+    return ["--mark", mark, *(word for key, value in found.items() for word in ("--prop", f"{key}={value}"))]
 
 
 def wait_answers(address: str, timeout_s: float) -> None:
     """Say CNXN and wait for any whole answer. SandboxError if there is none."""
     host, _, port = address.rpartition(":")
-    hello = encode(Message(CNXN, VERSION, 1 << 20, b"host::\0"), check=True)
+    hello = encode(AdbMessage(CNXN, VERSION, 1 << 20, b"host::\0"), check=True)
     try:
         with socket.create_connection((host, int(port)), timeout_s) as client:
             client.sendall(hello)

@@ -32,7 +32,7 @@ class Warden:
 
     @property
     def pid(self) -> int:
-        """Pid of the guardian."""
+        """Pid of the guardian process."""
         return self._process.pid
 
     def _tell(self, message: str, fds: tuple[int, ...] = ()) -> str:

@@ -1,10 +1,11 @@
-"""The verbs of lmkctl, and the one place where an exception becomes a line and an exit code.
+"""lmkctl as a whole, and the one place where an exception becomes a line and an exit code.
 
-0: done, and so it is. 1: looked at, and it is not so. 2: bad usage or input.
+0: done. 1: checked, and it is not so. 2: bad usage or input.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -12,47 +13,56 @@ import typer
 from ..board.errors import SandboxError
 from ..core.config import ConfigError
 from ..host.errors import DeviceError
-from . import (
-    board,
-    collect,
-    config,
-    config_device,
-    demo,
-    devices,
-    explain,
-    install,
-    options,
-    replay,
-    selftest,
-    service,
-    watch,
-)
-from .devices_do import CODES
-from .output import CliError, safe
+from . import options
+from .codes import CODES, INTERRUPTED, PIPE_CODE
+from .lazy import LazyVerbs
+from .output import PIPE, CliError, end_streams, safe
 
 app = typer.Typer(
-    help="Explains, replays and shows kills of lmkd-py.",
+    help="""Install lmkd-py, a low-memory killer, on devices, configure it, collect its traces and explain its kills.
+
+    \b
+    sudo lmkctl demo                                   # see all of it on a virtual device
+    lmkctl -s SERIAL doctor                            # what a device has and lacks
+    lmkctl -s SERIAL install
+    lmkctl -s SERIAL start --observe                   # decide and record, signal nobody
+    lmkctl -s SERIAL collect -o traces
+    lmkctl explain traces/*/*/*/0001.lmkt --short
+
+    Options that choose devices go before the verb. `lmkctl VERB --help` has more.
+    """,
+    cls=LazyVerbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("demo")(demo.demo)
-app.command("replay")(replay.replay)
-app.command("explain")(explain.explain)
 app.callback()(options.options)
-for verb in (
-    devices.devices, devices.doctor, install.install, install.uninstall, service.start, service.stop, service.restart,
-    service.status, service.logs, service.shell, collect.collect, watch.watch, selftest.selftest,
-):  # fmt: skip
-    app.command(verb.__name__)(verb)
-config_device.register(config.app)
-app.add_typer(config.app, name="config")
-app.add_typer(board.app, name="board")
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Carry out a command line (default: this program's own). Returns the exit code."""
+    """Carry out a command line (default: this program's own). Returns the exit code.
+
+    No way out of here is a traceback, unless LMKCTL_TRACEBACK is set: what nobody foresaw is told in a line.
+    """
+    try:
+        code = _carry_out(arguments)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        if os.environ.get("LMKCTL_TRACEBACK"):
+            raise
+        text = " ".join(str(error).split())[:300]
+        code = _complain(
+            f"an error of lmkctl itself: {type(error).__name__}: {text}; LMKCTL_TRACEBACK=1 shows where", 70
+        )
+    why = end_streams()
+    if why == PIPE:
+        return code or PIPE_CODE
+    return _complain(why, code or 1) if why else code
+
+
+def _carry_out(arguments: list[str] | None) -> int:
     try:
         app(args=arguments, prog_name="lmkctl")
     except SystemExit as leave:  # how typer ends, well or with bad usage
@@ -65,11 +75,21 @@ def run(arguments: list[str] | None = None) -> int:
         return _complain(str(error), 2)
     except SandboxError as error:
         return _complain(str(error), 1)
+    except BrokenPipeError as error:
+        end_streams()
+        return PIPE_CODE if not error.filename or error.filename.startswith("standard ") else _complain(str(error), 1)
     except OSError as error:
-        return _complain(f"{error.filename or 'lmkctl'}: {error.strerror or error}", 1)
+        end_streams()  # if it was of our own output: that is told here, once
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        return _complain(f"{where}{error.strerror or error}", 1)
+    except MemoryError:
+        return _complain("no memory left on this machine", 1)
     return 0
 
 
 def _complain(text: str, code: int) -> int:
-    print(f"lmkctl: {safe(text)}", file=sys.stderr)
+    try:
+        print(f"lmkctl: {safe(text)}", file=sys.stderr)
+    except OSError:
+        pass  # nobody can be told
     return code

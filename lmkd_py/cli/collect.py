@@ -22,14 +22,19 @@ PAUSE_S = 2.0
 
 def collect(
     context: typer.Context,
-    out: Annotated[Path, typer.Option("--output", "-o", help="directory that holds all collected traces")] = Path(
-        "traces"
-    ),
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until Ctrl-C, also over disconnects")] = False,
-    device_class: Annotated[str, typer.Option("--class", help="file them under this class of devices")] = "",
-    seconds: Annotated[float, typer.Option("-t", min=0, help="with --follow: only for so long; 0: for ever")] = 0,
+    out: Annotated[Path, typer.Option("--output", "-o", help="directory of all collected traces")] = Path("traces"),
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="until Ctrl-C, also across disconnects")] = False,
+    device_class: Annotated[str, typer.Option("--class", help="file the traces under this device class")] = "",
+    seconds: Annotated[float, typer.Option("-t", min=0, help="with --follow: seconds until it stops; 0: never")] = 0,
 ) -> None:
-    """Fetch the devices' new trace frames into OUTPUT/CLASS/SERIAL/BOOT/NNNN.lmkt; nothing is fetched twice."""
+    """Fetch new traces from devices.
+
+    Files them as OUTPUT/CLASS/SERIAL/BOOT/NNNN.lmkt. Fetches nothing twice, loses no frame, and verifies each byte.
+
+    \b
+    lmkctl --all collect -o traces
+    lmkctl -s SERIAL collect -f
+    """
     root = given(context).root
     until = time.monotonic() + seconds if seconds else float("inf")
 
@@ -55,7 +60,7 @@ def collect(
 
 
 class _Teller:
-    """What goes on while a device is followed, on stderr: silence would not tell a quiet device from a lost one."""
+    """Progress of --follow on stderr, so that a quiet device and a lost one can be told apart."""
 
     def __init__(self, context: typer.Context, serial: str) -> None:
         options = given(context)
@@ -65,18 +70,18 @@ class _Teller:
         self._is_lost = False
 
     def came(self, state: host.Collection) -> None:
-        """The device answered, perhaps with something new."""
+        """The device answered, with new frames or without."""
         new, self._frames = state.frames - self._frames, state.frames
         if new:
-            self._say(f"{new} frames new in {state.folder}")
+            self._say(f"{new} new frames in {state.folder}")
         elif self._is_lost:
-            self._say("is back")
+            self._say("connected again")
         self._is_lost = False
 
     def lost(self, error: DeviceError) -> None:
-        """It did not; said once, until it comes back."""
+        """The device did not answer. Said once, until it is connected again."""
         if not self._is_lost:
-            self._say(f"{error.text}; goes on when it is back")
+            self._say(f"{error.text}; continues when it is connected again")
         self._is_lost = True
 
     def _say(self, text: str) -> None:
@@ -85,10 +90,10 @@ class _Teller:
 
 
 def _lines(state: host.Collection) -> list[str]:
-    words = f"{state.frames} frames, {state.fetched} bytes new in {state.folder}"
+    words = f"{state.frames} new frames, {state.fetched} bytes in {state.folder}"
     lines = [words if state.fetched else f"nothing new; {state.folder}"]
     if state.damaged:
-        lines.append(f"{state.damaged} bytes of it are damaged on the device, too")
+        lines.append(f"{state.damaged} bytes are damaged; they are damaged on the device too")
     return lines + state.complaints
 
 

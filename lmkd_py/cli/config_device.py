@@ -15,7 +15,8 @@ from ..host.device import Device
 from ..host.facts import facts_of
 from ..host.steps import run_steps
 from ..wire.config import config_hash, encode_config
-from .config import File, load
+from ..wire.local_files import write_whole
+from .config_file import File, load
 from .devices_do import on_devices
 from .options import given
 from .output import CliError
@@ -26,11 +27,23 @@ def push(
     context: typer.Context,
     file: File,
     confirm_within: Annotated[
-        float, typer.Option(min=5, max=3600, help="seconds after which the former one returns unless confirmed")
+        float,
+        typer.Option(
+            min=5, max=3600, help="seconds until the former configuration returns unless this one is confirmed"
+        ),
     ] = host.CONFIRM_S,
-    hold: Annotated[bool, typer.Option("--hold", help="do not confirm: lmkctl config confirm does")] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="leave the confirmation to `lmkctl config confirm`")] = False,
 ) -> None:
-    """Give devices a configuration. One that the daemon refuses changes nothing."""
+    """Put a configuration on devices.
+
+    The daemon on the device checks it first; one that it refuses changes nothing. If the configuration is not confirmed
+    in time, because the device hangs or the connection is lost, the former one returns.
+
+    \b
+    lmkctl -s SERIAL config push settings.txt
+    lmkctl -s SERIAL config push settings.txt --hold --confirm-within 600
+    lmkctl -s SERIAL config confirm
+    """
     config = load(file)
     root = given(context).root
 
@@ -44,18 +57,20 @@ def push(
 def _pushed(done: host.ConfigPush) -> list[str]:
     name = f"config {config_hash(done.data)[:12]}"
     if done.is_there:
-        return [f"{name} was there already"]
+        return [f"{name} is in force already"]
     until = f"; returns in {done.confirm_s:.0f} s unless confirmed: lmkctl config confirm" if done.hold else ""
     where = f"; guards {done.config.monitor.domain_path}" if done.config.monitor.domain_path else ""
-    return [f"{name} {'in force' if done.answer.get('running') else 'in place, nobody runs'}{where}{until}"]
+    return [
+        f"{name} {'in force' if done.answer.get('running') else 'in place; the daemon is not running'}{where}{until}"
+    ]
 
 
 def pull(
     context: typer.Context,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="write it there, binary if it ends in .bin")]
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="to this file; binary if it ends in .bin")]
     = None,
 ) -> None:  # fmt: skip
-    """Print the configuration of a device as text, or write it to a file."""
+    """Print a device's configuration as text."""
 
     def work(device: Device) -> Config:
         return host.device_config(device, given(context).root)
@@ -65,29 +80,38 @@ def pull(
             return config_text(config).splitlines()
         data = encode_config(config) if output.suffix == ".bin" else config_text(config).encode()
         try:
-            output.write_bytes(data)
+            write_whole(str(output), data, 0o644)
         except OSError as error:
             raise CliError(f"{output}: {error.strerror}") from error
         return [f"{output}: {len(data)} bytes"]
 
     if output is not None and len(given(context).targets()) > 1:
-        raise CliError("several devices and one file; leave --output out, or choose one with -s SERIAL")
+        raise CliError("--output needs a single device; choose one with -s SERIAL")
     on_devices(context, "config pull", work, lines, lambda config: {
         "config": {part: values._asdict() for part, values in config._asdict().items()}})  # fmt: skip
 
 
 def diff(context: typer.Context, file: File) -> None:
-    """Show how the devices' configurations differ from a file; exit 1 where they do."""
+    """Compare the configuration of devices with a file.
+
+    Exits with 1 if they differ.
+    """
     wanted = load(file)
 
-    def work(device: Device) -> list[str]:
+    def work(device: Device) -> tuple[str, list[str]]:
         ours = config_text(facts_of(device).in_its_domain(wanted)).splitlines()
-        theirs = config_text(host.device_config(device, given(context).root)).splitlines()
-        return list(difflib.unified_diff(theirs, ours, device.serial, str(file), lineterm="", n=0))
+        config = host.device_config(device, given(context).root)
+        theirs = config_text(config).splitlines()
+        found = difflib.unified_diff(theirs, ours, device.serial, str(file), lineterm="", n=0)
+        return config.monitor.domain_path, list(found)
+
+    def lines(found: tuple[str, list[str]]) -> list[str]:
+        where, changes = found
+        return [*([f"guards {where}"] if where else []), *(changes or ["no difference"])]
 
     on_devices(
-        context, "config diff", work, lambda found: found or ["no difference"], lambda found: {"diff": found},
-        lambda found: int(bool(found)),
+        context, "config diff", work, lines, lambda found: {"guards": found[0], "diff": found[1]},
+        lambda found: int(bool(found[1])),
     )  # fmt: skip
 
 
@@ -97,18 +121,12 @@ def confirm(context: typer.Context) -> None:
 
 
 def revert(context: typer.Context) -> None:
-    """Put the former configuration back now, while the last push is not confirmed."""
-    _call(context, "revert", "the former config is back")
+    """Take back a push that is not confirmed yet."""
+    _call(context, "revert", "the former configuration is back")
 
 
 def _call(context: typer.Context, verb: str, words: str) -> None:
     def lines(answer: dict[str, Any]) -> list[str]:
-        return ["nothing waits for confirmation"] if answer.get("reverted") is False else [words]
+        return ["no push is waiting for confirmation"] if answer.get("reverted") is False else [words]
 
     on_devices(context, f"config {verb}", lambda device: service_of(context, device).call(verb, ""), lines)
-
-
-def register(app: typer.Typer) -> None:
-    """Put the verbs into `lmkctl config`."""
-    for verb in (push, pull, diff, confirm, revert):
-        app.command(verb.__name__)(verb)

@@ -17,17 +17,26 @@ Board = Literal["sandbox", "qemu"]
 
 def demo(
     seconds: Annotated[
-        float, typer.Option(min=5, max=600, help="at most so much pressure; an emulated board gets five times as much")
+        float, typer.Option(min=5, max=600, help="longest time under pressure; five times that on an emulated board")
     ] = 40,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="directory for the collected traces; default: a new one")
     ] = None,
-    board: Annotated[Board, typer.Option(help="a cgroup of this machine, or an emulated ARM board")] = "sandbox",
-    profile: Annotated[str, typer.Option(help="of a qemu board: " + ", ".join(demo_qemu.PROFILES))] = "",
+    board: Annotated[
+        Board, typer.Option(help="a memory cgroup of this machine (root), or an emulated ARM board")
+    ] = "sandbox",
+    profile: Annotated[str, typer.Option(help="with --board qemu: " + ", ".join(demo_qemu.PROFILES))] = "",
 ) -> None:
-    """Install the daemon on a virtual device over ADB and show kills under real memory pressure."""
+    """Show the whole thing on a virtual device, under real memory pressure.
+
+    Installs the daemon over ADB, makes pressure, shows who dies, collects the trace, explains every kill, replays it.
+
+    \b
+    sudo lmkctl demo
+    lmkctl demo --board qemu --profile small
+    """
     if profile and (board != "qemu" or profile not in demo_qemu.PROFILES):
-        raise CliError(f"found --profile {profile}, wanted --board qemu and one of {', '.join(demo_qemu.PROFILES)}")
+        raise CliError(f"--profile {profile}: needs --board qemu and one of {', '.join(demo_qemu.PROFILES)}")
     work = Path(tempfile.mkdtemp(prefix="lmkd-demo-"))
     traces = (output or work / "traces").absolute()
     try:
@@ -36,7 +45,7 @@ def demo(
         else:
             claims, path = demo_sandbox.run(work, traces, seconds)
     except KeyboardInterrupt:
-        raise CliError("interrupted; the board and everything on it is gone", 130) from None
+        raise CliError("interrupted; the board has been removed", 130) from None
     finally:
         # The traces are what the demo is for: they stay, at the path it names.
         for place in (*demo_sandbox.REMAINS, *demo_qemu.REMAINS):

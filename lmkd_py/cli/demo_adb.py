@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from ..analysis.contents import Trace
 from ..analysis.explain import explain
 from ..analysis.replay import replay
-from ..analysis.trace import read_trace
+from ..analysis.trace import TraceReader
 from ..core.config import DEFAULTS, Config
+from ..core.notes import ArmedTrigger
 from ..host.collect import COLLECT, Collection
 from ..host.config_push import CONFIG_PUSH, ConfigPush
 from ..host.device import Device
@@ -51,21 +52,24 @@ def adb(verb: str) -> Iterator[list[str]]:
     say(f"over adb: {verb}: {'; '.join([*words, f'{time.monotonic() - begin:.1f} s'])}")
 
 
-class Feed:
-    """What the device's trace says more than at the last look, fetched over ADB."""
+class TraceFollower:
+    """Collects a device's trace over ADB and hands out what came since the last look."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
+        self._reader: TraceReader | None = None
         self._known = 0
-        self.triggers: tuple[str, ...] = ()
+        self.triggers: tuple[ArmedTrigger, ...] = ()
 
-    def take(self) -> list[Record]:
-        """The records that are new."""
+    def new_records(self) -> list[Record]:
+        """Collect, and return the records that were not there before."""
         self._collection.changed.clear()
         run_steps(COLLECT, self._collection)
         if not self._collection.changed:
             return []
-        trace = read_trace(self._collection.changed[0])
+        if self._reader is None:
+            self._reader = TraceReader(self._collection.changed[0].parent)
+        trace = self._reader.read()
         self.triggers = trace.headers[0].triggers
         fresh = [traced.record for traced in trace.records[self._known :]]
         self._known = len(trace.records)
@@ -73,7 +77,7 @@ class Feed:
 
 
 def tell_kills(trace: Trace) -> None:
-    """A line a kill."""
+    """Print one line for each kill of the trace."""
     say("explained:", "bold")
     for number in range(1, len(trace.all_kills) + 1):
         say("  " + story.one_line(number, explain(trace, number)))

@@ -23,7 +23,7 @@ class Claim:
 
 
 def dead(apps: tuple[App, ...]) -> list[App]:
-    """Those whose pidfd says so."""
+    """The applications whose pidfd reports that they have exited."""
     return [app for app in apps if not app.is_alive()]
 
 
@@ -37,40 +37,40 @@ def check(board: Sandbox, scene: Scene, trace: Trace, seen: list[list[int]]) -> 
 
     seen: the pids that were seen struck while it ran, a list for each kind of pressure.
     """
-    decided = [trace.records[index].record.outcome.pid for index in trace.kills]
-    died = dead(scene.cast)
+    decided = [kill.record.outcome.pid for kill in trace.kills]
+    died = dead(scene.apps)
     told, real = {pid for pid, _ in trace.victims}, {app.pid for app in died}
     statuses = {app.pid: board.wait_status(app) for app in died}
     by_signal = [pid for pid, status in statuses.items() if status is None or status & 0x7F != signal.SIGKILL]
     shown = [pid for pids in seen for pid in pids]
     adjs = [adj for _, adj in trace.victims]
-    foreground = [app for app in scene.cast if app.adj == FOREGROUND_APP_ADJ]
+    foreground = [app for app in scene.apps if app.adj == FOREGROUND_APP_ADJ]
     oom_kills = board.oom_kills()
     outside = dead(scene.bystanders)
     return [
-        Claim("both kinds of pressure were answered with kills", all(seen), f"{[len(pids) for pids in seen]}"),
+        Claim("both kinds of pressure led to kills", all(seen), f"{[len(pids) for pids in seen]}"),
         Claim(
-            "the victims in the trace are exactly the dead",
+            "the trace names exactly the processes that died",
             told == real and len(trace.victims) == len(told),
             f"told {sorted(told)}, dead {sorted(real)}",
         ),
         Claim("each of them died of SIGKILL", not by_signal, f"not so: {by_signal}"),
         Claim(
-            "the same kills were seen over ADB while it ran",
+            "watch showed the same kills over ADB",
             shown == decided,
             f"shown {seen}",
         ),
-        Claim("nobody died while a more expendable one lived", in_order(adjs), f"order of adj: {adjs}"),
-        Claim("the foreground application lives", not dead(tuple(foreground)), "it died"),
+        Claim("no process died while a more expendable one lived", in_order(adjs), f"order of adj: {adjs}"),
+        Claim("the foreground application survived", not dead(tuple(foreground)), "it died"),
         Claim(
-            "nobody outside the guarded domain died",
+            "no process outside the guarded memory died",
             not outside,
             f"{', '.join(app.name for app in outside)}; is there another killer on this machine?",
         ),
-        Claim("the kernel's own OOM killer killed nobody", oom_kills == 0, f"oom_kill is {oom_kills}"),
+        Claim("the kernel's own OOM killer did not act", oom_kills == 0, f"oom_kill is {oom_kills}"),
         Claim(
-            "the trace is whole",
-            not (trace.losses or trace.gaps),
-            f"{len(trace.losses)} losses, {len(trace.gaps)} gaps",
+            "the trace has every record, or says how many it lacks",
+            not (trace.losses or trace.undeclared),
+            f"{len(trace.losses)} losses, {trace.undeclared} records",
         ),
     ]

@@ -10,13 +10,14 @@ from ..board import scenario
 from ..board.sandbox import Sandbox
 from ..board.virtual_device import VirtualDevice
 from ..core.config import DEFAULTS
+from ..host.adb.keys import public_keys
 from ..host.adb.server import server_address
 from ..host.collect import COLLECT, Collection
 from ..host.connect import Connector
 from ..host.install import uninstall
 from ..host.steps import run_steps
 from ..host.targets import Target
-from .demo_adb import Feed, adb, put_onto, tell_claims, tell_kills
+from .demo_adb import TraceFollower, adb, put_onto, tell_claims, tell_kills
 from .demo_check import Claim, check
 from .demo_view import View
 from .output import say
@@ -31,17 +32,19 @@ DEVICE_S = 300.0
 
 def run(work: Path, traces: Path, seconds: float) -> tuple[list[Claim], Path]:
     """What was claimed in the end, and the trace; everything else is gone then."""
-    with Sandbox(scenario.LIMIT_MIB) as board, VirtualDevice(str(work / "device"), board, name="demo") as phone:
+    key = work / "key" / "adbkey"
+    keys, place = public_keys(key), str(work / "device")
+    with Sandbox(scenario.LIMIT_MIB) as board, VirtualDevice(place, board, keys=keys, name="demo") as phone:
         say(f"set-up: a virtual device on {phone.address}; its memory: {board.limit_mib} MiB, {board.place.memory}")
         scene = scenario.populate(board)
         phone.register()
-        say(f"set-up: {len(scene.cast)} applications of {scenario.APP_MIB} MiB from adj {scene.cast[0].adj} to 0")
-        connector = Connector(server_address(None, None), work / "key" / "adbkey", DEVICE_S)
+        say(f"set-up: {len(scene.apps)} applications of {scenario.APP_MIB} MiB from adj {scene.apps[0].adj} to 0")
+        connector = Connector(server_address(None, None), key, DEVICE_S)
         device = connector.device(Target(phone.address, via_server=False))
         try:
             service = put_onto(device)
             collection = Collection(device, traces, service.layout.root)
-            seen = _watch(board, scene, Feed(collection), seconds)
+            seen = _watch(board, scene, TraceFollower(collection), seconds)
             with adb("stop"):
                 service.stop()
             with adb("collect"):
@@ -55,14 +58,14 @@ def run(work: Path, traces: Path, seconds: float) -> tuple[list[Claim], Path]:
     return claims, path
 
 
-def _watch(board: Sandbox, scene: scenario.Scene, feed: Feed, seconds: float) -> list[list[int]]:
+def _watch(board: Sandbox, scene: scenario.Scene, follower: TraceFollower, seconds: float) -> list[list[int]]:
     """Both kinds of pressure; for each the pids in the order the trace showed them struck."""
-    feed.take()
+    follower.new_records()
     deadline = time.monotonic() + seconds
-    with View(scene.cast, feed.triggers, DEFAULTS.policy, seconds) as view:
+    with View(scene.apps, follower.triggers, DEFAULTS.policy, seconds) as view:
 
         def watch(until: float) -> bool:
-            view.take(feed.take())
+            view.take(follower.new_records())
             time.sleep(LOOK_S)
             return time.monotonic() < min(until, deadline)
 
@@ -84,7 +87,7 @@ def _watch(board: Sandbox, scene: scenario.Scene, feed: Feed, seconds: float) ->
         while watch(calm):
             pass
         board.stop_pressure()
-        view.take(feed.take())
+        view.take(follower.new_records())
     wakeups = ", ".join(f"{name} {count}" for name, count in sorted(view.wakeups.items()))
     say(f"wakeups: {wakeups}" if wakeups else "wakeups: none")
     struck = [record.outcome.pid for record in view.kills]
@@ -94,6 +97,6 @@ def _watch(board: Sandbox, scene: scenario.Scene, feed: Feed, seconds: float) ->
 def _tell(board: Sandbox, scene: scenario.Scene, path: Path, seen: list[list[int]]) -> list[Claim]:
     trace = read_trace(path)
     tell_kills(trace)
-    lives = ", ".join(app.name for app in scene.cast if app.is_alive())
+    lives = ", ".join(app.name for app in scene.apps if app.is_alive())
     say(f"survived: {lives or 'nobody'}", "bold")
     return tell_claims(check(board, scene, trace, seen), trace)

@@ -19,15 +19,18 @@ from rich.text import Text
 
 from ..core.config import PolicyConfig
 from ..core.describe import describe
+from ..core.notes import ArmedTrigger
 from ..core.vocabulary import KillReason, WakeupKind
+from ..core.wakeup import announced
 from ..wire.record import Record
-from .output import console, safe, say
+from .output import safe, say
+from .terminal import console
 
 PSI_METER = "psi total"
 
 
-class Cast(Protocol):
-    """One whose fate is shown."""
+class ShownApp(Protocol):
+    """An application whose state the demo shows."""
 
     @property
     def name(self) -> str: ...
@@ -40,9 +43,11 @@ class Cast(Protocol):
 class View:
     """Shows records as they come. `kills` are those that struck somebody, `wakeups` counts them by trigger."""
 
-    def __init__(self, cast: Sequence[Cast], triggers: tuple[str, ...], policy: PolicyConfig, seconds: float) -> None:
-        self._cast, self._triggers, self._policy, self._seconds = cast, triggers, policy, seconds
-        self._names = {app.pid: app.name for app in cast}
+    def __init__(
+        self, apps: Sequence[ShownApp], triggers: tuple[ArmedTrigger, ...], policy: PolicyConfig, seconds: float
+    ) -> None:
+        self._apps, self._triggers, self._policy, self._seconds = apps, triggers, policy, seconds
+        self._names = {app.pid: app.name for app in apps}
         self._start = time.monotonic()
         self._title = ""
         self._last: Record | None = None
@@ -62,13 +67,13 @@ class View:
             self._live.stop()
 
     def begin(self, title: str) -> None:
-        """A new phase."""
+        """Start a phase of the demo with this title."""
         self._title = title
         self._line(title, "bold")
         self.tick()
 
     def take(self, records: list[Record]) -> None:
-        """Show what the killer did since."""
+        """Count these records and print their kills."""
         for record in records:
             self._last = record
             self.wakeups[self.trigger(record)] += 1
@@ -80,16 +85,16 @@ class View:
     def trigger(self, record: Record) -> str:
         """The trigger's name without its settings; `poll` for the timer."""
         if 0 <= record.trigger < len(self._triggers):
-            return self._triggers[record.trigger].partition(":")[0]
+            return self._triggers[record.trigger].name
         # Without CAP_SYS_RESOURCE the killer meters the PSI totals while it polls: the kernel would be 2 s late.
-        return PSI_METER if record.snapshot.kind == WakeupKind.EVENT else "poll"
+        return PSI_METER if announced(record.snapshot).kind == WakeupKind.EVENT else "poll"
 
     def psi_has_spoken(self) -> bool:
         """A PSI trigger fired, or the metered totals crossed its threshold."""
         return any(self.wakeups[name] for name in ("psi some", "psi full", PSI_METER))
 
     def tick(self) -> None:
-        """Draw."""
+        """Redraw the table, if there is a terminal."""
         if self._live:
             self._live.update(Group(self._heading(), self._table()))
 
@@ -128,7 +133,7 @@ class View:
     def _table(self) -> Table:
         table = Table("adj", "application", "what became of it", box=box.SIMPLE_HEAD)
         fate = {record.outcome.pid: record for record in self.kills}
-        for app in self._cast:
+        for app in self._apps:
             record = fate.get(app.pid)
             if record is None:
                 words = Text("lives", style="green")

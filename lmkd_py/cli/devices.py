@@ -17,9 +17,9 @@ from .output import safe, say
 
 def devices(
     context: typer.Context,
-    long: Annotated[bool, typer.Option("-l", help="connect, and say what each is")] = False,
+    long: Annotated[bool, typer.Option("-l", help="connect, and show model and kernel of each")] = False,
 ) -> None:
-    """List the devices that -s, --all and the rest choose from, and their states."""
+    """List devices and their states."""
     options = given(context)
     choice = options.choice
     if not (choice.serial or choice.usb or choice.tcp or choice.targets or choice.label):
@@ -41,11 +41,14 @@ def _lines(facts: Facts) -> list[str]:
     return [f"{state}  {facts.device_class}  {model}  Linux {facts.said.get('kernel', 'unknown')}"]
 
 
-Python = Annotated[str, typer.Option("--python", help="a Python >= 3.9 on the device")]
+Python = Annotated[str, typer.Option("--python", help="path of a Python 3.9 or newer on the device")]
 
 
 def doctor(context: typer.Context, python: Python = "") -> None:
-    """Look at everything the daemon needs; exit 1 when something is missing, with what to do about each."""
+    """Check a device for everything the daemon needs.
+
+    Prints good, note or bad for each requirement, with what to do. Exits with 1 if one is bad. Changes nothing.
+    """
     on_devices(
         context,
         "doctor",

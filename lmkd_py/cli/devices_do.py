@@ -17,23 +17,12 @@ from ..host.device import Device
 from ..host.errors import DeviceError, Fault
 from ..host.fleet import Interrupted, Report, run_fleet
 from ..host.targets import READY, Target
+from .codes import CODES, INTERRUPTED, SOME_FAILED
 from .options import Options, given
 from .output import CliError, safe, say
 
 T = TypeVar("T")
 SCHEMA = 1
-SOME_FAILED = 3
-INTERRUPTED = 130
-CODES = {
-    Fault.OFFLINE: 5,
-    Fault.UNAUTHORIZED: 5,
-    Fault.NO_ROOT: 6,
-    Fault.VERIFY: 7,
-    Fault.TIMEOUT: 8,
-    Fault.INCOMPATIBLE: 9,
-    Fault.REVERTED: 10,
-    Fault.INTERRUPTED: INTERRUPTED,
-}
 
 
 def on_devices(
@@ -96,7 +85,7 @@ class Telling:
         self._progress()
 
     def take(self, report: Report[Any]) -> None:
-        """One device is done."""
+        """Print the report of one device and remember its exit code."""
         code = CODES.get(report.error.fault, 1) if report.error else self._judge(report.value)
         self._codes[report.serial] = code
         self._wipe()
@@ -142,17 +131,17 @@ class Telling:
             summary = {"devices": len(self._codes), "ok": len(self._codes) - len(failed), "failed": failed}
             print(json.dumps({"schema": SCHEMA, "summary": {**summary, "step": self._step, "rc": self.code}}))
         elif self._total > 1 and not self._options.quiet:
-            words = f"{len(self._codes) - len(failed)} of {len(self._codes)} devices well"
-            names = f"; not: {', '.join(failed[:10])}{' ...' if len(failed) > 10 else ''}" if failed else ""
+            words = f"{len(self._codes) - len(failed)} of {len(self._codes)} devices succeeded"
+            names = f"; failed: {', '.join(failed[:10])}{' ...' if len(failed) > 10 else ''}" if failed else ""
             print(f"lmkctl: {self._step}: {words}{safe(names)}", file=sys.stderr)
 
     def interrupted(self, in_flight: list[str]) -> None:
-        """Ctrl-C: who was being worked on."""
+        """After Ctrl-C: name the devices that were in work."""
         self._wipe()
         if self._options.json:
             summary = {"devices": self._total, "interrupted": in_flight, "step": self._step, "rc": INTERRUPTED}
             print(json.dumps({"schema": SCHEMA, "summary": summary}))
-        print(f"lmkctl: interrupted; in work were: {safe(', '.join(in_flight)) or 'none'}", file=sys.stderr)
+        print(f"lmkctl: interrupted while working on: {safe(', '.join(in_flight)) or 'none'}", file=sys.stderr)
 
     def _progress(self) -> None:
         if self._live:
@@ -179,7 +168,7 @@ def _only(context: typer.Context) -> Device:
     options = given(context)
     targets = options.targets()
     if len(targets) != 1:
-        raise CliError(f"{len(targets)} devices are meant, this works with one; choose with -s SERIAL", 4)
+        raise CliError(f"{len(targets)} devices are chosen, but this command works with one; use -s SERIAL", 4)
     if targets[0].state != READY:
         raise _not_ready(targets[0])
     return options.connector(targets).device(targets[0])

@@ -16,7 +16,15 @@ from .options import given
 
 
 def install(context: typer.Context, python: Python = "") -> None:
-    """Put this lmkctl's daemon onto the devices; a running daemon is replaced without a moment unguarded."""
+    """Install the daemon on devices.
+
+    A running daemon is replaced without a gap: its killer stays on guard until the new one is armed. The command can be
+    interrupted at any point and run again.
+
+    \b
+    lmkctl -s SERIAL install
+    lmkctl --all install --python /data/data/com.termux/files/usr/bin/python3
+    """
     tree = payload()
     root = given(context).root
 
@@ -27,8 +35,8 @@ def install(context: typer.Context, python: Python = "") -> None:
 
 
 def _lines(done: host.Installation) -> list[str]:
-    what = "installed" if done.changed else "was there already"
-    state = "runs" if done.answer.get("running") else "not running: lmkctl start"
+    what = "installed" if done.changed else "already installed"
+    state = "running" if done.answer.get("running") else "not running: lmkctl start"
     return [f"release {done.tree.digest[:16]} {what} in {done.root}; {state}", *done.notes]
 
 
@@ -41,9 +49,9 @@ def _facts(done: host.Installation) -> dict[str, Any]:
 
 def uninstall(
     context: typer.Context,
-    purge: Annotated[bool, typer.Option("--purge", help="the configuration and all traces, too")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="also remove the configuration and all traces")] = False,
 ) -> None:
-    """Stop the daemon and remove it from the devices."""
+    """Stop the daemon and remove it from devices."""
     root = given(context).root
     on_devices(
         context,

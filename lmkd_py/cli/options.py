@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..board.registry import Registry
-from ..host.adb.keys import KeyFileError
-from ..host.adb.link import LinkError
-from ..host.adb.server import list_devices, server_address
-from ..host.adb.transport import ProtocolError
-from ..host.connect import Connector
 from ..host.fleet import JOBS
-from ..host.targets import Choice, ChoiceError, Target, choose
-from .output import CliError, console, safe
+from ..host.targets import Choice, Target
+from .output import CliError
+
+if TYPE_CHECKING:
+    from ..host.connect import Connector
 
 Backend = Literal["auto", "direct", "server"]
 
 
 @dataclass(slots=True)
 class Options:
-    """What stood before the verb."""
+    """The options before the verb, parsed. What reaches devices is loaded once some are wanted: no help needs it."""
 
     choice: Choice = field(default_factory=Choice)
     host: str | None = None
@@ -37,68 +32,66 @@ class Options:
     json: bool = False
     quiet: bool = False
     root: str = ""
-    # Addresses of the virtual boards that are up here.
-    boards: Callable[[], list[str]] = field(default=lambda: [board.address for board in Registry().boards()])
 
     def targets(self) -> list[Target]:
         """The devices that are meant. CliError(4) when that is not clear."""
-        try:
-            server = server_address(self.host, self.port)
-            listed = None if self.choice.backend == "direct" else list_devices(server)
-            return choose(self.choice, listed, self.boards())
-        except ChoiceError as error:
-            raise CliError(str(error), error.code) from error
-        except ValueError as error:
-            raise CliError(str(error)) from error
-        except (LinkError, ProtocolError) as error:
-            raise CliError(f"the adb server: {error}", 1) from error
+        from . import reach
+
+        return reach.targets(self)
 
     def connector(self, targets: list[Target]) -> Connector:
         """How they are reached; the key is read (or made) once, now."""
-        made = Connector(server_address(self.host, self.port), self.key, self.timeout_s, self.retries, asked=_accept)
-        if any(not target.via_server for target in targets):
-            try:
-                made.prepare()
-            except KeyFileError as error:
-                raise CliError(str(error)) from error
-        return made
+        from . import reach
+
+        return reach.connector(self, targets)
 
 
-def _accept(serial: str) -> None:
-    print(f"lmkctl: {safe(serial)}: waits for somebody to accept this host's key on its screen", file=sys.stderr)
+_CHOOSE, _CONNECT, _PRINT = "Choose devices", "Connection", "Output"
 
 
 def options(
     context: typer.Context,
-    serial: Annotated[str, typer.Option("--serial", "-s", help="this device; default $ANDROID_SERIAL or the only one")]
-    = "",
-    usb: Annotated[bool, typer.Option("-d", help="the only USB device")] = False,
-    tcp: Annotated[bool, typer.Option("-e", help="the only device on TCP")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="every device there is")] = False,
-    targets: Annotated[Path | None, typer.Option(help="file of devices, SERIAL [LABEL...] a line")] = None,
-    label: Annotated[str, typer.Option(help="only devices with this label in the targets file")] = "",
-    backend: Annotated[Backend, typer.Option(help="straight to the device, or through the adb server")] = "auto",
-    port: Annotated[int | None, typer.Option("-P", help="port of the adb server")] = None,
-    host: Annotated[str | None, typer.Option("-H", help="host of the adb server")] = None,
-    key: Annotated[Path | None, typer.Option(help="RSA key; default ~/.android/adbkey, made if missing")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=512, help="devices at a time")] = JOBS,
-    timeout: Annotated[float, typer.Option(min=1, help="seconds for all that is done with one device")] = 600.0,
-    retries: Annotated[int, typer.Option(min=0, max=20, help="after a broken connection")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="one object a device, then a summary")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="as NO_COLOR=1")] = False,
-    device_root: Annotated[str, typer.Option(help="state root on the device")] = "",
+    serial: Annotated[str, typer.Option(
+        "--serial", "-s", rich_help_panel=_CHOOSE,
+        help="this serial or HOST:PORT; default $ANDROID_SERIAL, else the only device")] = "",
+    usb: Annotated[bool, typer.Option("-d", rich_help_panel=_CHOOSE, help="the only device on USB")] = False,
+    tcp: Annotated[bool, typer.Option("-e", rich_help_panel=_CHOOSE, help="the only device on TCP")] = False,
+    everything: Annotated[bool, typer.Option("--all", rich_help_panel=_CHOOSE, help="every device")] = False,
+    targets: Annotated[Path | None, typer.Option(
+        rich_help_panel=_CHOOSE, help="the devices in this file; a line is SERIAL [LABEL...]")] = None,
+    label: Annotated[str, typer.Option(
+        rich_help_panel=_CHOOSE, help="only devices with this label in the targets file")] = "",
+    backend: Annotated[Backend, typer.Option(
+        rich_help_panel=_CONNECT, help="connect directly or through the adb server")] = "auto",
+    port: Annotated[int | None, typer.Option("-P", rich_help_panel=_CONNECT, help="port of the adb server")] = None,
+    host: Annotated[str | None, typer.Option("-H", rich_help_panel=_CONNECT, help="host of the adb server")] = None,
+    key: Annotated[Path | None, typer.Option(
+        rich_help_panel=_CONNECT, help="RSA key for ADB; default ~/.android/adbkey, created if missing")] = None,
+    jobs: Annotated[int, typer.Option(
+        "--jobs", "-j", min=1, max=512, rich_help_panel=_CONNECT, help="how many devices at a time")] = JOBS,
+    timeout: Annotated[float, typer.Option(
+        min=1, rich_help_panel=_CONNECT, help="seconds allowed for each device")] = 600.0,
+    retries: Annotated[int, typer.Option(
+        min=0, max=20, rich_help_panel=_CONNECT, help="attempts after a broken connection")] = 3,
+    device_root: Annotated[str, typer.Option(
+        rich_help_panel=_CONNECT, help="state root on the device; default /data/adb/lmkd_py or /var/lib/lmkd_py")] = "",
+    as_json: Annotated[bool, typer.Option(
+        "--json", rich_help_panel=_PRINT, help="one JSON object per device, then a summary")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=_PRINT, help="no progress messages")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", rich_help_panel=_PRINT, help="no colours")] = False,
 ) -> None:  # fmt: skip
-    """Explains, replays and shows kills of lmkd-py; installs it on devices, configures it and collects its traces."""
+    """Parse the options before the verb; CliError where two of them contradict each other."""
     if sum((bool(serial), usb, tcp, everything, targets is not None or bool(label))) > 1:
-        raise CliError("found more than one of -s, -d, -e, --all and --targets, wanted one")
+        raise CliError("-s, -d, -e, --all and --targets exclude each other; use one")
     if no_color:
+        from .terminal import console
+
         console.no_color = True
     choice = Choice(serial, usb, tcp, everything, targets, label, backend)
     context.obj = Options(choice, host, port, key, jobs, timeout, retries, as_json, quiet, device_root)
 
 
 def given(context: typer.Context) -> Options:
-    """The options of this command line."""
+    """The options of the running command."""
     found = context.find_object(Options)
     return found if found is not None else Options()

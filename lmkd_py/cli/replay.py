@@ -26,36 +26,46 @@ def load(path: Path) -> Trace:
 
 
 def say_losses(trace: Trace) -> None:
-    """What the trace does not hold, and who else killed; nothing if it is whole and the daemon was alone."""
+    """Say what the trace has lost, and which kills were not the killer's; nothing where there are none."""
     for loss in trace.losses:
         say(f"lost: {loss.length} bytes at {loss.offset} of {loss.file.name}: {loss.why}", "yellow")
     for gap in trace.gaps:
         say(f"lost: {gap.count} records of killer {gap.killer_pid} after its record {gap.after_seq}", "yellow")
     if trace.strikes:
-        say(f"the kernel struck {len(trace.strikes)} times in the killer's stead; nobody decided that", "yellow")
+        say(f"the kernel killed {_times(len(trace.strikes))} instead of the killer; no rule decided that", "yellow")
     if trace.oom_kills > 0:
-        say(f"the kernel's own OOM killer struck {trace.oom_kills} times in the guarded memory meanwhile", "yellow")
+        say(f"the kernel's own OOM killer killed {_times(trace.oom_kills)} in the guarded memory", "yellow")
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def say_result(result: again.ReplayResult) -> None:
-    """The count of what was decided again, and the first differences."""
+    """Print how many decisions were made again, and the first differences."""
     for one in result.differences[:MAX_SHOWN]:
         say(
             f"differs: record {one.seq} of killer {one.killer_pid}: {one.field} recorded {one.recorded}, "
             f"decided {one.decided}",
             "red",
         )
-    if len(result.differences) > MAX_SHOWN:
-        say(f"and {len(result.differences) - MAX_SHOWN} more", "red")
+    if result.different > MAX_SHOWN:
+        say(f"and {result.different - MAX_SHOWN} more", "red")
     if result.without_config:
-        say(f"{result.without_config} wakeups have lost their configuration and cannot be decided again", "red")
-    count = len(result.differences)
+        say(f"{result.without_config} wakeups lost their configuration and cannot be replayed", "red")
+    count = result.different
     differences = "1 difference" if count == 1 else f"{count} differences"
     say(f"replay: {result.records} wakeups, {result.kills} kills, {differences}", "green" if result.agrees else "red")
 
 
 def replay(trace: TraceFile) -> None:
-    """Decide every recorded wakeup again, with the recorded configuration; exit 1 on any difference."""
+    """Make every recorded decision again and compare.
+
+    Uses the recorded configuration. Exits with 1 if any decision differs from the recorded one.
+
+    \b
+    lmkctl replay traces/arm64-4g/SERIAL/BOOT
+    """
     found = load(trace)
     say_losses(found)
     result = again.replay(found)

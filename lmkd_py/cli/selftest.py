@@ -20,11 +20,21 @@ PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 def selftest(
     context: typer.Context,
-    seconds: Annotated[float, typer.Option(min=1, max=3600, help="of pressure, for each part")] = 20.0,
-    as_json: Annotated[bool, typer.Option("--json", help="what was found as one object")] = False,
-    negative_control: Annotated[bool, typer.Option(help="with a killer that allocates: it has to fail")] = False,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="about how long to make pressure")] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as one JSON object")] = False,
+    negative_control: Annotated[
+        bool, typer.Option("--negative-control", help="use a killer that allocates; the test must fail")
+    ] = False,
 ) -> None:
-    """Show the memory guarantee in a private memory cgroup, here or on devices; exit 1 where it does not hold."""
+    """Test the memory guarantee under real pressure.
+
+    Runs in a memory cgroup of its own, on this machine (as root) or on the devices chosen before the verb. Exits with 1
+    if a layer that the machine supports does not hold. docs/layers.md explains the layers.
+
+    \b
+    sudo lmkctl selftest
+    lmkctl -s SERIAL selftest --seconds 60
+    """
     options = given(context)
     options.json = options.json or as_json
     words = ["--negative-control"] if negative_control else []

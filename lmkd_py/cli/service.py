@@ -20,7 +20,7 @@ from .devices_do import on_devices, the_device
 from .options import given
 from .output import safe
 
-Observe = Annotated[bool, typer.Option("--observe", help="decide and record, never signal")]
+Observe = Annotated[bool, typer.Option("--observe", help="decide and record, but signal nobody")]
 DAY_S = 86400.0
 
 
@@ -31,17 +31,27 @@ def service_of(context: typer.Context, device: Device) -> Service:
 
 
 def start(context: typer.Context, observe: Observe = False) -> None:
-    """Start the daemon and wait until it is armed."""
+    """Start the daemon and wait until it is armed.
+
+    \b
+    lmkctl -s SERIAL start --observe      # see what it would kill
+    """
     on_devices(context, "start", lambda device: service_of(context, device).start(observe), _lines, _facts)
 
 
 def restart(context: typer.Context, observe: Observe = False) -> None:
-    """A new pair; the old killer stays on guard until the new one is armed."""
+    """Restart the daemon without a gap.
+
+    The old killer stays on guard until the new one is armed.
+    """
     on_devices(context, "restart", lambda device: service_of(context, device).restart(observe), _lines, _facts)
 
 
 def stop(context: typer.Context) -> None:
-    """Stop the daemon, also a killer that lost its steward."""
+    """Stop the daemon.
+
+    Also ends a killer whose steward died.
+    """
     on_devices(
         context,
         "stop",
@@ -53,9 +63,14 @@ def stop(context: typer.Context) -> None:
 
 def status(
     context: typer.Context,
-    root: Annotated[Path | None, typer.Option(help="ask the daemon of this machine that has this state root")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="ask the daemon on this machine with this state root instead")
+    ] = None,
 ) -> None:
-    """Ask the daemons how things stand; exit 1 where one is not armed."""
+    """Show the state of the daemon.
+
+    Exits with 1 if it is not armed.
+    """
     if root is not None:
         local.status(root)
         return
@@ -72,8 +87,8 @@ def status(
 def _lines(answer: dict[str, Any]) -> list[str]:
     if not answer.get("running", True):
         alone = answer.get("orphan")
-        return [f"killer {alone} guards alone; lmkctl start" if alone else "not running; lmkctl start"]
-    armed = "armed" if answer.get("armed") else "not armed"
+        return [f"killer {alone} guards without a steward; lmkctl start" if alone else "not running; lmkctl start"]
+    armed = "armed" if answer.get("armed") else "waiting for its domain" if answer.get("waiting") else "not armed"
     mode = ", observing only" if answer.get("observe") else ""
     config = str(answer.get("config_hash", ""))[:12]
     counts = ", ".join(f"{name} {answer.get(name, 0)}" for name in ("candidates", "kills", "records", "lost"))
@@ -87,10 +102,10 @@ def _facts(answer: dict[str, Any]) -> dict[str, Any]:
 
 def logs(
     context: typer.Context,
-    follow: Annotated[bool, typer.Option("-f", help="go on until Ctrl-C")] = False,
-    lines: Annotated[int, typer.Option("-n", min=0, max=100_000, help="so many lines")] = 100,
+    follow: Annotated[bool, typer.Option("-f", help="follow until Ctrl-C")] = False,
+    lines: Annotated[int, typer.Option("-n", min=0, max=100_000, help="how many lines")] = 100,
 ) -> None:
-    """What the daemon printed."""
+    """Show what the daemon printed."""
     if not follow:
         on_devices(context, "logs", lambda device: _tail(context, device, lines), _text, lambda result: {
             "log": result.text})  # fmt: skip
@@ -133,10 +148,19 @@ def _raw(kind: int, data: bytes) -> None:
 
 def shell(
     context: typer.Context,
-    command: Annotated[list[str], typer.Argument(help="one word: a script; several: a program and its words")],
-    root: Annotated[bool, typer.Option("--root", help="as root")] = False,
+    command: Annotated[
+        list[str], typer.Argument(help="one word: a shell script; several: a program and its arguments")
+    ],
+    root: Annotated[bool, typer.Option("--root", help="run it as root")] = False,
 ) -> None:
-    """Run a command; on one device its output comes as it is, and its exit status is ours."""
+    """Run a command on devices.
+
+    On a single device the output is passed through unchanged, and lmkctl exits with the command's exit status.
+
+    \b
+    lmkctl -s SERIAL shell -- uname -a
+    lmkctl -s SERIAL shell --root 'cat /proc/pressure/memory'
+    """
     words = command[0] if len(command) == 1 else command
     options = given(context)
     if not (options.json or options.choice.everything or options.choice.targets or options.choice.label):

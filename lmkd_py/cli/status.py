@@ -22,8 +22,8 @@ def status(root: Annotated[Path, typer.Option(help="state root of the daemon")] 
     say(f"candidates {reply.candidates}, kills {reply.kills}, records {reply.records}, lost {reply.lost}")
     say(f"config {reply.config_hash[:12]}, generation {reply.config_generation}")
     for trigger in reply.triggers:
-        say(f"trigger {trigger}")
-    say(f"trace {reply.trace_path}")
+        say(f"trigger {trigger.words}")
+    say(f"trace {reply.trace_path or 'none'}{f', not written now: {reply.filing}' if reply.filing else ''}")
     if not reply.armed:
         raise typer.Exit(1)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import textwrap
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from ..analysis.explanation import After, Considered, Death, Explanation, Reading
-from ..analysis.rungs import MATCHED, SILENT, Rung
+from ..analysis.rungs import MATCHED, SILENT, Answer
 from ..core.vocabulary import ABSENT, KillReason
 
 WIDTH = 118
@@ -16,7 +15,7 @@ LABEL = 12
 
 
 def one_line(number: int, told: Explanation) -> str:
-    """The whole kill in one line."""
+    """Victim, reason, trigger, latency and death, joined by semicolons."""
     who = process(told.victim) if told.victim else "nobody"
     parts = [f"kill {number}: {who}", reason(told), f"by {told.trigger}", f"{total_us(told):.0f} us to the signal"]
     if told.death and told.death.died_after_us is not None:
@@ -25,9 +24,13 @@ def one_line(number: int, told: Explanation) -> str:
 
 
 def process(one: Considered) -> str:
-    """`name (pid 12, adj 900, 23004 kB)`, without a size that was not read; the name is as it is, not made safe."""
+    """`name (pid 12, adj 900, 23004 kB)`, with comm where that is another name, without a size that was not read.
+
+    The names are as they are, not made safe.
+    """
     size = "" if one.size_kb is None else f", {one.size_kb} kB"
-    return f"{one.name or '(no name)'} (pid {one.pid}, adj {one.adj}{size})"
+    comm = f"comm {one.comm}, " if one.comm else ""
+    return f"{one.name or '(no name)'} ({comm}pid {one.pid}, adj {one.adj}{size})"
 
 
 def reason(told: Explanation) -> str:
@@ -41,14 +44,18 @@ def reason(told: Explanation) -> str:
 
 
 def total_us(told: Explanation) -> float:
-    """From the wakeup to the last signal."""
+    """Microseconds from the wakeup to the last signal."""
     return next((phase.us for phase in told.phases if phase.name == "total"), 0.0)
 
 
 def full(number: int, of: int, told: Explanation) -> list[str]:
-    """All that is known of it."""
+    """The kill as a labelled report, at most WIDTH columns wide."""
     lines = [f"kill {number} of {of}{'  (observed only: nobody was signalled)' if told.observe else ''}"]
     lines += _row("victim", process(told.victim) if told.victim else "nobody")
+    if told.victim and told.victim.cgroup:
+        lines += _row("", f"uid {told.victim.uid}, cgroup {told.victim.cgroup}")
+    if told.members_age_ms != ABSENT:
+        lines += _row("", f"in the guarded cgroup when last checked, {told.members_age_ms} ms before the strike")
     lines += _row("when", _when(told))
     level = f", level {told.level}" if told.level else ""
     lines += _row("trigger", f"{told.trigger}; {told.kind}{level}")
@@ -70,12 +77,31 @@ def full(number: int, of: int, told: Explanation) -> list[str]:
         lines += _row("freed", _freed(told.after, told.death))
     layers = " ".join(map(str, told.layers)) or "none"
     lines += _row("record", f"{told.seq} of killer {told.killer_pid}, layers active: {layers}")
+    for layer, why in told.layers_off:
+        lines += _row(f"layer {layer}", f"not active: {why}" if why else "not active")
     return lines
 
 
 def _row(label: str, text: str) -> list[str]:
-    lines = textwrap.wrap(text, WIDTH - LABEL - 2, break_long_words=False, break_on_hyphens=False) or [""]
+    lines = wrapped(text, WIDTH - LABEL - 2)
     return [f"  {label:<{LABEL}}{lines[0]}", *(" " * (LABEL + 2) + line for line in lines[1:])]
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters, broken at spaces; a longer word has a line of its own.
+
+    textwrap takes 20 times as long, which shows when thousands of kills are told.
+    """
+    lines = []
+    while len(text) > width:
+        at = text.rfind(" ", 0, width + 1)
+        if at <= 0:
+            at = text.find(" ", width)
+        if at < 0:
+            break
+        lines.append(text[:at])
+        text = text[at + 1 :]
+    return [*lines, text]
 
 
 def _when(told: Explanation) -> str:
@@ -93,16 +119,20 @@ def _rule(told: Explanation) -> str:
     matched = next((rung for rung in told.rungs if rung.word == MATCHED), None)
     if matched is None:
         return told.rule or "not known"
+    return _matched(matched)
+
+
+def _matched(matched: Answer) -> str:
     met = ", ".join(f"{one.wanted} ({one.found})" for one in matched.conditions)
     motive = matched.motive.partition("\n")[0]
-    return f"{matched.rule}: {motive} Because {met}." if met else f"{matched.rule}: {motive}"
+    return f"{matched.rule}: {motive} It needs {met}." if met else f"{matched.rule}: {motive}"
 
 
-def _silence(rung: Rung) -> str:
+def _silence(rung: Answer) -> str:
     lacking = rung.lacking
     if not lacking:
-        return f"not {rung.rule}"
-    return f"not {rung.rule}: {lacking[0].wanted}? {lacking[0].found}"
+        return f"skipped {rung.rule}"
+    return f"skipped {rung.rule}: needs {lacking[0].wanted}; {lacking[0].found}"
 
 
 def _readings(readings: Iterable[Reading]) -> str:

@@ -15,9 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ..analysis.explain import explain
-from ..analysis.trace import TraceError, read_trace
+from ..analysis.trace import TraceError, TraceReader
 from ..core import vocabulary
+from ..core.config import ConfigError, MonitorConfig
 from ..host.collect import COLLECT, Collection
+from ..host.config_push import device_config
 from ..host.device import Device
 from ..host.errors import DeviceError, Fault
 from ..host.service import Service
@@ -27,8 +29,9 @@ from ..wire.header import Strike
 from . import story
 from .devices_do import the_device
 from .options import given
-from .output import console, safe, say
+from .output import safe, say
 from .service import service_of
+from .terminal import console
 
 SHOWN_KILLS = 12
 TIERS = sorted(
@@ -40,10 +43,13 @@ TIERS = sorted(
 
 def watch(
     context: typer.Context,
-    every: Annotated[float, typer.Option(min=0.2, max=60, help="seconds between two looks")] = 1.0,
-    count: Annotated[int, typer.Option("-n", min=0, help="so many looks; 0: until Ctrl-C")] = 0,
+    every: Annotated[float, typer.Option(min=0.2, max=60, help="seconds between updates")] = 1.0,
+    count: Annotated[int, typer.Option("-n", min=0, help="how many updates; 0: until Ctrl-C")] = 0,
 ) -> None:
-    """Watch a device: memory, stall, processes by tier, and kills as they happen."""
+    """Watch one device live.
+
+    Shows memory, PSI stall (time that tasks wait for memory), processes by oom_score_adj, and kills as they happen.
+    """
     live = Live(console=console, transient=False, auto_refresh=False) if console.is_terminal else None
     with the_device(context) as device, tempfile.TemporaryDirectory(prefix="lmkctl-watch-") as folder:
         device.deadline = float("inf")
@@ -72,7 +78,8 @@ def _ticks(every: float, count: int) -> Iterator[int]:
 
 def _tick(device: Device, service: Service, kills: Kills, live: Live | None) -> list[str]:
     try:
-        status, look = service.status(), look_at(device)
+        # The config is asked each time: a push or a start may change what is guarded.
+        status, look = service.status(), look_at(device, _guarded(device, service))
         fresh = kills.take()
     except DeviceError as error:
         if error.fault not in (Fault.TRANSPORT, Fault.OFFLINE, Fault.TIMEOUT):
@@ -89,11 +96,19 @@ def _tick(device: Device, service: Service, kills: Kills, live: Live | None) -> 
     return fresh
 
 
+def _guarded(device: Device, service: Service) -> MonitorConfig:
+    try:
+        return device_config(device, service.layout.root).monitor
+    except ConfigError:
+        return MonitorConfig()  # the daemon says what is wrong with it
+
+
 class Kills:
     """The kills in what was collected so far, as lines."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
+        self._readers: dict[Path, TraceReader] = {}
         self._known: dict[Path, set[int | Strike]] = {}
         self.lines: list[str] = []
 
@@ -104,7 +119,7 @@ class Kills:
         fresh: list[str] = []
         for folder in dict.fromkeys(path.parent for path in self._collection.changed):
             try:
-                trace = read_trace(folder)
+                trace = self._readers.setdefault(folder, TraceReader(folder)).read()
             except TraceError:
                 continue
             known = self._known.setdefault(folder, set())
@@ -123,13 +138,14 @@ def _heading(serial: str, status: dict[str, Any], look: Look) -> Text:
     state = "not running" if not status.get("running") else "armed" if status.get("armed") else "not armed"
     mode = ", observing" if status.get("observe") else ""
     free, total = look.kb.get("MemAvailable", 0) // 1024, look.kb.get("MemTotal", 0) // 1024
-    stall = ", ".join(f"{kind} {percent:.1f} %" for kind, percent in look.stall_pct.items()) or "not told"
+    stall = ", ".join(f"{kind} {percent:.1f} %" for kind, percent in look.stall_pct.items()) or "unknown"
     swap = f", swap {look.kb['SwapFree'] // 1024} of {look.kb['SwapTotal'] // 1024} MiB free" if look.kb.get(
         "SwapTotal") else ""  # fmt: skip
+    where = f"memory cgroup {look.where}: " if look.where else "memory "
     counts = f"kills {status.get('kills', 0)}, candidates {status.get('candidates', 0)}"
     lines = (
         f"{serial}: {state}{mode}; {counts}",
-        f"memory {free} of {total} MiB available{swap}; stall {stall}",
+        f"{where}{free} of {total} MiB available{swap}; stall {stall}",
     )
     return Text("\n".join(map(safe, lines)))
 

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .vocabulary import ADJ_MAX, PERCEPTIBLE_APP_ADJ, Compat
+from .numbers import STEADY
+from .vocabulary import ADJ_MAX, PERCEPTIBLE_APP_ADJ, PolicyKind
+
+MEASURED = -1  # swap_compression_ratio: zram's own where all swap is zram, else 1
+BY_KIND = -1  # kill_timeout_ms: 1000 for STEADY, which judges anew after each death, else AOSP's 100
 
 
 class ConfigError(ValueError):
@@ -23,12 +27,12 @@ class ConfigError(ValueError):
 class PolicyConfig(NamedTuple):
     """Inputs of decide(). Names and defaults follow AOSP's ro.lmk.* properties (lmkd.cpp, Android 16)."""
 
-    compat: int = Compat.IMPROVED
+    kind: int = PolicyKind.AOSP_MENDED
     kill_heaviest_task: int = 0  # 1: largest of a slot instead of the least recently used
-    kill_timeout_ms: int = 100  # 0: wait for ever for a victim's death
+    kill_timeout_ms: int = BY_KIND  # 0: wait for ever for a victim's death
     swap_free_low_pct: int = 10  # 0: swap is never low
     swap_util_max_pct: int = 100  # 100: off
-    swap_compression_ratio: int = 1  # 0: trust SwapFree
+    swap_compression_ratio: int = MEASURED  # 0: trust SwapFree; AOSP's default is 1
     thrashing_limit_pct: int = 100
     thrashing_limit_decay_pct: int = 10
     thrashing_limit_critical_pct: int = 300
@@ -37,6 +41,15 @@ class PolicyConfig(NamedTuple):
     pressure_after_kill_min_adj: int = 0
     direct_reclaim_threshold_ms: int = 0  # 0: off
     lowmem_min_adj: int = 701  # 1001: LOW_MEM kills nobody
+    futile_kills_max: int = 3  # after so many kills in a row that freed nothing: a pause; 0: off; not AOSP_EXACT
+    # STEADY only
+    reserve_permille: int = 15  # of RAM and swap; with less room than this somebody dies
+    stall_some_pct: int = 20  # PSI some of a bad window; 101: no window is bad
+    stall_refault_permille: int = 10  # of RAM read back a second in a bad window
+    stall_windows: int = 2  # bad windows in a row that kill
+    stall_min_adj: int = 701  # 1001: nobody dies for stall
+    stuck_ms: int = 700  # after a search in vain for so long everybody may be struck
+    relief_times: int = 3  # a cached process so many times as large as the first in line goes first; 0: none does
 
 
 class DomainKind:
@@ -45,13 +58,14 @@ class DomainKind:
     SYSTEM = 0
     MEMCG_V1 = 1
     CGROUP_V2 = 2
+    AUTO = 3  # in a container its own limited memory cgroup, else the whole system
 
 
 class MonitorConfig(NamedTuple):
     """What the daemon watches, guards and how it runs; nothing here is an input of decide()."""
 
-    domain_kind: int = DomainKind.SYSTEM
-    domain_path: str = ""  # absolute directory of the cgroup; empty for SYSTEM
+    domain_kind: int = DomainKind.AUTO
+    domain_path: str = ""  # absolute directory of the cgroup; empty for SYSTEM and AUTO
     domain_psi_path: str = ""  # MEMCG_V1: directory of its v2 twin (same member tasks); empty: no PSI
     psi_some_stall_ms: int = 70  # stall within the window that raises MEDIUM; 0: no such trigger
     psi_full_stall_ms: int = 700  # the same for CRITICAL
@@ -78,6 +92,8 @@ class MonitorConfig(NamedTuple):
     kick_window_ms: int = 500  # ... within this time make a kick
     kick_gap_ms: int = 25  # at least so much between two kicks
     reserve_kb: int = 8192  # locked by the steward and given back right before it has to act; 0: none
+    warm_ms: int = 2  # between two warm ticks of a killer that polls after an event; 0: none
+    warm_cpu_pct: int = 5  # of one CPU that they may take; 0: none
 
 
 class Config(NamedTuple):
@@ -96,12 +112,12 @@ _PSI_WINDOW_MAX_MS = 10_000
 
 # name: (lowest, highest)
 _POLICY_RANGES = {
-    "compat": (int(Compat.IMPROVED), int(Compat.AOSP)),
+    "kind": (int(PolicyKind.AOSP_MENDED), int(PolicyKind.STEADY)),
     "kill_heaviest_task": (0, 1),
-    "kill_timeout_ms": (0, _INT32_MAX),
+    "kill_timeout_ms": (BY_KIND, _INT32_MAX),
     "swap_free_low_pct": (0, 100),
     "swap_util_max_pct": (0, 100),
-    "swap_compression_ratio": (0, _INT32_MAX),
+    "swap_compression_ratio": (MEASURED, _INT32_MAX),
     "thrashing_limit_pct": (0, _INT32_MAX),
     "thrashing_limit_decay_pct": (0, 100),
     "thrashing_limit_critical_pct": (0, _INT32_MAX),
@@ -111,9 +127,18 @@ _POLICY_RANGES = {
     "direct_reclaim_threshold_ms": (0, _INT32_MAX),
     # Below 201 perceptible apps would die of plain low memory; 1001 kills nobody.
     "lowmem_min_adj": (PERCEPTIBLE_APP_ADJ + 1, ADJ_MAX + 1),
+    "futile_kills_max": (0, 1000),
+    "reserve_permille": (0, 1000),
+    "stall_some_pct": (0, 101),
+    "stall_refault_permille": (0, 1_000_000),
+    "stall_windows": (1, 100),
+    # As lowmem_min_adj: below 201 perceptible apps would die of stall; 1001 kills nobody.
+    "stall_min_adj": (PERCEPTIBLE_APP_ADJ + 1, ADJ_MAX + 1),
+    "stuck_ms": (0, 600_000),
+    "relief_times": (0, 1000),
 }
 _MONITOR_RANGES = {
-    "domain_kind": (DomainKind.SYSTEM, DomainKind.CGROUP_V2),
+    "domain_kind": (DomainKind.SYSTEM, DomainKind.AUTO),
     "psi_some_stall_ms": (0, _PSI_WINDOW_MAX_MS),
     "psi_full_stall_ms": (0, _PSI_WINDOW_MAX_MS),
     "psi_window_ms": (_PSI_WINDOW_MIN_MS, _PSI_WINDOW_MAX_MS),
@@ -138,7 +163,16 @@ _MONITOR_RANGES = {
     "kick_window_ms": (1, 60_000),
     "kick_gap_ms": (1, 60_000),
     "reserve_kb": (0, 1 << 20),
+    "warm_ms": (0, 100),
+    "warm_cpu_pct": (0, 100),
 }
+
+
+def kill_timeout_ms(policy: PolicyConfig) -> int:
+    """How long a victim's death is awaited; 0: for ever."""
+    if policy.kill_timeout_ms >= 0:
+        return policy.kill_timeout_ms
+    return 1000 if policy.kind == STEADY else 100
 
 
 def make_policy(**tunables: int) -> PolicyConfig:
@@ -201,9 +235,13 @@ def _check_paths(monitor: MonitorConfig) -> None:
             raise ConfigError("monitor." + name, path, "a path")
         if path and not path.startswith("/"):
             raise ConfigError("monitor." + name, path, "an absolute path")
-    if monitor.domain_kind == DomainKind.SYSTEM and monitor.domain_path:
-        raise ConfigError("monitor.domain_path", monitor.domain_path, "nothing, as the domain is the whole system")
-    if monitor.domain_kind != DomainKind.SYSTEM and not monitor.domain_path:
+    names_none = monitor.domain_kind in (DomainKind.SYSTEM, DomainKind.AUTO)
+    if names_none and monitor.domain_path:
+        is_auto = monitor.domain_kind == DomainKind.AUTO
+        whole = "as domain_kind AUTO looks for it itself" if is_auto else "as the domain is the whole system"
+        wanted = f"nothing, {whole}; for this cgroup set domain_kind MEMCG_V1 or CGROUP_V2"
+        raise ConfigError("monitor.domain_path", monitor.domain_path, wanted)
+    if not names_none and not monitor.domain_path:
         raise ConfigError("monitor.domain_path", monitor.domain_path, "the directory of the cgroup to guard")
     if monitor.domain_psi_path and monitor.domain_kind != DomainKind.MEMCG_V1:
         raise ConfigError("monitor.domain_psi_path", monitor.domain_psi_path, "nothing: only a v1 memcg has a twin")

@@ -9,14 +9,12 @@ from __future__ import annotations
 from .config import PolicyConfig
 from .decision import Decision, Judgement
 from .judge import judge
+from .numbers import KILL
 from .snapshot import Candidate, Snapshot
 from .state import PolicyState
 from .victims import rank
-from .vocabulary import Action
 
 __all__ = ["conclude", "decide", "judge"]
-
-_KILL = int(Action.KILL)
 
 
 def decide(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> Decision:
@@ -26,6 +24,6 @@ def decide(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> Deci
 
 def conclude(judgement: Judgement, candidates: tuple[Candidate, ...], config: PolicyConfig) -> Decision:
     """The second half: rank the candidates by the verdict; nobody where no verdict stands."""
-    if judgement.action != _KILL:
+    if judgement.action != KILL:
         return Decision(judgement, ())
     return Decision(judgement, rank(candidates, judgement.min_adj, config))

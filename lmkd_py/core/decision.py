@@ -1,8 +1,8 @@
-"""What comes out of the policy."""
+"""What the policy decides: verdict, judgement, decision."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .snapshot import Candidate
 from .state import PolicyState
@@ -15,6 +15,9 @@ class Verdict(NamedTuple):
     min_adj: int
 
 
+SPARED: Final = Verdict(-1, -1)  # KillReason.NONE: the rule does not match
+
+
 class Judgement(NamedTuple):
     """The first half of a decision: all that can be known before candidates are looked at.
 
@@ -22,7 +25,7 @@ class Judgement(NamedTuple):
     """
 
     action: int  # Action
-    reason: int  # KillReason; NONE unless action is KILL
+    reason: int  # KillReason; NONE unless action is KILL or HELD
     min_adj: int  # ABSENT unless action is KILL
     thrashing_pct: int
     max_thrashing_pct: int  # since the last kill, this evaluation included
@@ -34,7 +37,7 @@ class Judgement(NamedTuple):
     file_lru_kb: int
     direct_reclaim_ms: int
     swap_is_low: int
-    poll_request: int  # polling.Request: what the event loop is asked to do if nobody is awaited
+    poll_request: int  # bits, see numbers.KEEP: what the event loop is asked to do if nobody is awaited
     state: PolicyState  # next state
 
 

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from .climb import climb, cuts, watches
 from .config import PolicyConfig
 from .decision import Verdict
-from .ladder import ENTAILED, climb
-from .signals import Signals
-from .vocabulary import Compat, KillReason
-from .watermarks import breached
-
-_AOSP = int(Compat.AOSP)
-_NO_REASON = int(KillReason.NONE)
+from .numbers import AOSP_EXACT, NO_REASON
+from .signals import Signals, seen_again
 
 
-def climb_again(
-    first: Verdict, signals: Signals, free: int, marks: tuple[int, int, int], config: PolicyConfig
-) -> tuple[int, int, int, int, int]:
-    """(reason, min_adj, breached, check_filecache, cuts_limit) after the second climb; reason NONE spares everybody.
+class Climbed(NamedTuple):
+    """A verdict, and what to keep for the next evaluation."""
 
-    `first` and `signals` are the first climb's, `free` pages are compared with the freshly read `marks`.
-    """
-    below = breached(free, marks)
-    if config.compat != _AOSP:
-        verdict = climb(signals._replace(breached=below), config)
-        reason, min_adj = verdict or (_NO_REASON, -1)
-        return (reason, min_adj, below, *ENTAILED.get(reason, (signals.check_filecache, 0)))
+    verdict: Verdict
+    breached: int  # Watermark
+    check_filecache: int
+    cuts_limit: bool
+
+
+def climb_once(signals: Signals, check_filecache: int, config: PolicyConfig) -> Climbed:
+    """The usual climb. `check_filecache` is the watch as it was."""
+    verdict = climb(signals, config)
+    return Climbed(verdict, signals.breached, watches(verdict.reason, check_filecache), cuts(verdict.reason))
+
+
+def climb_again(first: Verdict, signals: Signals, check_filecache: int, below: int, config: PolicyConfig) -> Climbed:
+    """The second climb. `first`, `signals` and `check_filecache` are the first climb's, `below` is what is breached of
+    the marks that were read anew."""
+    if config.kind != AOSP_EXACT:
+        return climb_once(seen_again(signals, below, signals.check_filecache), check_filecache, config)
     # AOSP does not forget the first climb (defect first_kill_stale_decision): where the second says nothing new, the
     # first one's word stands, a floor of 0 does not replace a higher one, and the side effects add up.
-    watched, cut = ENTAILED.get(first.reason, (signals.check_filecache, 0))
-    verdict = climb(signals._replace(breached=below, check_filecache=watched), config)
-    if verdict is None:
-        return first.reason, first.min_adj, signals.breached, 0, cut
-    watched, cuts = ENTAILED.get(verdict.reason, (watched, 0))
-    return verdict.reason, verdict.min_adj or first.min_adj, below, watched, cut | cuts
+    watched = watches(first.reason, check_filecache)
+    again = climb_once(seen_again(signals, below, watched != 0), watched, config)
+    if again.verdict.reason == NO_REASON:
+        return Climbed(first, signals.breached, 0, cuts(first.reason))
+    min_adj = again.verdict.min_adj if again.verdict.min_adj != 0 else first.min_adj
+    verdict = Verdict(again.verdict.reason, min_adj)
+    return Climbed(verdict, below, again.check_filecache, again.cuts_limit or cuts(first.reason))

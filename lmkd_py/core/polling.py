@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .config import PolicyConfig
+from .config import PolicyConfig, kill_timeout_ms
 from .decision import Judgement
-from .vocabulary import Action, Compat, Level, WakeupKind
+from .numbers import AOSP_EXACT, FAST, IGNORED, MEDIUM_LEVEL, PENDING, SLOW, START, VENDOR
 
 POLL_SHORT_MS = 10  # while swap is low and after a kill
 POLL_LONG_MS = 100
@@ -26,15 +26,6 @@ POLL_TAIL_MS = 1000  # the length of a PSI window: the kernel reports at most on
 
 NOBODY = -1  # no handler polls
 MEMEVENTS = 3  # the reclaim-event source; polled only by AOSP's vendor defect, and then nothing is evaluated
-
-
-class Request:
-    """Judgement.poll_request: bits, so that one int says both whether to start and how fast."""
-
-    KEEP = 0  # leave polling as it is
-    START = 1  # begin, or begin the second anew; alone: 100 ms unless polling is already faster
-    SLOW = 2  # set the interval to 100 ms
-    FAST = 4  # set the interval to 10 ms
 
 
 class PollState(NamedTuple):
@@ -52,12 +43,6 @@ class PollState(NamedTuple):
 
 IDLE = PollState()
 
-_IGNORED = int(Action.IGNORED)
-_PENDING = int(Action.PENDING)
-_MEDIUM = int(Level.MEDIUM)
-_VENDOR = int(WakeupKind.VENDOR)
-_AOSP = int(Compat.AOSP)
-
 
 def wait_ms(poll: PollState, now_ms: int, config: PolicyConfig) -> int:
     """How long the loop may sleep: -1 for ever, 0 not at all (act before looking at any fd)."""
@@ -66,8 +51,9 @@ def wait_ms(poll: PollState, now_ms: int, config: PolicyConfig) -> int:
             return 0
         elapsed = now_ms - poll.last_ms
         return poll.interval_ms - elapsed if 0 <= elapsed < poll.interval_ms else poll.interval_ms
-    if poll.holding and config.kill_timeout_ms > 0:
-        return max(0, config.kill_timeout_ms - (now_ms - poll.struck_ms))
+    timeout_ms = kill_timeout_ms(config)
+    if poll.holding and timeout_ms > 0:
+        return max(0, timeout_ms - (now_ms - poll.struck_ms))
     return -1
 
 
@@ -78,12 +64,8 @@ def poll_due(poll: PollState, now_ms: int) -> bool:
 
 def hold_expired(poll: PollState, now_ms: int, config: PolicyConfig) -> bool:
     """The kill timeout is over and the victim still there; only asked after a wait that found nothing ready."""
-    return (
-        poll.holding != 0
-        and poll.handler < 0
-        and config.kill_timeout_ms > 0
-        and now_ms - poll.struck_ms >= config.kill_timeout_ms
-    )
+    timeout_ms = kill_timeout_ms(config)
+    return poll.holding != 0 and poll.handler < 0 and timeout_ms > 0 and now_ms - poll.struck_ms >= timeout_ms
 
 
 def hold_over(poll: PollState, now_ms: int) -> PollState:
@@ -112,13 +94,13 @@ def _handler(poll: PollState, kind: int, level: int, config: PolicyConfig) -> in
 
     AOSP lets the reclaim-event source poll after a vendor kill, which evaluates nothing (defect vendor_poll_handler).
     """
-    if kind != _VENDOR:
+    if kind != VENDOR:
         return level
-    if config.compat == _AOSP:
+    if config.kind == AOSP_EXACT:
         return MEMEVENTS
     if 0 <= poll.handler < MEMEVENTS:
         return poll.handler
-    return poll.paused if 0 <= poll.paused < MEMEVENTS else _MEDIUM
+    return poll.paused if 0 <= poll.paused < MEMEVENTS else MEDIUM_LEVEL
 
 
 def after(
@@ -135,20 +117,20 @@ def after(
     if struck:
         holding = 1
         struck_ms = now_ms
-    elif action not in (_PENDING, _IGNORED):
+    elif action not in (PENDING, IGNORED):
         holding = 0  # nobody is awaited, or too long
-    if holding and action != _IGNORED:
+    if holding and action != IGNORED:
         return PollState(NOBODY, handler, poll.start_ms, poll.last_ms, poll.interval_ms, 0, 1, struck_ms)
     request = judgement.poll_request
     interval_ms = poll.interval_ms
-    if request & Request.FAST:
+    if request & FAST:
         interval_ms = POLL_SHORT_MS
-    elif request & Request.SLOW or poll.handler < 0:
+    elif request & SLOW or poll.handler < 0:
         interval_ms = POLL_LONG_MS
-    if request & Request.START:
+    if request & START:
         return PollState(handler, poll.paused, now_ms, now_ms, interval_ms, 0, holding, struck_ms)
     # A vendor request is no poll, whoever is to poll after it.
-    last_ms = now_ms if poll.handler == handler and (kind != _VENDOR or handler == MEMEVENTS) else poll.last_ms
+    last_ms = now_ms if poll.handler == handler and (kind != VENDOR or handler == MEMEVENTS) else poll.last_ms
     polls = poll.handler if now_ms - poll.start_ms <= POLL_TAIL_MS else NOBODY
     return PollState(polls, poll.paused, poll.start_ms, last_ms, interval_ms, 0, holding, struck_ms)
 

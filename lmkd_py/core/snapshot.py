@@ -16,6 +16,7 @@ class Candidate(NamedTuple):
     rss_pages: int  # statm field 2; ABSENT where it was not read, 0 for a zombie
     start_ticks: int  # field 22 of /proc/pid/stat, clock ticks since boot
     age: int  # registration stamp, larger is newer; AOSP takes the oldest of a slot first
+    swap_pages: int = ABSENT  # what it had in swap when the steward last looked; ABSENT if unknown
 
 
 class Outcome(NamedTuple):
@@ -27,6 +28,8 @@ class Outcome(NamedTuple):
     at_ms: int  # when it was struck
     error: int  # 0, or the negative errno of the last failed strike
     attempts: int  # strikes tried, failed ones included
+    swap_pages: int = ABSENT  # what it had in swap when that was last looked at; ABSENT if unknown
+    shared_pages: int = ABSENT  # of rss_pages those of files and shared memory (statm field 3); ABSENT if unknown
 
 
 NO_OUTCOME = Outcome(0, 0, ABSENT, 0, 0, 0)
@@ -69,10 +72,11 @@ class Snapshot(NamedTuple):
     nr_inactive_file_pages: int
     nr_active_file_pages: int
     workingset_refault_pages: int  # file refaults; the one counter of kernels before 5.9
-    # Of these only movement is looked at, so other counters may stand in for them.
-    pgscan_kswapd_pages: int  # whole system with BPF: kswapd's run time in us
-    pgscan_direct_pages: int  # whole system with BPF: direct reclaims; memcg domain: its limit failures
-    pgrefill_pages: int  # ABSENT where those two are stand-ins
+    refault_anon_pages: int  # anonymous pages read back from swap (Linux 5.9)
+    # How far reclaim has come. Only movement is looked at; ProgressSource says what a domain counts here.
+    kswapd_progress: int
+    direct_progress: int
+    refill_progress: int
     # zoneinfo: sums over populated zones of watermark + max(protection); ABSENT: not read this time, the cached stay
     watermark_min_pages: int
     watermark_low_pages: int
@@ -94,3 +98,15 @@ class Snapshot(NamedTuple):
     vendor_min_adj: int
     # who may be struck, the most expendable first; empty until a verdict asks for them
     candidates: tuple[Candidate, ...]
+    # What the killer knows besides the counters.
+    hangs: int = 0  # how often it has found all tasks of the domain waiting in vain; they are in direct reclaim
+    metered_level: int = ABSENT  # Level at which the stall meter spoke, whatever woke the killer; ABSENT: it did not
+    # The stall behind an event of PSI or of the meter, from the totals: in the window, and what is asked for.
+    event_stall_us: int = ABSENT  # ABSENT: there is no such event, or nobody can tell
+    event_threshold_us: int = ABSENT
+    # zoneinfo: by how much the kernel has raised each of the watermarks above for the moment (Linux 5.0; told from
+    # 5.14 on); sum over populated zones
+    watermark_boost_pages: int = ABSENT
+    # Where all swap is zram (mm_stat): what is stored there, and the memory that takes.
+    zram_stored_kb: int = ABSENT
+    zram_used_kb: int = ABSENT

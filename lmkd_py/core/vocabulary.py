@@ -34,7 +34,7 @@ class Level(IntEnum):
 
 
 class WakeupKind(IntEnum):
-    """Why an evaluation runs."""
+    """What made the killer evaluate."""
 
     EVENT = 1  # a trigger fired
     POLL = 2  # the poll timer ran out after an event, a kill or a death
@@ -52,11 +52,21 @@ class Watermark(IntEnum):
 
 
 class ReclaimState(IntEnum):
-    """Who reclaims since the last evaluation."""
+    """The kind of reclaim that happened since the last evaluation."""
 
     NONE = 0
     KSWAPD = 1
     DIRECT = 2
+
+
+class ProgressSource(IntEnum):
+    """What kswapd_progress, direct_progress and refill_progress count. Numbers are stored in traces."""
+
+    UNKNOWN = 0  # no header says
+    VMSTAT = 1  # pages: pgscan_kswapd, pgscan_direct and pgrefill of /proc/vmstat
+    BPF = 2  # us of kswapd's run time, and direct reclaims that a BPF program counts; refill is ABSENT
+    FAILCNT = 3  # v1 memory cgroup: how often its limit was hit, as direct; the others are 0
+    LIMIT_EVENTS = 4  # v2 cgroup: events max and high, as direct; the others are 0
 
 
 class KillReason(IntEnum):
@@ -75,6 +85,8 @@ class KillReason(IntEnum):
     DIRECT_RECL_STUCK = 9
     VENDOR_BASE = 1000
     IN_KERNEL_STRIKE = 2000  # no verdict of decide(): BPF struck as the killer did not answer
+    EXHAUSTED = 2001  # STEADY: less room than the reserve
+    STALLED = 2002  # STEADY: pages come back while tasks wait
 
 
 class Action(IntEnum):
@@ -87,10 +99,103 @@ class Action(IntEnum):
     KILL = 5  # a verdict stands; whether anybody died is the outcome's business
     INVALID = 6  # vendor request out of range
     UNREADABLE = 7  # a counter without which nothing can be judged is ABSENT
+    HELD = 8  # a verdict stands, but the last kills freed nothing: nobody is struck for now
 
 
-class Compat(IntEnum):
-    """IMPROVED mends the eight upstream defects that the oracle's SCHEMA tags; AOSP reproduces them."""
+class PolicyKind(IntEnum):
+    """By which policy. AOSP_EXACT has the eight upstream defects that the oracle's SCHEMA tags, AOSP_MENDED has not."""
 
-    IMPROVED = 0
-    AOSP = 1
+    AOSP_MENDED = 0
+    AOSP_EXACT = 1
+    STEADY = 2
+
+
+class NoteKind:
+    """What a note tells of. Traces and the control socket have these words; wire.sentences has a sentence for each."""
+
+    # Layers of the memory guarantee: what holds, and what keeps the killer from one.
+    SAMPLE_ALLOCATES = "sample-allocates"
+    FRAME_STACK = "frame-stack"
+    FRAME_STACK_SHORT = "frame-stack-short"
+    FRAME_STACK_UNKNOWN = "frame-stack-unknown"
+    RT_PRIORITY_OFF = "rt-priority-off"
+    SCHED_FIFO_REFUSED = "sched-fifo-refused"
+    RT_QUOTA = "rt-quota"
+    CPU_CGROUP_REFUSED = "cpu-cgroup-refused"
+    CPU_CGROUP_GIVEN_UP = "cpu-cgroup-given-up"
+    LOCK_MEMORY_OFF = "lock-memory-off"
+    MLOCKALL_REFUSED = "mlockall-refused"
+    POOL = "pool"
+    POOL_OFF = "pool-off"
+    POOL_REFUSED = "pool-refused"
+    STRIKE = "strike"
+    STRIKE_KICKS_ONLY = "strike-kicks-only"
+    STRIKE_REFUSED = "strike-refused"
+    STRIKE_WEAKER = "strike-weaker"
+    WINDOW_ABSENT = "window-absent"
+    WINDOW_REFUSED = "window-refused"
+    # What protects the daemon, of no layer.
+    OOM_SCORE_ADJ_REFUSED = "oom-score-adj-refused"
+    COMPACTION_REFUSED = "compaction-refused"
+    MEMORY_CGROUPS_ABSENT = "memory-cgroups-absent"
+    MEMORY_CGROUP_REFUSED = "memory-cgroup-refused"
+    MEMORY_CGROUP_UNLIMITED = "memory-cgroup-unlimited"
+    MEMORY_CGROUP_LEFT = "memory-cgroup-left"
+    MEMORY_MIN = "memory-min"
+    MEMORY_MIN_SHORT = "memory-min-short"
+    # What a machine lacks.
+    PRESSURE_FILE_ABSENT = "pressure-file-absent"
+    V1_CGROUP_ABSENT = "v1-cgroup-absent"
+    TRIGGER_REFUSED = "trigger-refused"
+    FILE_LACKING = "file-lacking"
+    FILE_UNREADABLE = "file-unreadable"
+    RECLAIM_UNCOUNTED = "reclaim-uncounted"
+    REFAULTS_UNCOUNTED = "refaults-uncounted"
+    HIDDEN_PROCESSES = "hidden-processes"
+    # How things stand with the daemon.
+    DOMAIN_CHOSEN = "domain-chosen"
+    KILLER_DEAD = "killer-dead"
+    TRIGGER_AWAITED = "trigger-awaited"
+    NOTES_LEFT_OUT = "notes-left-out"
+    # Events. Of killers, number: a pid.
+    KILLER_STARTED = "killer-started"
+    KILLER_DIED = "killer-died"
+    KILLER_FAILED = "killer-failed"  # number: its exit code
+    KILLERS_DIE_YOUNG = "killers-die-young"  # number: how many in a row
+    HANDOVER = "handover"
+    BEQUEST = "bequest"
+    STOPPED = "stopped"
+    # Of what is guarded, and whom.
+    DOMAIN_GONE = "domain-gone"
+    DOMAIN_BACK = "domain-back"  # number: ms without it
+    CANDIDATES = "candidates"
+    REFUSED = "refused"
+    MEMBERSHIP = "membership"  # number: how old the list was by which a victim was in the domain, ms
+    OOM_KILLS = "oom-kills"  # number: kills by the kernel's own OOM killer
+    KILLS_HELD = "kills-held"  # number: kills in a row that freed nothing
+    KILLS_RESUMED = "kills-resumed"
+    SWAP_CHANGED = "swap-changed"
+    SWAP_REFUSED = "swap-refused"
+    # Of triggers and the strike in the kernel, number: the trigger's bit.
+    TRIGGER_LOST = "trigger-lost"
+    TRIGGER_ARMED = "trigger-armed"
+    REARM_REFUSED = "rearm-refused"
+    STRIKE_LAPSED = "strike-lapsed"
+    # Of the trace.
+    LOST = "lost"  # number: records and strikes that no trace has
+    UNREADABLE_RECORD = "unreadable-record"
+    ERROR = "error"
+    # The configuration (number: its generation, subject: its hash) and the clock (number: CLOCK_REALTIME, ns).
+    RELOADED = "reloaded"
+    RELOAD_REFUSED = "reload-refused"
+    CONFIG_REVERTED = "config-reverted"
+    CLOCK_SET = "clock-set"
+
+
+# Those that say that a layer holds, and how.
+HOLDING = (NoteKind.FRAME_STACK, NoteKind.RT_QUOTA, NoteKind.POOL, NoteKind.STRIKE, NoteKind.STRIKE_WEAKER)
+# Of these the daemon goes without something.
+LACKING = (
+    *(NoteKind.PRESSURE_FILE_ABSENT, NoteKind.V1_CGROUP_ABSENT, NoteKind.TRIGGER_REFUSED, NoteKind.FILE_LACKING),
+    *(NoteKind.FILE_UNREADABLE, NoteKind.RECLAIM_UNCOUNTED, NoteKind.REFAULTS_UNCOUNTED),
+)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 
-from . import lean
+from . import interrupt, lean
 
 PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 START = (
-    f"import sys; sys.path.insert(0, sys.argv.pop(1)); import {lean.__name__} as lean; lean.install(); "
+    "import sys, _signal as s; s.getsignal(2) is s.default_int_handler and s.signal(2, s.SIG_DFL); "
+    f"sys.path.insert(0, sys.argv.pop(1)); import {lean.__name__} as lean; lean.install(); "
     "from lmkd_py.daemon.commands import main; main(sys.argv[1:])"
 )
 # Every function is bound at the start: no first call on the kill path looks symbols up (see kernel/resident.py).
@@ -22,13 +23,19 @@ ENVIRONMENT = {"LC_ALL": "C", "LD_BIND_NOW": "1"}
 
 def main() -> None:
     """Entry point of the console script and of `python -m lmkd_py.daemon`."""
+    interrupt.ends_us()
     words = sys.argv[1:]
-    if words[:1] == ["run"] and sys.executable:
+    asks = "-h" in words or "--help" in words
+    if words[:1] == ["run"] and sys.executable and not asks:
         bare = [sys.executable, "-I", "-S", "-E", "-X", "no_debug_ranges", "-c", START, PACKAGE_PARENT, *words]
         os.execve(sys.executable, bare, {**ENVIRONMENT, "PATH": os.environ.get("PATH", "/usr/bin:/bin")})
     from .commands import main as command
 
-    command(words)
+    if "run" in words and not asks:
+        command(words)
+    from .output import carry_out
+
+    sys.exit(carry_out(command, words))
 
 
 if __name__ == "__main__":

@@ -12,31 +12,45 @@ LAYERS = ("0", "1", "2", "3", "4")  # of the memory guarantee
 OBSERVE = ("--observe", "--dry-run")  # two names of one thing
 USAGE = """usage: lmkd-py COMMAND [--root DIR] [options]
 
-  run     [--observe] [--require-layer N]
-                       guard memory until SIGTERM; --observe (or --dry-run) decides and records but never signals;
-                       --require-layer refuses to start unless layers 0 to N of the memory guarantee are active
-  check                say what this machine and this configuration would give, change nothing
-  status               ask the running daemon
-  selftest [...]       show the memory guarantee on this machine, under pressure in a memory cgroup of its own
+A low-memory killer in two processes: the killer waits for memory pressure and kills, the steward does the rest.
 
-  --root DIR  state root (config.bin, procs, traces/, ctl); default /data/adb/lmkd_py on Android, else /var/lib/lmkd_py
+guard memory:
+  run [--observe] [--require-layer N]
+                  guard memory until SIGTERM; SIGHUP reads the configuration again
+                  --observe (or --dry-run): decide and record, but signal nobody
+                  --require-layer N: refuse to start unless layers 0 to N of the memory guarantee are active
+  stop            end the daemon of this root and undo what it changed in the kernel, also when its processes were
+                  killed; returns when another may start
+look at it:
+  check           what this machine and configuration give; changes nothing
+  status          ask the running daemon
+  selftest ...    test the memory guarantee under real pressure, in a memory cgroup of its own; selftest --help
+
+  --root DIR      state root (config.bin, procs, traces/, ctl); default /data/adb/lmkd_py on Android, else
+                  /var/lib/lmkd_py
+
+examples:
+  lmkd-py check
+  lmkd-py run --observe --root /run/lmkd-try
+  lmkd-py status --root /run/lmkd-try
 
 exit codes: 0 clean stop, 1 it broke (status: no daemon answers), 2 bad usage or configuration, 3 no permission,
-            4 the kernel lacks something, 5 the guarded domain is gone, 6 another daemon runs on this root,
+            4 the kernel lacks something, 5 no such domain (check), 6 another daemon runs on this root,
             7 no memory to start with"""
 
 
 def default_root() -> str:
-    """The state root where none is given."""
+    """The state root without --root."""
     return "/data/adb/lmkd_py" if os.path.isdir("/data/adb") else "/var/lib/lmkd_py"
 
 
 def main(words: list[str]) -> None:
     """Carry out one command line; exits with its code."""
     if words[:1] == ["selftest"]:
+        from .interrupt import unwound
         from .selftest.__main__ import main as selftest
 
-        sys.exit(selftest(words[1:]))
+        sys.exit(unwound(selftest, words[1:]))
     sys.exit(_main(words))
 
 
@@ -71,9 +85,9 @@ def _main(words: list[str]) -> int:
         if unknown:
             return _usage(f"run: found {unknown[0]!r}, wanted --observe or --root DIR")
         return _run(root, bool(flags), required_layer)
-    if command in ("check", "status") and required_layer != ABSENT:
+    if command in ("check", "status", "stop") and required_layer != ABSENT:
         return _usage(f"{command}: found --require-layer, wanted it with run only")
-    if command in ("check", "status") and flags:
+    if command in ("check", "status", "stop") and flags:
         return _usage(f"{command}: found {flags[0]!r}, wanted --root DIR")
     if command == "check":
         from .check import check
@@ -83,7 +97,11 @@ def _main(words: list[str]) -> int:
         from .check import status
 
         return status(root)
-    return _usage(f"found {command!r}, wanted run, check or status" if command else "wanted a command")
+    if command == "stop":
+        from .stop import stop
+
+        return stop(root)
+    return _usage(f"found {command!r}, wanted run, stop, check or status" if command else "wanted a command")
 
 
 def _usage(text: str) -> int:
@@ -94,6 +112,7 @@ def _usage(text: str) -> int:
 def _run(root: str, observe: bool, required_layer: int) -> int:
     from .start import StartFailed, start
 
+    os.umask(0o077)  # a shell of adbd's has none
     try:
         return start(root, observe, required_layer)
     except StartFailed as failure:

@@ -6,7 +6,8 @@ import os
 from typing import IO, NamedTuple
 
 from ..core.config import Config
-from ..kernel.bpf import Arms
+from ..core.notes import Note
+from ..kernel.bpf import AttachedProgram
 
 # Descriptors a killer has, always under the same numbers: whoever takes over from an orphan finds its memory at 3.
 # Behind them come those of the strike in the kernel, where there is one.
@@ -18,7 +19,7 @@ EXIT_BROKEN = 1
 EXIT_BAD_CONFIG = 2
 EXIT_NO_PERMISSION = 3
 EXIT_KERNEL_LACKS = 4
-EXIT_DOMAIN_GONE = 5
+EXIT_DOMAIN_GONE = 5  # of a killer, and of `check`; the daemon waits until the domain is there
 EXIT_ALREADY_RUNNING = 6
 EXIT_NO_MEMORY = 7  # of a killer, its steward forks another; of the daemon: it could not even start
 
@@ -37,15 +38,20 @@ def say(text: str, stream: IO[str] | None) -> None:
         os.close(null)
 
 
+def reason_of(error: OSError) -> str:
+    """What an OSError is about, in a line."""
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+
+
 class Inherited(NamedTuple):
-    """Descriptors (memory, socket, kick, notify, then those of `arms`) and plain values."""
+    """Descriptors (memory, socket, kick, notify, then those of `attached`) and plain values."""
 
     fds: tuple[int, ...]
     config: Config
     generation: int
     rows: int
     never: tuple[int, ...]
-    arms: Arms | None = None  # the strike in the kernel, as the steward holds it
+    attached: AttachedProgram | None = None  # the strike in the kernel, as the steward holds it
     strikes_refused: str = ""  # why there is none
     layers: int = 0  # of the memory guarantee, as far as the steward provides them
-    notes: tuple[str, ...] = ()  # and what there is to say of them
+    notes: tuple[Note, ...] = ()  # and what there is to say of them

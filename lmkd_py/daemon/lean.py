@@ -42,7 +42,7 @@ class _NamedTupleMeta(type):
 
 
 class NamedTuple(metaclass=_NamedTupleMeta):
-    """typing.NamedTuple's class syntax."""
+    """The class syntax of typing.NamedTuple, without importing typing."""
 
 
 class IntEnum:

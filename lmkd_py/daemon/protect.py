@@ -3,55 +3,53 @@ that are not moved about. The steward does it for both before it forks; each kil
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from errno import EPERM
 
-from ..kernel.own_cgroup import Left, go_back, leave_limits, remove_own
-
-# 1: compaction may migrate locked pages too, and whoever touches one then waits for the migration.
-COMPACT_UNEVICTABLE = "/proc/sys/vm/compact_unevictable_allowed"
-
-
-class Told(NamedTuple):
-    """What undo() has to take back."""
-
-    left: Left
-    compaction: bool  # was told to leave us alone
+from ..core.notes import Note
+from ..core.vocabulary import NoteKind
+from ..kernel.acting.refused import refused
+from ..kernel.protection.own_cgroup import Left, go_back, leave_limits
+from . import changes
 
 
-def protect(notes: list[str], kin: tuple[int, ...]) -> Told:
-    """As far as this machine allows; `notes` get a line for each. kin: pids of the daemon."""
+def protect(notes: list[Note], kin: tuple[int, ...], root: str = "") -> Left:
+    """As far as this machine allows; `notes` get one for each. kin: pids of the daemon.
+
+    root: the state root, of the steward: what outlives us is changed by it alone, and noted there. undo() needs what
+    this returns.
+    """
     left = leave_limits(kin)
-    notes.append(left.said)
+    notes.append(left.note)
     try:
         _write("/proc/self/oom_score_adj", b"-1000")
     except OSError as error:
-        notes.append(f"oom_score_adj -1000 refused: {error.strerror}")
-    return Told(left, _tell_compaction(notes))
-
-
-def undo(told: Told, compaction: bool) -> None:
-    """At a clean stop: the machine as it was. compaction: it was told, by us or by one who could not undo it."""
-    go_back(told.left)
-    remove_own()
-    if compaction:
-        try:
-            _write(COMPACT_UNEVICTABLE, b"1")
-        except OSError:
-            pass
-
-
-def _tell_compaction(notes: list[str]) -> bool:
+        notes.append(refused(NoteKind.OOM_SCORE_ADJ_REFUSED, error))
     try:
-        with open(COMPACT_UNEVICTABLE, "rb") as file:
-            if file.read(1) != b"1":
-                return False
-        _write(COMPACT_UNEVICTABLE, b"0")
-    except FileNotFoundError:
-        return False  # a kernel without compaction
+        if root and left.settled is not None:
+            changes.note_settled(root, left.settled)
+        _tell_compaction(root)
     except OSError as error:
-        notes.append(f"vm.compact_unevictable_allowed 0 refused: {error.strerror}")
-        return False
-    return True
+        notes.append(refused(NoteKind.COMPACTION_REFUSED, error))
+    return left
+
+
+def undo(left: Left, root: str) -> None:
+    """At a clean stop: the machine as it was before us, and before those who could not undo what they did."""
+    go_back(left)
+    changes.take_back(root)
+
+
+def _tell_compaction(root: str) -> None:
+    try:
+        with open(changes.COMPACT_UNEVICTABLE, "rb") as file:
+            if file.read(1) != b"1":
+                return
+    except FileNotFoundError:
+        return  # a kernel without compaction
+    if not root:
+        raise PermissionError(EPERM, "it is 1 though the steward has tried")
+    changes.note(root, changes.COMPACTION)
+    _write(changes.COMPACT_UNEVICTABLE, b"0")
 
 
 def _write(path: str, data: bytes) -> None:

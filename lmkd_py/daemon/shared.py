@@ -1,6 +1,8 @@
-"""The memory both processes see: a control page, the inbox (steward to killer) and the ring (killer to steward).
+"""The memory both processes see: a control page, the policy, the inbox (steward to killer) and the ring (killer to
+steward).
 
-One memfd, laid out once. Words are 32 bits, so that a store is one store on 32-bit ARM too; every word has one
+One file in memory, laid out once; where it has a name (kernel/protection/lasting.py) it
+outlives both.  Words are 32 bits, so that a store is one store on 32-bit ARM too; every word has one
 writer. A record in the inbox carries its own number and a check word: one that is not wholly visible yet on
 another CPU reads as "not there" and is taken at the next wakeup, so no fence is needed.
 """
@@ -11,7 +13,9 @@ import mmap
 import os
 import struct
 
+from ..core.config import PolicyConfig
 from ..wire.record import RECORD_SIZE
+from ..wire.report import Report, decode_report, encode_report
 
 PAGE = 4096
 INBOX_SLOTS = 1024  # a power of two; 5,000 registrations pass through in a handful of batches
@@ -19,14 +23,21 @@ INBOX_RECORD = struct.Struct("<IIiiIiqqqq")  # number op row pid uid adj rss sta
 INBOX_BYTES = INBOX_RECORD.size + 8  # and behind it, as a native word, its check
 _CHECK = struct.Struct("=q")
 FD_BATCH = struct.Struct("=I")  # the payload beside passed descriptors: how many they are
-TEXT_OFFSET = 256
-TEXT_BYTES = PAGE - TEXT_OFFSET
-RING_OFFSET = PAGE + INBOX_SLOTS * INBOX_BYTES
+REPORT_OFFSET = 256
+_LENGTH = struct.Struct("=I")  # of the report behind it
+REPORT_BYTES = PAGE - REPORT_OFFSET - _LENGTH.size
+POLICY_OFFSET = PAGE
+POLICY_BLOCK = struct.Struct(f"<{1 + len(PolicyConfig._fields)}q")  # config generation, fields of PolicyConfig
+POLICY_BYTES = POLICY_BLOCK.size + 8  # and its check
+INBOX_OFFSET = 2 * PAGE
+RING_OFFSET = INBOX_OFFSET + INBOX_SLOTS * INBOX_BYTES
 
 # Control words by index. Written by the steward:
 MODE = 0
 INBOX_HEAD = 1
 RING_TAIL = 2
+STAND_IN = 3  # triggers (a bit each) that a killer forked anew could not get back: it samples in their place
+SKIPPED_TOLD = 4  # of SKIPPED, how many the trace declares
 # Written by the killer:
 STATE = 16
 INBOX_TAIL = 17
@@ -39,6 +50,16 @@ FDS_HELD = 23  # candidate fds the killer holds, for the leak test and status
 KILLS = 24
 AWAITED_START = 25  # low 32 bits of the awaited victim's start time in ticks
 RING_SLOTS = 26
+# The strike that is about to be: written before the signal, so that none is ever without a trace.
+STRIKING_PID = 29
+STRIKING_START = 30  # low 32 bits of its start time in ticks
+STRIKING_ADJ = 31
+STRIKING_SEQ = 32  # of the record that will tell of it; as long as RING_HEAD is this, there is none
+KILLER_PID = 33
+TRIGGERS = 34  # armed, a bit each: 1 << its index in kernel.triggers.NAMES
+BROKEN = 35  # those of them that broke since
+SKIPPED = 36  # records without a kill that found no room
+PROGRESS_SOURCE = 37  # core's ProgressSource of the killer's domain, for the header
 CALLS = 28  # decisions for a kill, whether or not there was anybody to strike: so often memory was short
 DEMOTED = 27  # how often a row was moved to an oom_score_adj below the one we were told; the steward tells them again
 
@@ -56,44 +77,60 @@ ADD = 1  # one fd: pidfd
 MOVE = 2  # new adj and age
 DROP = 3
 SIZED = 4  # two fds: statm, oom_score_adj
-UNSIZED = 5
-POLICY = 6  # row: index in PolicyConfig, value
-GENERATION = 7  # the POLICY values before it are in force as config generation `value`
+UNSIZED = 5  # without its statm from here on
+POLICY = 6  # another policy lies in its block
 ADOPT = 8  # one fd: the victim a former killer struck; value: when
-FDS_OF = {ADD: 1, SIZED: 2, ADOPT: 1}
+PINNED = 9  # one fd: oom_score_adj alone, of those that are not sized
+SWAP = 10  # value: pages in swap
+FDS_OF = {ADD: 1, SIZED: 2, ADOPT: 1, PINNED: 1}
 
 WORD_MASK = 0xFFFFFFFF
 
 
 def shared_bytes(ring_slots: int) -> int:
-    """Size of the whole mapping in bytes."""
+    """Size in bytes of the mapping with this many ring slots."""
     return RING_OFFSET + ring_slots * RECORD_SIZE
 
 
 class Shared:
-    """The mapping of one killer's memfd. `words` are the control words, `map` the bytes."""
+    """The mapping of one killer's memory. `words` are the control words, `map` the bytes, `path` its name, if any."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, path: str = "") -> None:
         self.fd = fd
+        self.path = path
         self.map = mmap.mmap(fd, os.fstat(fd).st_size)
-        self.words = memoryview(self.map)[:TEXT_OFFSET].cast("I")
+        self.words = memoryview(self.map)[:REPORT_OFFSET].cast("I")
         self.ring_slots = (len(self.map) - RING_OFFSET) // RECORD_SIZE
 
     def close(self) -> None:
-        """Unmap and close."""
+        """Unmap the memory and close its descriptor."""
         self.words.release()
         self.map.close()
         os.close(self.fd)
 
-    def write_text(self, text: str) -> None:
-        """Leave words for the steward: why the killer failed, or what it watches. Cut to the page."""
-        data = text.encode("utf-8", "replace")[: TEXT_BYTES - 1]
-        self.map[TEXT_OFFSET : TEXT_OFFSET + len(data) + 1] = data + b"\0"
+    def forget(self) -> None:
+        """All that it holds is safe elsewhere or of no use: the name goes."""
+        if self.path:
+            try:
+                os.unlink(self.path)
+            except OSError:
+                pass
 
-    def read_text(self) -> str:
-        """What the killer left."""
-        data = self.map[TEXT_OFFSET : TEXT_OFFSET + TEXT_BYTES]
-        return data[: data.find(b"\0")].decode("utf-8", "replace")
+    def write_report(self, report: Report) -> None:
+        """Killer, at arming: what the steward is to know, shortened where the page has no room for it."""
+        data = encode_report(report, REPORT_BYTES)
+        at = REPORT_OFFSET + _LENGTH.size
+        self.map[at : at + len(data)] = data
+        _LENGTH.pack_into(self.map, REPORT_OFFSET, len(data))
+
+    def read_report(self) -> Report:
+        """Steward: what the killer has written; an empty report before that, and where it died while it wrote."""
+        (length,) = _LENGTH.unpack_from(self.map, REPORT_OFFSET)
+        at = REPORT_OFFSET + _LENGTH.size
+        try:
+            return decode_report(self.map[at : at + length])
+        except ValueError:  # MessageError
+            return Report()
 
     def put_inbox(self, op: int, row: int, values: tuple[int, int, int, int, int, int, int]) -> bool:
         """Publish one record (pid, uid, adj, rss_pages, start_ticks, age, value); False when the inbox is full."""
@@ -102,10 +139,24 @@ class Shared:
             return False
         pid, uid, adj, rss, start, age, value = values
         data = INBOX_RECORD.pack(head, op, row, pid, uid, adj, rss, start, age, value)
-        at = PAGE + (head % INBOX_SLOTS) * INBOX_BYTES
+        at = INBOX_OFFSET + (head % INBOX_SLOTS) * INBOX_BYTES
         self.map[at : at + INBOX_BYTES] = data + inbox_check(data)
         self.words[INBOX_HEAD] = (head + 1) & WORD_MASK
         return True
+
+    def write_policy(self, policy: PolicyConfig, generation: int) -> None:
+        """Leave a policy for the killer; the record that follows tells it to look."""
+        data = POLICY_BLOCK.pack(generation, *policy)
+        self.map[POLICY_OFFSET : POLICY_OFFSET + POLICY_BYTES] = data + inbox_check(data)
+
+    def read_policy(self) -> tuple[int, PolicyConfig] | None:
+        """The generation and policy that were left last; None while another one is being written."""
+        behind = POLICY_OFFSET + POLICY_BLOCK.size
+        data = self.map[POLICY_OFFSET:behind]
+        if self.map[behind : POLICY_OFFSET + POLICY_BYTES] != inbox_check(data):
+            return None
+        generation, *values = POLICY_BLOCK.unpack(data)
+        return generation, PolicyConfig(*values)
 
 
 def inbox_check(data: bytes) -> bytes:

@@ -5,9 +5,10 @@ The kernel says so in the errno, Python in a MemoryError. Nothing here or in wha
 
 from __future__ import annotations
 
-from errno import ENOBUFS, ENOMEM
+from errno import ENFILE, ENOBUFS, ENOMEM
 
-NO_MEMORY = (ENOMEM, ENOBUFS)  # ENOBUFS: a message to a socket found no buffer
+# ENOBUFS: a message to a socket found no buffer. ENFILE: a pipe or socket found no inode (fs/pipe.c, net/socket.c).
+NO_MEMORY = (ENOMEM, ENOBUFS, ENFILE)
 RETRY_MS = 50  # how soon what failed is tried again
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..wire.frames import Lost, read_frames
+from ..wire.local_files import open_regular, read_bounded, write_whole
 from .device import Device
 from .errors import Fault
 from .facts import Facts, facts_of
@@ -32,14 +33,17 @@ MAX_FILES = 4096
 MAX_FILE_BYTES = 1 << 30
 HEAD_BYTES = 512  # of a file: its first frame tells whose it is
 CURSOR = "cursor.json"
+MAX_CURSOR_BYTES = 1 << 24
 
-_LIST = 'cd "$1" 2>/dev/null || exit 0; set -- */*.lmkt; [ -f "$1" ] || exit 0; stat -c "%s %n" -- "$@"'
-_ENTRY = re.compile(r"([0-9]{1,15}) ([0-9a-f-]{8,64})/([0-9]{4,9})\.lmkt")
+# Regular files in real directories: root on the device must not read for us what a symbolic link leads to.
+_LIST = """[ ! -h "$1" ] && cd "$1" 2>/dev/null || exit 0
+find . -mindepth 2 -maxdepth 2 -type f -name "*.lmkt" -exec stat -c "%s %n" {} +"""
+_ENTRY = re.compile(r"([0-9]{1,15}) \./([0-9a-f-]{8,64})/([0-9]{4,9})\.lmkt")
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A trace file of a device."""
+    """A trace file on the device."""
 
     boot: str
     number: int
@@ -93,7 +97,7 @@ def list_files(state: Collection) -> None:
 
 
 def fetch(state: Collection) -> None:
-    """Everything behind the cursors."""
+    """Fetch the bytes after each file's cursor."""
     state.folder.mkdir(parents=True, exist_ok=True)
     with _alone(state):
         for file in state.files:
@@ -176,7 +180,7 @@ def _place(state: Collection, file: RemoteFile, path: str) -> tuple[Path, Cursor
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open(open_regular(str(path)), "rb") as file:
         return file.read(HEAD_BYTES)
 
 
@@ -187,7 +191,7 @@ class Cursor:
         self._path = folder / CURSOR
         self._sizes: dict[str, int] = {}
         try:
-            said = json.loads(self._path.read_bytes())
+            said = json.loads(read_bounded(str(self._path), MAX_CURSOR_BYTES, 0.0))
             self._sizes = {str(name): int(size) for name, size in said["files"].items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             pass  # none, or not ours: everything is fetched again
@@ -203,14 +207,12 @@ class Cursor:
     def set(self, name: str, size: int) -> None:
         """Written by rename, after the bytes themselves are on disk."""
         self._sizes[name] = size
-        new = self._path.with_name(CURSOR + ".new")
-        new.write_text(json.dumps({"schema": 1, "files": self._sizes}, indent=1) + "\n")
-        os.replace(new, self._path)
+        write_whole(str(self._path), (json.dumps({"schema": 1, "files": self._sizes}, indent=1) + "\n").encode())
 
 
 @contextmanager
 def _alone(state: Collection) -> Iterator[None]:
-    """One collection a device at a time."""
+    """Hold the lock that allows one collection per device at a time."""
     with (state.folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

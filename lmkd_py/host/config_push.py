@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.config import Config
+from ..core.notes import Note
 from ..wire.config import config_hash, decode_config, encode_config
+from ..wire.sentences import sentence
 from .device import Device
 from .errors import Fault
 from .facts import facts_of
@@ -22,9 +24,11 @@ CONFIRM_S = 30.0
 MAX_CONFIG = 1 << 16
 
 _LOOK = 'cd "$1" || exit 1; [ -f config.bin ] && sha256sum <config.bin; [ -f config.pending ] && echo pending; exit 0'
-_CHECK = """c=$(readlink -f "$1/current"); p=$(cat "$1/interpreter" 2>/dev/null)
-cd / && PYTHONPATH=$c exec "${p:-python3}" -B -m lmkd_py.daemon check --root "$1/staging" """
-_READ = 'if [ -f "$1" ]; then head -c 65537 "$1"; fi'
+_STAGE = 'mkdir -p "$1" "$2" && chmod 700 "$1" "$2"'
+_CHECK = """c=$(readlink -f "$1/current"); p=$(cat "$1/interpreter") || exit 1
+cd / && PYTHONPATH=$c exec "$p" -B -m lmkd_py.daemon check --root "$2" """
+_FORGET = 'rm -rf "$1"'
+_READ = 'if [ -f "$1" ]; then printf x; head -c 65537 "$1"; fi'  # an x: there is one, if only of no bytes
 
 
 @dataclass(slots=True)
@@ -42,8 +46,13 @@ class ConfigPush:
     answer: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def staging(self) -> str:
+        """A state root of this push's own."""
+        return f"{self.service.layout.staging}/{self.nonce}"
+
+    @property
     def service(self) -> Service:
-        """The daemon there."""
+        """The daemon on this device."""
         return Service(self.device, self.root)
 
 
@@ -65,28 +74,31 @@ def look(state: ConfigPush) -> None:
 def stage(state: ConfigPush) -> None:
     """The config on trial, in a state root of its own."""
     if not state.is_there:
-        state.device.must(["mkdir", "-p", state.service.layout.staging], "making the staging directory")
-        push_atomic(state.device, state.data, f"{state.service.layout.staging}/config.bin", 0o600)
+        words = script(_STAGE, state.service.layout.staging, state.staging)
+        state.device.must(words, "making the staging directory")
+        push_atomic(state.device, state.data, f"{state.staging}/config.bin", 0o600)
 
 
 def try_config(state: ConfigPush) -> None:
     """The daemon's own check, over there: a config it refuses never becomes config.bin."""
     if state.is_there:
         return
-    command = script(_CHECK, state.root)
+    command = script(_CHECK, state.root, state.staging)
     result = state.device.run(command, root=True, again=True, timeout_s=60.0)
     if result.rc != 0:
+        state.device.run(script(_FORGET, state.staging), root=True, again=True)
         raise state.device.error(
             Fault.REFUSED, "the daemon refuses this config; the old one stays in force", command=command,
-            output=result.complaint.replace(f"{state.root}/staging/", ""),
+            output=result.complaint.replace(f"{state.staging}/", ""),
         )  # fmt: skip
 
 
 def apply(state: ConfigPush) -> None:
     """Rename and reload, with the timer already running that puts the former one back."""
     if not state.is_there:
-        # Said twice after a cut, the second time finds the staged file gone and changes nothing.
-        state.answer = state.service.call("apply", state.nonce, str(state.confirm_s))
+        # Said twice after a cut, it is done once: the device knows the push by its nonce.
+        state.answer = state.service.call("apply", state.nonce, str(state.confirm_s), again=True)
+        state.nonce = state.answer.get("nonce", state.nonce)  # of the same config's push that waits there already
 
 
 def verify(state: ConfigPush) -> None:
@@ -96,18 +108,23 @@ def verify(state: ConfigPush) -> None:
     state.device.close()
     answer = state.service.status()
     if answer["running"] and not (answer["armed"] and answer["config_hash"] in _hashes(state.config)):
-        state.service.call("revert", state.nonce)
-        raise state.device.error(
-            Fault.REVERTED, "the daemon does not run with this config; the former one is back",
-            output=str(answer.get("text", "")), hint="lmkctl logs tells why",
-        )  # fmt: skip
+        if state.service.call("revert", state.nonce).get("reverted"):
+            what = "the daemon does not run with this config; the former one is back"
+        else:
+            what = "this push was taken back meanwhile: its time was over, or somebody reverted it"
+        raise state.device.error(Fault.REVERTED, what, output=_words(answer), hint="lmkctl logs tells why")
     state.answer = answer
+
+
+def _words(answer: dict[str, Any]) -> str:
+    # What the daemon says of itself.
+    return "\n".join([*filter(None, [answer["text"]]), *(sentence(Note(**note)) for note in answer["notes"])])
 
 
 def confirm(state: ConfigPush) -> None:
     """For good, unless the confirmation is left to somebody else."""
     if not state.is_there and not state.hold:
-        state.service.call("confirm", state.nonce)
+        state.service.call("confirm", state.nonce, again=True)
 
 
 CONFIG_PUSH: tuple[Step[ConfigPush], ...] = (
@@ -121,12 +138,16 @@ CONFIG_PUSH: tuple[Step[ConfigPush], ...] = (
 
 
 def device_config(device: Device, root: str) -> Config:
-    """The config of a device, unchecked; the defaults where it has none. ConfigError for bytes that are none."""
-    root = safe_root(device, root or facts_of(device).state_root)
+    """The config as the device's daemon takes it at the next start, unchecked; the defaults where it has none.
+
+    ConfigError for bytes that are none.
+    """
+    facts = facts_of(device)
+    root = safe_root(device, root or facts.state_root)
     data = device.must(script(_READ, Service(device, root).layout.config), "reading config.bin").out
-    if len(data) > MAX_CONFIG:
+    if len(data) > MAX_CONFIG + 1:
         raise device.error(Fault.PROTOCOL, f"config.bin: found more than {MAX_CONFIG} bytes, wanted a config")
-    return decode_config(data)
+    return facts.in_its_domain(decode_config(data[1:]) if data else Config())
 
 
 def _hashes(config: Config) -> tuple[str, str]:

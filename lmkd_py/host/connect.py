@@ -29,12 +29,13 @@ class Connector:
     retries: int = 3
     auth_s: float = AUTH_S
     asked: Callable[[str], None] = lambda _: None  # hears once of each device that waits for somebody's consent
+    said: Callable[[str], None] = lambda _: None  # hears of each key that cannot be used
     _signers: list[Any] | None = None
 
     def prepare(self) -> None:
         """Read or make the key now, before threads do. KeyFileError."""
         if self._signers is None:
-            self._signers = signers(self.key)
+            self._signers = signers(self.key, self.said)
 
     def device(self, target: Target) -> Device:
         """The device, not yet connected."""

@@ -15,10 +15,9 @@ from enum import StrEnum
 from typing import TypeVar
 
 from .adb import shell
-from .adb.link import Link, LinkError, LinkTimeout, ServiceRefused, Unauthorized
+from .adb.link import Link, LinkError, LinkTimeout, ProtocolError, ServiceRefused, Unauthorized
 from .adb.shell import Collector, OutputTooLong, Result
 from .adb.sync import Sending, SyncRefused, SyncSession
-from .adb.transport import ProtocolError
 from .errors import DeviceError, Fault
 
 T = TypeVar("T")
@@ -34,7 +33,7 @@ LAST_PAUSE_S = 5.0
 
 
 class RootKind(StrEnum):
-    """How a command gets to be root's."""
+    """How commands become root on the device."""
 
     ADBD = "adbd"  # adbd itself is
     SU_C = "su -c"  # Magisk, KernelSU, APatch
@@ -73,17 +72,16 @@ class Device:
             link.close()
 
     def pause(self, seconds: float) -> None:
-        """Wait; DeviceError when interrupted."""
+        """Sleep. Raises DeviceError when interrupted."""
         if self._stopped.wait(max(0.0, seconds)):
             raise self.error(Fault.INTERRUPTED, "interrupted")
 
     @property
     def features(self) -> frozenset[str]:
-        """What its adbd offers."""
         return self._on_link("connect", CONNECT_S, lambda link: link.features)
 
     def error(self, fault: Fault, text: str, *, hint: str = "", command: Command = "", output: str = "") -> DeviceError:
-        """A DeviceError of this device."""
+        """A DeviceError with this device's serial."""
         return DeviceError(
             fault, self.serial, text, hint=hint, command=command if isinstance(command, str) else shlex.join(command),
             output=output,
@@ -188,7 +186,7 @@ class Device:
         return result
 
     def failed(self, result: Result, what: str, command: Command) -> DeviceError:
-        """The error that a command's bad end is."""
+        """The DeviceError for a command that exited with an error."""
         text = result.complaint
         fault = Fault.NO_SPACE if "No space left" in text else Fault.REFUSED
         hint = "free some space on the device" if fault == Fault.NO_SPACE else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..core.mountinfo import from_its_root, is_v1, parse_mountinfo
 from .device import Device, RootKind
 from .errors import DeviceError
 from .facts import Facts, facts_of
@@ -17,8 +18,6 @@ FREE_KB = 64 * 1024
 # $1 the state root. Every line `name=value`; what cannot be read is missing.
 _PROBE = """echo "version=$(cat /proc/version 2>/dev/null)"
 [ -r /proc/pressure/memory ] && echo psi=1
-[ -d /dev/memcg ] || [ -d /sys/fs/cgroup/memory ] && echo memcg_v1=1
-for f in /dev/memcg /sys/fs/cgroup/memory; do [ -e $f/memory.pressure_level ] && echo vmpressure=1; done
 [ -c /dev/lmkd_memalloc ] && echo memalloc=1
 [ -d /sys/fs/bpf ] && echo bpf=1; [ -r /sys/kernel/btf/vmlinux ] && echo btf=1
 echo "caps=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)"
@@ -50,7 +49,7 @@ l.syscall(448,-1,0); print('mrelease=%d'%(ctypes.get_errno()!=38))
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check, with advice."""
 
     name: str
     state: str  # good, note or bad
@@ -76,6 +75,7 @@ def examine(device: Device, root: str = "", python: str = "") -> list[Finding]:
     probed = device.ask(script(_PROBE, root or facts.state_root), root=is_root)
     pairs = [line.partition("=")[::2] for line in probed.text.splitlines()[:64]]
     said = {name: value.strip()[:300] for name, value in pairs}
+    said["vmpressure"] = _vmpressure_at(device, is_root)
     conflicts = tuple(value for name, value in pairs if name == "conflict")
     path = lack = ""
     if is_root:
@@ -104,7 +104,7 @@ def _machine(seen: _Seen) -> Finding:
 
 def _boot(seen: _Seen) -> Finding | None:
     if seen.facts.is_booting:
-        return Finding("boot", BAD, "not completed", "wait until it has come up")
+        return Finding("boot", BAD, "not completed", "wait until it has booted")
     return None
 
 
@@ -116,20 +116,28 @@ def _python(seen: _Seen) -> Finding:
 
 def _psi(seen: _Seen) -> Finding:
     if not seen.said.get("psi"):
-        return Finding("psi", BAD, "no /proc/pressure/memory", "CONFIG_PSI=y, and psi=1 on the kernel's command line")
+        return Finding("psi", BAD, "no /proc/pressure/memory", "needs CONFIG_PSI=y; boot with psi=1")
     if seen.said.get("window") == "1":
         return Finding("psi", GOOD, "windows of any length")
     if seen.said.get("window2") == "1":
-        return Finding(
-            "psi", NOTE, "windows of 2 s only", "without CAP_SYS_RESOURCE a PSI trigger comes up to 2 s late"
-        )
-    return Finding("psi", NOTE, "totals can be read, windows were not tried or refused", "needs root and Python")
+        return Finding("psi", NOTE, "windows of 2 s only", "without CAP_SYS_RESOURCE a PSI trigger can be 2 s late")
+    return Finding("psi", NOTE, "totals only; trigger windows untested or refused", "needs root and Python")
+
+
+def _vmpressure_at(device: Device, is_root: bool) -> str:
+    # Where the daemon would look: the v1 memory hierarchy, seen from its root. "" for nowhere.
+    mounts = parse_mountinfo(device.ask(["cat", "/proc/self/mountinfo"], root=is_root).out)
+    memory = from_its_root(mounts, lambda mount: is_v1(mount, "memory"))
+    if memory is None:
+        return ""
+    file = f"{memory.point}/memory.pressure_level"
+    return file if device.ask(["test", "-e", file], root=is_root).rc == 0 else ""
 
 
 def _vmpressure(seen: _Seen) -> Finding:
     if seen.said.get("vmpressure"):
-        return Finding("vmpressure", GOOD, "memory.pressure_level")
-    return Finding("vmpressure", NOTE, "no v1 memory controller", "PSI triggers alone are used")
+        return Finding("vmpressure", GOOD, seen.said["vmpressure"])
+    return Finding("vmpressure", NOTE, "no v1 memory controller", "only PSI triggers will be used")
 
 
 def _syscalls(seen: _Seen) -> Finding | None:
@@ -144,9 +152,9 @@ def _syscalls(seen: _Seen) -> Finding | None:
 
 def _bpf(seen: _Seen) -> Finding:
     if not seen.said.get("bpf"):
-        return Finding("bpf", NOTE, "no bpffs", "the strike in the kernel (layer 3) needs it: CONFIG_BPF_SYSCALL")
+        return Finding("bpf", NOTE, "no bpffs", "the in-kernel strike (layer 3) needs CONFIG_BPF_SYSCALL")
     if not seen.said.get("btf"):
-        return Finding("bpf", NOTE, "bpffs, no BTF", "the strike in the kernel (layer 3) follows no list without it")
+        return Finding("bpf", NOTE, "bpffs, no BTF", "the in-kernel strike (layer 3) cannot follow a list")
     return Finding("bpf", GOOD, "bpffs and BTF")
 
 
@@ -167,16 +175,16 @@ def _lmkd(seen: _Seen) -> Finding | None:
         return None
     running = state == "running"
     return Finding(
-        "lmkd", NOTE if running else GOOD, f"the system's own is {state}",
-        "run ours with --observe beside it, or expect both to kill" if running else "",
+        "lmkd", NOTE if running else GOOD, f"the stock lmkd is {state}",
+        "both will kill; begin with start --observe" if running else "",
     )  # fmt: skip
 
 
 def _conflicts(seen: _Seen) -> Finding:
     if seen.conflicts:
         names = ", ".join(seen.conflicts)
-        return Finding("conflicts", BAD, f"{names} runs", "stop it: two killers kill twice")
-    return Finding("conflicts", GOOD, "no other killer runs")
+        return Finding("conflicts", BAD, f"{names} is running", "stop it: two killers kill twice")
+    return Finding("conflicts", GOOD, "no other killer is running")
 
 
 def _space(seen: _Seen) -> Finding | None:
@@ -184,7 +192,7 @@ def _space(seen: _Seen) -> Finding | None:
     if not text.isdecimal():
         return None
     enough = int(text) >= FREE_KB
-    advice = "" if enough else f"wanted {FREE_KB // 1024} MiB for releases and traces"
+    advice = "" if enough else f"releases and traces need {FREE_KB // 1024} MiB"
     return Finding("space", GOOD if enough else BAD, f"{int(text) // 1024} MiB free", advice)
 
 

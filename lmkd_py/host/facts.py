@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..core.config import Config, DomainKind
+from ..core.config import Config
+from ..wire.confines import MARK, Confines, decode_confines, inside
 from .device import Device
 from .scripts import script
 
 ANDROID_ROOT = "/data/adb/lmkd_py"
 BOARD_ROOT = "/var/lib/lmkd_py"
 
-# A device may name the memory domain that its daemon guards in place of the whole system: a virtual one does.
-_DOMAIN = ("ro.lmkd_py.domain_kind", "ro.lmkd_py.domain_path", "ro.lmkd_py.domain_psi_path")
-_PROPERTIES = ("ro.product.model", "ro.product.cpu.abi", "ro.build.version.sdk", "sys.boot_completed", *_DOMAIN)
+_PROPERTIES = ("ro.product.model", "ro.product.cpu.abi", "ro.build.version.sdk", "sys.boot_completed")
 _ASK = f"""echo "machine=$(uname -m)"; echo "kernel=$(uname -r)"; echo "host=$(uname -n)"
+[ -f {MARK} ] && {{ echo virtual=1; n=0; while read -r v; do n=$((n+1)); echo "domain_$n=$v"; done <{MARK}; }}
 [ -d /data/adb ] && echo android_root=1; [ -d /run/systemd/system ] && echo systemd=1
 while read -r k v _; do
 case $k in MemTotal:) echo "ram_kb=$v";; SwapTotal:) echo "swap_kb=$v";; esac; done </proc/meminfo
@@ -30,23 +30,23 @@ class Facts:
     said: dict[str, str] = field(default_factory=dict)
 
     def number(self, name: str) -> int:
-        """A counted fact; 0 when there is none."""
+        """A fact as a number; 0 where it is missing."""
         text = self.said.get(name, "")
         return int(text) if text.isdecimal() and len(text) < 16 else 0
 
     @property
     def is_android(self) -> bool:
-        """It has Android's property service."""
+        """Whether the device has Android's property service."""
         return bool(self.said.get("ro.build.version.sdk"))
 
     @property
     def is_booting(self) -> bool:
-        """Android that has not come up yet."""
+        """Whether it is an Android that has not finished booting."""
         return self.is_android and self.said.get("sys.boot_completed") != "1"
 
     @property
     def has_systemd(self) -> bool:
-        """systemd runs."""
+        """Whether systemd is running."""
         return self.said.get("systemd") == "1"
 
     @property
@@ -54,13 +54,16 @@ class Facts:
         """Where the daemon's files lie, see design.md section 10."""
         return ANDROID_ROOT if self.said.get("android_root") == "1" else BOARD_ROOT
 
+    @property
+    def confines(self) -> Confines | None:
+        """The memory of a virtual device; None on every other one."""
+        if self.said.get("virtual") != "1":
+            return None
+        return decode_confines("\n".join(self.said.get(f"domain_{number}", "") for number in (1, 2, 3)))
+
     def in_its_domain(self, config: Config) -> Config:
-        """The config, guarding the domain that the device names if it names one and the config none."""
-        kind, path, psi = self.number(_DOMAIN[0]), self.said.get(_DOMAIN[1], ""), self.said.get(_DOMAIN[2], "")
-        monitor = config.monitor
-        if monitor.domain_kind != DomainKind.SYSTEM or kind not in (DomainKind.MEMCG_V1, DomainKind.CGROUP_V2):
-            return config
-        return config._replace(monitor=monitor._replace(domain_kind=kind, domain_path=path, domain_psi_path=psi))
+        """The config as the device's daemon takes it: a virtual device guards its own memory, whatever was asked."""
+        return inside(config, self.confines)
 
     @property
     def abi(self) -> str:
@@ -82,7 +85,7 @@ class Facts:
 
 
 def facts_of(device: Device) -> Facts:
-    """Ask the device."""
+    """Ask the device, with one command."""
     result = device.ask(script(_ASK), timeout_s=20.0, limit=1 << 16)
     pairs = (line.partition("=") for line in result.text.splitlines()[:64])
-    return Facts({name: value.strip()[:200] for name, _, value in pairs})
+    return Facts({name: value.strip()[:500] for name, _, value in pairs})

@@ -27,7 +27,6 @@ class Report(Generic[T]):
 
     @property
     def ok(self) -> bool:
-        """It worked."""
         return self.error is None
 
 

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..ondevice.systemd import PLACE, UNIT
 from .device import TRANSFER_S, Device
 from .errors import Fault
 from .facts import Facts, facts_of
-from .ondevice.systemd import PLACE, UNIT
 from .push import push_atomic
 from .python import find_python
 from .scripts import script
@@ -17,17 +17,17 @@ from .service import Service
 from .steps import Step
 from .tree import Tree, push_tree
 
-_BEGIN = 'mkdir -p "$1" "$1/releases" && chmod 700 "$1" && sync "$1"'
+_BEGIN = 'mkdir -p "$1" "$1/releases" && chmod 700 "$1" && chmod 755 "$1/releases" && sync "$1"'
 # Compiled once, here, and synced: a daemon that compiled while it starts would lose time, and a power cut could leave
 # it half a file. A release's files never change, so nothing has to be compared with them.
 _COMPILE = """"$1" -m compileall -q --invalidation-mode unchecked-hash "$2" >/dev/null 2>&1
 find "$2" -name "*.pyc" -exec sync {} + ; """
-_TRIAL = (
-    f'{_COMPILE}cd / && PYTHONPATH=$2 exec "$1" -B -c "import lmkd_py.host.ondevice.__main__, lmkd_py.daemon.commands"'
-)
+_TRIAL = f'{_COMPILE}cd / && PYTHONPATH=$2 exec "$1" -B -c "import lmkd_py.ondevice.__main__, lmkd_py.daemon.commands"'
 # Only what looks like a release of ours; $1 the root.
 _TIDY = """cd "$1/releases" || exit 1; c=$(readlink "$1/current"); p=$(readlink "$1/previous")
-for d in *; do case "releases/$d" in "$c"|"$p") ;; *) rm -rf "./$d";; esac; done"""
+for d in *; do n=${d%.new}; case "$n" in *[!0-9a-f]*) continue;; esac
+[ ${#n} = 16 ] && [ -d "./$d" ] && [ ! -h "./$d" ] || continue
+case "releases/$d" in "$c"|"$p") ;; *) rm -rf "./$d";; esac; done"""
 _REMOVE_UNIT = f'systemctl disable {UNIT}; rm -f "{PLACE}"; systemctl daemon-reload; exit 0'
 _REMOVE = 'rm -rf "$1/current" "$1/previous" "$1/releases" "$1/staging" "$1/interpreter"'
 _PURGE = 'rm -rf "$1"'
@@ -49,12 +49,12 @@ class Installation:
 
     @property
     def service(self) -> Service:
-        """The daemon there."""
+        """The daemon on this device."""
         return Service(self.device, self.root)
 
     @property
     def release(self) -> str:
-        """Where this release goes."""
+        """Directory of this release on the device."""
         return f"{self.service.layout.releases}/{self.tree.digest[:16]}"
 
     def is_current(self) -> bool:
@@ -74,7 +74,7 @@ def check_device(state: Installation) -> None:
 
 
 def make_root(state: Installation) -> None:
-    """The state root, mode 0700."""
+    """Create the state root with mode 0700."""
     state.device.must(script(_BEGIN, state.root), f"making {state.root}")
 
 
@@ -84,19 +84,19 @@ def push_release(state: Installation) -> None:
 
 
 def try_release(state: Installation) -> None:
-    """The new code has to load over there before anything points to it."""
+    """Load the new code on the device before anything points to it."""
     state.device.must(script(_TRIAL, state.python, state.release), "loading the new release", timeout_s=120.0)
 
 
 def push_interpreter(state: Installation) -> None:
-    """Which Python it runs with."""
+    """Write down with which Python the daemon runs."""
     push_atomic(state.device, f"{state.python}\n".encode(), state.service.layout.interpreter)
 
 
 def activate(state: Installation) -> None:
     """Switch `current`; a running daemon is replaced under its killer's guard, and put back if the new one fails."""
     tool = script(
-        'cd / && PYTHONPATH=$3 exec "$1" -B -m lmkd_py.host.ondevice upgrade "$2" "$3"',
+        'cd / && PYTHONPATH=$3 exec "$1" -B -m lmkd_py.ondevice upgrade "$2" "$3"',
         state.python, state.root, state.release,
     )  # fmt: skip
     was_current = state.is_current()
@@ -118,7 +118,7 @@ def activate(state: Installation) -> None:
 def register(state: Installation) -> None:
     """Start at boot: a systemd unit where systemd runs, else words about how."""
     if not state.facts.has_systemd:
-        state.notes.append(f"start it at boot with: lmkd-py run --root {state.root} (a module or an init script)")
+        state.notes.append("nothing starts it at boot here; after a reboot run lmkctl start")
         return
     push_atomic(state.device, unit(state.root).encode(), PLACE)
     enable = f"systemctl daemon-reload && systemctl enable {UNIT}"
@@ -175,14 +175,14 @@ Description=lmkd_py, a low-memory killer
 Conflicts=systemd-oomd.service earlyoom.service
 
 [Service]
-ExecStartPre=-/bin/sh -c 'PYTHONPATH={root}/current $(cat {root}/interpreter) -B -m lmkd_py.host.ondevice settle {root}'
 ExecStart=/bin/sh -c '{run} "$@"' sh --root {root}
+UMask=0077
 StandardOutput=append:{root}/log
 KillMode=process
 KillSignal=SIGKILL
 SuccessExitStatus=SIGKILL
 Restart=always
-RestartPreventExitStatus=2 3 4 5 6
+RestartPreventExitStatus=2 3 4 6
 RestartSec=1
 OOMScoreAdjust=-1000
 Slice=-.slice

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Paths on the device."""
+class RootLayout:
+    """Paths below the state root of a device."""
 
     root: str
 
@@ -18,12 +18,12 @@ class Layout:
 
     @property
     def current(self) -> str:
-        """Link to the release in use."""
+        """Symbolic link to the release in use."""
         return f"{self.root}/current"
 
     @property
     def config(self) -> str:
-        """What the daemon reads."""
+        """The configuration that the daemon reads."""
         return f"{self.root}/config.bin"
 
     @property
@@ -38,10 +38,10 @@ class Layout:
 
     @property
     def traces(self) -> str:
-        """`<boot id>/NNNN.lmkt`."""
+        """Directory of `<boot id>/NNNN.lmkt`."""
         return f"{self.root}/traces"
 
     @property
     def log(self) -> str:
-        """What the daemon prints."""
+        """What the daemon printed."""
         return f"{self.root}/log"

@@ -7,13 +7,12 @@ from pathlib import Path
 from .tree import Tree
 
 PACKAGE = Path(__file__).resolve().parent.parent
-ROOMS = ("core", "kernel", "wire", "daemon", "host/ondevice")
+ROOMS = ("core", "kernel", "wire", "daemon", "ondevice")
 KINDS = ("*.py", "*.o")  # the second are BPF programs
-FILES = ("__init__.py", "host/__init__.py")
 
 
 def payload() -> Tree:
     """The release this lmkctl would install; `digest` is its name."""
     found = (path for room in ROOMS for kind in KINDS for path in (PACKAGE / room).rglob(kind))
-    names = [*FILES, *(path.relative_to(PACKAGE).as_posix() for path in found)]
+    names = ["__init__.py", *(path.relative_to(PACKAGE).as_posix() for path in found)]
     return Tree({f"lmkd_py/{name}": (PACKAGE / name).read_bytes() for name in names})

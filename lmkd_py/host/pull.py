@@ -74,6 +74,6 @@ def _fill(device: Device, path: str, part: Path, size: int) -> int:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a local file."""
+    """SHA-256 of a local file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from typing import Any
 
 from .device import Device
 from .errors import Fault
-from .layout import Layout
+from .layout import RootLayout
 from .scripts import NEEDED, script
 
 VERB_S = 180.0  # the end of the old pair, the start of a new one and, if that fails, of the old one again
@@ -15,13 +15,13 @@ VERB_S = 180.0  # the end of the old pair, the start of a new one and, if that f
 # Runs the release's own tool with the Python that was chosen at installation: $1 the root, then verb and words.
 _TOOL = """r=$1; v=$2; shift 2
 c=$(readlink -f "$r/current") && [ -d "$c" ] || { echo "nothing is installed" >&2; exit 7; }
-p=$(cat "$r/interpreter" 2>/dev/null)
-cd / && PYTHONPATH=$c exec "${p:-python3}" -B -m lmkd_py.host.ondevice "$v" "$r" "$@" """
+p=$(cat "$r/interpreter") || exit 7
+cd / && PYTHONPATH=$c exec "$p" -B -m lmkd_py.ondevice "$v" "$r" "$@" """
 # The selftest is a program of the release: its words are ours, its exit status the verdict.
 _SELFTEST = """r=$1; shift
 c=$(readlink -f "$r/current") && [ -d "$c" ] || { echo "nothing is installed" >&2; exit 7; }
-p=$(cat "$r/interpreter" 2>/dev/null)
-cd / && PYTHONPATH=$c exec "${p:-python3}" -B -m lmkd_py.daemon selftest --json "$@" """
+p=$(cat "$r/interpreter") || exit 7
+cd / && PYTHONPATH=$c exec "$p" -B -m lmkd_py.daemon selftest --json "$@" """
 NOT_INSTALLED = 7
 SELFTEST_SPARE_S = 240.0  # beside its phases: two interpreters that start and rehearse, on a slow CPU
 
@@ -31,16 +31,21 @@ class Service:
 
     def __init__(self, device: Device, root: str) -> None:
         self.device = device
-        self.layout = Layout(root)
+        self.layout = RootLayout(root)
 
     def call(self, verb: str, *words: str, again: bool = False) -> dict[str, Any]:
-        """Carry out a verb of lmkd_py.host.ondevice; its answer. REFUSED with its words when it failed."""
+        """Carry out a verb of lmkd_py.ondevice; its answer. REFUSED with its words when it failed."""
         command = script(_TOOL, self.layout.root, verb, *words)
         result = self.device.run(command, root=True, timeout_s=VERB_S, again=again, limit=1 << 20, what=verb)
         if result.rc == NOT_INSTALLED:
             raise self.device.error(Fault.REFUSED, "lmkd-py is not installed there", hint="lmkctl install")
         if result.rc == NEEDED:
             raise self.device.error(Fault.REFUSED, f"{verb}: {result.complaint[:500]}", command=command)
+        if "No module named lmkd_py.ondevice" in result.complaint:
+            raise self.device.error(
+                Fault.REFUSED, f"{verb}: the release that is installed there is too old for this lmkctl",
+                hint="lmkctl install", command=command,
+            )  # fmt: skip
         if result.rc != 0:
             raise self.device.failed(result, verb, command)
         try:

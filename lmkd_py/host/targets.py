@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..wire.local_files import read_bounded
 from .adb.server import Listed
 
+MAX_BYTES = 1 << 20  # of a targets file
 DEFAULT_PORT = 5555
 READY = "device"
 
@@ -32,7 +34,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the command line said."""
+    """Which devices the command line asks for."""
 
     serial: str = ""
     usb: bool = False  # -d
@@ -63,7 +65,7 @@ def endpoint(serial: str) -> tuple[str, int] | None:
 def read_targets(path: Path, label: str) -> list[str]:
     """Serials of a file, `SERIAL [LABEL...]` a line, # for comments; only those with the label, if one is given."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(str(path), MAX_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
         raise ChoiceError(f"{path}: {why}; wanted lines of SERIAL [LABEL...]", 2) from error

@@ -27,6 +27,7 @@ s=$({_COUNT}) || exit {NEEDED}
 """
 _UNPACK = f"""rm -rf "$1.new" && mkdir -p "$1.new" && tar -xf "$3" -C "$1.new" || exit 1
 d=$1; set -- "$1.new" "$2" "$3"; {_VERIFY}
+find "$1" -type d -exec chmod 755 {{}} + && find "$1" -type f -exec chmod 644 {{}} + || exit 1
 if command -v restorecon >/dev/null; then restorecon -R "$1"; fi
 find "$1" -type f -exec sync {{}} + && rm -rf "$d" && mv "$1" "$d" && rm -f "$3" && sync "${{d%/*}}" """
 

@@ -7,15 +7,15 @@ import os
 import signal
 from typing import Callable, NamedTuple
 
-from . import memory, syscalls
-from .memalloc import open_window
-from .mounts import cgroup_v2_root, memcg_v1_root
-from .triggers import psi
-from .triggers.event_control import register
+from .acting import memory, syscalls
+from .protection.memalloc import open_window
+from .sensing.mounts import cgroup_v2_root, memcg_v1_root
+from .sensing.triggers import psi
+from .sensing.triggers.event_control import register
 
 
 class Features(NamedTuple):
-    """1: works here, 0: does not."""
+    """What this kernel offers; 1 where the probe worked, else 0."""
 
     pidfd: int
     process_mrelease: int
@@ -35,11 +35,13 @@ def probe() -> Features:
     Locking and scheduling are tried on a child of fork(), so the caller keeps its own state: call it while small.
     """
     memcg_v1 = memcg_v1_root()
+    psi_is_there = _readable("/proc/pressure/memory")
     return Features(
         pidfd=_pidfd(),
         process_mrelease=_process_mrelease(),
-        psi=_readable("/proc/pressure/memory"),
-        psi_short_window=_psi_short_window(),
+        psi=psi_is_there,
+        # Not into an empty file that somebody has put over it.
+        psi_short_window=_psi_short_window() if psi_is_there else 0,
         vmpressure=_vmpressure(memcg_v1) if memcg_v1 else 0,
         memcg_version=1 if memcg_v1 else _memcg_v2(),
         mlockall=_in_child(lambda: memory.mlockall(memory.MCL_CURRENT | memory.MCL_ONFAULT)),

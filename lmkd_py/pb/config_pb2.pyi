@@ -7,33 +7,39 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class Compat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+class PolicyKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
-    IMPROVED: _ClassVar[Compat]
-    AOSP: _ClassVar[Compat]
+    AOSP_MENDED: _ClassVar[PolicyKind]
+    AOSP_EXACT: _ClassVar[PolicyKind]
+    STEADY: _ClassVar[PolicyKind]
 
 class DomainKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SYSTEM: _ClassVar[DomainKind]
     MEMCG_V1: _ClassVar[DomainKind]
     CGROUP_V2: _ClassVar[DomainKind]
-IMPROVED: Compat
-AOSP: Compat
+    AUTO: _ClassVar[DomainKind]
+AOSP_MENDED: PolicyKind
+AOSP_EXACT: PolicyKind
+STEADY: PolicyKind
 SYSTEM: DomainKind
 MEMCG_V1: DomainKind
 CGROUP_V2: DomainKind
+AUTO: DomainKind
 
 class Config(_message.Message):
-    __slots__ = ("policy", "monitor")
+    __slots__ = ("policy", "monitor", "format")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     MONITOR_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
     policy: PolicyConfig
     monitor: MonitorConfig
-    def __init__(self, policy: _Optional[_Union[PolicyConfig, _Mapping]] = ..., monitor: _Optional[_Union[MonitorConfig, _Mapping]] = ...) -> None: ...
+    format: int
+    def __init__(self, policy: _Optional[_Union[PolicyConfig, _Mapping]] = ..., monitor: _Optional[_Union[MonitorConfig, _Mapping]] = ..., format: _Optional[int] = ...) -> None: ...
 
 class PolicyConfig(_message.Message):
-    __slots__ = ("compat", "kill_heaviest_task", "kill_timeout_ms", "swap_free_low_pct", "swap_util_max_pct", "swap_compression_ratio", "thrashing_limit_pct", "thrashing_limit_decay_pct", "thrashing_limit_critical_pct", "filecache_min_kb", "stall_limit_critical_pct", "pressure_after_kill_min_adj", "direct_reclaim_threshold_ms", "lowmem_min_adj")
-    COMPAT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("kind", "kill_heaviest_task", "kill_timeout_ms", "swap_free_low_pct", "swap_util_max_pct", "swap_compression_ratio", "thrashing_limit_pct", "thrashing_limit_decay_pct", "thrashing_limit_critical_pct", "filecache_min_kb", "stall_limit_critical_pct", "pressure_after_kill_min_adj", "direct_reclaim_threshold_ms", "lowmem_min_adj", "futile_kills_max", "reserve_permille", "stall_some_pct", "stall_refault_permille", "stall_windows", "stall_min_adj", "stuck_ms", "relief_times")
+    KIND_FIELD_NUMBER: _ClassVar[int]
     KILL_HEAVIEST_TASK_FIELD_NUMBER: _ClassVar[int]
     KILL_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     SWAP_FREE_LOW_PCT_FIELD_NUMBER: _ClassVar[int]
@@ -47,7 +53,15 @@ class PolicyConfig(_message.Message):
     PRESSURE_AFTER_KILL_MIN_ADJ_FIELD_NUMBER: _ClassVar[int]
     DIRECT_RECLAIM_THRESHOLD_MS_FIELD_NUMBER: _ClassVar[int]
     LOWMEM_MIN_ADJ_FIELD_NUMBER: _ClassVar[int]
-    compat: Compat
+    FUTILE_KILLS_MAX_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_PERMILLE_FIELD_NUMBER: _ClassVar[int]
+    STALL_SOME_PCT_FIELD_NUMBER: _ClassVar[int]
+    STALL_REFAULT_PERMILLE_FIELD_NUMBER: _ClassVar[int]
+    STALL_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    STALL_MIN_ADJ_FIELD_NUMBER: _ClassVar[int]
+    STUCK_MS_FIELD_NUMBER: _ClassVar[int]
+    RELIEF_TIMES_FIELD_NUMBER: _ClassVar[int]
+    kind: PolicyKind
     kill_heaviest_task: int
     kill_timeout_ms: int
     swap_free_low_pct: int
@@ -61,10 +75,18 @@ class PolicyConfig(_message.Message):
     pressure_after_kill_min_adj: int
     direct_reclaim_threshold_ms: int
     lowmem_min_adj: int
-    def __init__(self, compat: _Optional[_Union[Compat, str]] = ..., kill_heaviest_task: _Optional[int] = ..., kill_timeout_ms: _Optional[int] = ..., swap_free_low_pct: _Optional[int] = ..., swap_util_max_pct: _Optional[int] = ..., swap_compression_ratio: _Optional[int] = ..., thrashing_limit_pct: _Optional[int] = ..., thrashing_limit_decay_pct: _Optional[int] = ..., thrashing_limit_critical_pct: _Optional[int] = ..., filecache_min_kb: _Optional[int] = ..., stall_limit_critical_pct: _Optional[int] = ..., pressure_after_kill_min_adj: _Optional[int] = ..., direct_reclaim_threshold_ms: _Optional[int] = ..., lowmem_min_adj: _Optional[int] = ...) -> None: ...
+    futile_kills_max: int
+    reserve_permille: int
+    stall_some_pct: int
+    stall_refault_permille: int
+    stall_windows: int
+    stall_min_adj: int
+    stuck_ms: int
+    relief_times: int
+    def __init__(self, kind: _Optional[_Union[PolicyKind, str]] = ..., kill_heaviest_task: _Optional[int] = ..., kill_timeout_ms: _Optional[int] = ..., swap_free_low_pct: _Optional[int] = ..., swap_util_max_pct: _Optional[int] = ..., swap_compression_ratio: _Optional[int] = ..., thrashing_limit_pct: _Optional[int] = ..., thrashing_limit_decay_pct: _Optional[int] = ..., thrashing_limit_critical_pct: _Optional[int] = ..., filecache_min_kb: _Optional[int] = ..., stall_limit_critical_pct: _Optional[int] = ..., pressure_after_kill_min_adj: _Optional[int] = ..., direct_reclaim_threshold_ms: _Optional[int] = ..., lowmem_min_adj: _Optional[int] = ..., futile_kills_max: _Optional[int] = ..., reserve_permille: _Optional[int] = ..., stall_some_pct: _Optional[int] = ..., stall_refault_permille: _Optional[int] = ..., stall_windows: _Optional[int] = ..., stall_min_adj: _Optional[int] = ..., stuck_ms: _Optional[int] = ..., relief_times: _Optional[int] = ...) -> None: ...
 
 class MonitorConfig(_message.Message):
-    __slots__ = ("domain_kind", "domain_path", "domain_psi_path", "psi_some_stall_ms", "psi_full_stall_ms", "psi_window_ms", "vmpressure", "memcg_watermark_min_pct", "memcg_watermark_low_pct", "memcg_watermark_high_pct", "scan", "scan_min_adj", "observe", "rt_priority", "lock_memory", "sized_candidates", "ring_slots", "strike", "strike_min_adj", "strike_answer_ms", "strike_gap_ms", "strike_lease_ms", "kick_reclaims", "kick_window_ms", "kick_gap_ms", "reserve_kb")
+    __slots__ = ("domain_kind", "domain_path", "domain_psi_path", "psi_some_stall_ms", "psi_full_stall_ms", "psi_window_ms", "vmpressure", "memcg_watermark_min_pct", "memcg_watermark_low_pct", "memcg_watermark_high_pct", "scan", "scan_min_adj", "observe", "rt_priority", "lock_memory", "sized_candidates", "ring_slots", "strike", "strike_min_adj", "strike_answer_ms", "strike_gap_ms", "strike_lease_ms", "kick_reclaims", "kick_window_ms", "kick_gap_ms", "reserve_kb", "warm_ms", "warm_cpu_pct")
     DOMAIN_KIND_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_PATH_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_PSI_PATH_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +113,8 @@ class MonitorConfig(_message.Message):
     KICK_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
     KICK_GAP_MS_FIELD_NUMBER: _ClassVar[int]
     RESERVE_KB_FIELD_NUMBER: _ClassVar[int]
+    WARM_MS_FIELD_NUMBER: _ClassVar[int]
+    WARM_CPU_PCT_FIELD_NUMBER: _ClassVar[int]
     domain_kind: DomainKind
     domain_path: str
     domain_psi_path: str
@@ -117,4 +141,6 @@ class MonitorConfig(_message.Message):
     kick_window_ms: int
     kick_gap_ms: int
     reserve_kb: int
-    def __init__(self, domain_kind: _Optional[_Union[DomainKind, str]] = ..., domain_path: _Optional[str] = ..., domain_psi_path: _Optional[str] = ..., psi_some_stall_ms: _Optional[int] = ..., psi_full_stall_ms: _Optional[int] = ..., psi_window_ms: _Optional[int] = ..., vmpressure: _Optional[int] = ..., memcg_watermark_min_pct: _Optional[int] = ..., memcg_watermark_low_pct: _Optional[int] = ..., memcg_watermark_high_pct: _Optional[int] = ..., scan: _Optional[int] = ..., scan_min_adj: _Optional[int] = ..., observe: _Optional[int] = ..., rt_priority: _Optional[int] = ..., lock_memory: _Optional[int] = ..., sized_candidates: _Optional[int] = ..., ring_slots: _Optional[int] = ..., strike: _Optional[int] = ..., strike_min_adj: _Optional[int] = ..., strike_answer_ms: _Optional[int] = ..., strike_gap_ms: _Optional[int] = ..., strike_lease_ms: _Optional[int] = ..., kick_reclaims: _Optional[int] = ..., kick_window_ms: _Optional[int] = ..., kick_gap_ms: _Optional[int] = ..., reserve_kb: _Optional[int] = ...) -> None: ...
+    warm_ms: int
+    warm_cpu_pct: int
+    def __init__(self, domain_kind: _Optional[_Union[DomainKind, str]] = ..., domain_path: _Optional[str] = ..., domain_psi_path: _Optional[str] = ..., psi_some_stall_ms: _Optional[int] = ..., psi_full_stall_ms: _Optional[int] = ..., psi_window_ms: _Optional[int] = ..., vmpressure: _Optional[int] = ..., memcg_watermark_min_pct: _Optional[int] = ..., memcg_watermark_low_pct: _Optional[int] = ..., memcg_watermark_high_pct: _Optional[int] = ..., scan: _Optional[int] = ..., scan_min_adj: _Optional[int] = ..., observe: _Optional[int] = ..., rt_priority: _Optional[int] = ..., lock_memory: _Optional[int] = ..., sized_candidates: _Optional[int] = ..., ring_slots: _Optional[int] = ..., strike: _Optional[int] = ..., strike_min_adj: _Optional[int] = ..., strike_answer_ms: _Optional[int] = ..., strike_gap_ms: _Optional[int] = ..., strike_lease_ms: _Optional[int] = ..., kick_reclaims: _Optional[int] = ..., kick_window_ms: _Optional[int] = ..., kick_gap_ms: _Optional[int] = ..., reserve_kb: _Optional[int] = ..., warm_ms: _Optional[int] = ..., warm_cpu_pct: _Optional[int] = ...) -> None: ...

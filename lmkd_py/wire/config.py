@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..core.config import Config, ConfigError
+from typing import NamedTuple
+
+from ..core.config import DEFAULTS, Config, ConfigError, MonitorConfig, PolicyConfig
 from .message import Message, MessageError
 
 # Importing hashlib loads OpenSSL; the module behind it is called _sha2 since Python 3.12 and _sha256 before.
@@ -14,27 +16,44 @@ except ImportError:
     except ImportError:
         from hashlib import sha256
 
-_CONFIG = Message(Config, strict=True)
+FORMAT = 1
+
+
+class Stored(NamedTuple):
+    """What the bytes hold. `format` comes last and is always there: bytes that were cut off do not have it."""
+
+    policy: PolicyConfig = DEFAULTS.policy
+    monitor: MonitorConfig = DEFAULTS.monitor
+    format: int = 0
+
+
+_STORED = Message(Stored, strict=True)
 
 
 def encode_config(config: Config) -> bytes:
     """All tunables, also those that have their default; ConfigError for a number beyond 64 bits."""
     try:
-        return _CONFIG.encode(config)
+        return _STORED.encode(Stored(config.policy, config.monitor, FORMAT))
     except MessageError as error:
         raise ConfigError(error.where, error.found, error.wanted) from None
 
 
-def decode_config(data: bytes) -> Config:
+def decode_config(data: bytes, may_lack_format: bool = False) -> Config:
     """The config in `data`, its values unchecked (core.config.validate does that). A missing field has its default.
 
-    ConfigError for bytes that are no config and for a field this version does not know, named by its number.
+    ConfigError for bytes that are no config, were cut off (no format) or are of another format, and for a field this
+    version does not know, named by its number. may_lack_format: something else vouches that nothing was cut off.
     """
     try:
-        config: Config = _CONFIG.decode(data)
+        stored: Stored = _STORED.decode(data)
     except MessageError as error:
-        raise ConfigError(error.where, error.found, error.wanted) from None
-    return config
+        raise ConfigError(error.where.replace("Stored", "Config"), error.found, error.wanted) from None
+    if stored.format == 0 and not may_lack_format:
+        wanted = f"format {FORMAT} at their end: the file was cut off; write it again with lmkctl config encode"
+        raise ConfigError("format", f"{len(data)} bytes without it", wanted)
+    if stored.format not in (0, FORMAT):
+        raise ConfigError("format", stored.format, f"{FORMAT}, or a newer lmkd_py")
+    return Config(stored.policy, stored.monitor)
 
 
 def config_hash(data: bytes) -> str:

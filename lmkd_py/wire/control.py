@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..core.notes import ArmedTrigger, Note
 from .message import Message
 
 
 class Verb:
-    """What a request asks for."""
+    """Values of Request.verb."""
 
     UNSPECIFIED = 0
     STATUS = 1
@@ -17,13 +18,13 @@ class Verb:
 
 
 class Request(NamedTuple):
-    """One packet to the steward."""
+    """What a client sends: one packet."""
 
     verb: int = Verb.UNSPECIFIED
 
 
 class Reply(NamedTuple):
-    """One packet back. Flags are 0 or 1."""
+    """What the steward answers: one packet. Flags are 0 or 1."""
 
     ok: int = 0
     text: str = ""
@@ -42,16 +43,22 @@ class Reply(NamedTuple):
     ring_offset: int = 0  # bytes before the first slot
     record_bytes: int = 0
     trace_path: str = ""
-    triggers: tuple[str, ...] = ()
+    triggers: tuple[ArmedTrigger, ...] = ()
     config_hash: str = ""
+    filing: str = ""  # why the trace is not written at present
+    lost_triggers: tuple[str, ...] = ()  # broke while armed, and are not back yet
+    domain_kind: int = 0  # DomainKind that is guarded: what AUTO of the config stands for
+    waiting: int = 0  # 1: the domain is not there; nothing is guarded until it is
+    notes: tuple[Note, ...] = ()  # how things stand: layers, what is missing, what is being waited for
+    domain: str = ""  # the guarded memory in words
 
 
 _REQUEST = Message(Request)
-_REPLY = Message(Reply)
+_REPLY = Message(Reply, triggers=ArmedTrigger, notes=Note)
 
 
 def encode_request(request: Request) -> bytes:
-    """The packet."""
+    """One SEQPACKET packet."""
     return _REQUEST.encode(request)
 
 
@@ -62,11 +69,11 @@ def decode_request(data: bytes) -> Request:
 
 
 def encode_reply(reply: Reply) -> bytes:
-    """The packet."""
+    """One SEQPACKET packet."""
     return _REPLY.encode(reply)
 
 
 def decode_reply(data: bytes) -> Reply:
-    """Fields of a newer daemon are skipped."""
+    """A reply packet. Skips fields of newer daemons; raises MessageError."""
     reply: Reply = _REPLY.decode(data)
     return reply

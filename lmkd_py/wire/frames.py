@@ -1,4 +1,4 @@
-"""A trace file is a sequence of frames, each whole or lost: marker, kind, length, CRC32C, payload (proto/trace.proto).
+"""A trace file is a sequence of frames, each whole or lost: marker, kind, length, CRC-32, payload (proto/trace.proto).
 
 The checksum covers kind and length too, so a damaged length cannot mislead. After damage the reader looks for the
 next marker behind the start of the bad frame, not behind its claimed end: bytes may be missing.
@@ -7,16 +7,17 @@ next marker behind the start of the bad frame, not behind its claimed end: bytes
 from __future__ import annotations
 
 import struct
+from binascii import crc32
 from typing import TYPE_CHECKING, NamedTuple, Union
-
-from .crc32c import crc32c
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Iterator
 
-# The outer bytes occur in no UTF-8 text, so no process name can pretend to be a frame.
-MARKER = b"\xffLK\xfe"
+# The outer bytes occur in no UTF-8 text, so no process name can pretend to be a frame. The last one is the format's.
+MARKER = b"\xffLK\xfd"
+_MARKER_1 = b"\xffLK\xfe"
+FORMAT_1 = "a trace of format 1, wanted format 2: use the lmkctl of the daemon that wrote it"
 HEAD = struct.Struct("<4sHHI")  # marker, kind, length, checksum
 _CHECKED = slice(4, 8)  # kind and length
 MAX_PAYLOAD = 0xFFFF
@@ -34,7 +35,7 @@ _PATIENCE_BYTES = 1 << 20
 
 
 class FrameError(ValueError):
-    """A frame that cannot be written."""
+    """The payload is too long for a frame."""
 
 
 class Frame(NamedTuple):
@@ -46,7 +47,7 @@ class Frame(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Offset of the byte behind it."""
+        """Offset of the first byte after the frame."""
         return self.offset + HEAD.size + len(self.payload)
 
 
@@ -63,14 +64,13 @@ def frame_bytes(kind: int, payload: bytes) -> bytes:
     if len(payload) > MAX_PAYLOAD:
         raise FrameError(f"frame of kind {kind}: found {len(payload)} bytes, wanted at most {MAX_PAYLOAD}")
     checked = struct.pack("<HH", kind, len(payload))
-    return HEAD.pack(MARKER, kind, len(payload), crc32c(checked + payload)) + payload
+    return HEAD.pack(MARKER, kind, len(payload), crc32(checked + payload)) + payload
 
 
-def read_frames(data: Union[bytes, mmap.mmap]) -> Iterator[Union[Frame, Lost]]:
-    """Every whole frame and every stretch without one, in order and without gaps. Never raises."""
+def read_frames(data: Union[bytes, mmap.mmap], at: int = 0) -> Iterator[Union[Frame, Lost]]:
+    """Every whole frame and every stretch without one from offset `at` on, in order and without gaps. Never raises."""
     size = len(data)
     patience = _PATIENCE_TIMES * size + _PATIENCE_BYTES
-    at = 0
     lost_from, why = -1, ""
     while at < size:
         found, trouble, checked = _look(data, at, size)
@@ -94,7 +94,7 @@ def _look(data: Union[bytes, mmap.mmap], at: int, size: int) -> tuple[Union[Fram
     """The frame at `at`, or why there is none and how many bytes were checked in vain."""
     head = data[at : at + HEAD.size]
     if not head.startswith(MARKER[: len(head)]):
-        return None, "no frame starts here", 0
+        return None, FORMAT_1 if head.startswith(_MARKER_1) else "no frame starts here", 0
     if len(head) < HEAD.size:
         return None, f"cut short: {len(head)} of at least {HEAD.size} bytes", 0
     _, kind, length, checksum = HEAD.unpack(head)
@@ -102,6 +102,6 @@ def _look(data: Union[bytes, mmap.mmap], at: int, size: int) -> tuple[Union[Fram
     if at + whole > size:
         return None, f"cut short: {size - at} of {whole} bytes", 0
     payload = data[at + HEAD.size : at + whole]
-    if crc32c(head[_CHECKED] + payload) != checksum:
+    if crc32(head[_CHECKED] + payload) != checksum:
         return None, "its checksum is wrong", whole
     return Frame(at, kind, payload), "", 0

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..core.vocabulary import KillReason
+from ..core.notes import ArmedTrigger as ArmedTrigger
+from ..core.notes import Note as Note  # one of the messages of a trace
+from ..core.vocabulary import KillReason, NoteKind
 from .message import Message
 
-FORMAT = 1
-OOM_KILLS = "oom-kills"  # kind of the note that counts kills by the kernel's own OOM killer
+FORMAT = 2
+MEMBERSHIP, LOST, OOM_KILLS = NoteKind.MEMBERSHIP, NoteKind.LOST, NoteKind.OOM_KILLS  # what readers count
 
 
 class Layer(NamedTuple):
-    """One layer of the memory guarantee."""
+    """A layer of the memory guarantee: number, active or not, and what there is to know of it."""
 
     number: int = 0
     active: int = 0
-    reason: str = ""  # why not, or how
+    notes: tuple[Note, ...] = ()  # why not, or how
 
 
 class Header(NamedTuple):
@@ -40,26 +42,22 @@ class Header(NamedTuple):
     config_hash: str = ""  # wire.config.config_hash
     config_generation: int = 0
     layers: tuple[Layer, ...] = ()
-    triggers: tuple[str, ...] = ()  # in effect; Record.trigger is an index into them
+    triggers: tuple[ArmedTrigger, ...] = ()  # in effect; Record.trigger is an index into them
     domain: str = ""
+    domain_kind: int = 0  # DomainKind that is guarded: what AUTO of the config stands for
+    progress_source: int = 0  # ProgressSource: what the snapshots' fields of reclaim progress count
+    notes: tuple[Note, ...] = ()  # of no layer: what the killer goes without, and what protects it
 
 
 class Process(NamedTuple):
-    """Who a pid is; stands before the first record that names it."""
+    """Who a pid is; stands before the first record that names it, and again when it is found under another name."""
 
     pid: int = 0
     start_ticks: int = 0
     uid: int = 0
-    name: str = ""
-
-
-class Note(NamedTuple):
-    """Something that happened to the daemon itself."""
-
-    monotonic_ns: int = 0
-    kind: str = ""  # one word
-    text: str = ""
-    number: int = 0  # what the kind counts
+    name: str = ""  # comm, at most 15 bytes
+    cmdline: str = ""  # its first argument; on Android the package
+    cgroup: str = ""
 
 
 class Strike(NamedTuple):
@@ -73,12 +71,17 @@ class Strike(NamedTuple):
     rss_pages: int = -1  # -1: unknown
     reason: int = int(KillReason.IN_KERNEL_STRIKE)
     number: int = 0  # counts the strikes of one loaded program from 0
-    killer_pid: int = 0
+    killer_pid: int = 0  # 0: whoever read it back did not know; no part of what tells strikes apart
+
+    @property
+    def key(self) -> tuple[int, int, int, int]:
+        """One for each strike of a boot, whoever filed it and however often."""
+        return self.monotonic_ns, self.number, self.pid, self.start_ticks
 
 
-_HEADER = Message(Header, layers=Layer)
-_PROCESS = Message(Process)
 _NOTE = Message(Note)
+_HEADER = Message(Header, layers=Message(Layer, notes=_NOTE), triggers=ArmedTrigger, notes=_NOTE)
+_PROCESS = Message(Process)
 _STRIKE = Message(Strike)
 
 
@@ -99,7 +102,7 @@ def encode_process(process: Process) -> bytes:
 
 
 def decode_process(data: bytes) -> Process:
-    """MessageError for anything else."""
+    """A PROCESS payload. Raises MessageError."""
     process: Process = _PROCESS.decode(data)
     return process
 
@@ -110,7 +113,7 @@ def encode_note(note: Note) -> bytes:
 
 
 def decode_note(data: bytes) -> Note:
-    """MessageError for anything else."""
+    """A NOTE payload. Raises MessageError."""
     note: Note = _NOTE.decode(data)
     return note
 
@@ -121,6 +124,6 @@ def encode_strike(strike: Strike) -> bytes:
 
 
 def decode_strike(data: bytes) -> Strike:
-    """MessageError for anything else."""
+    """A STRIKE payload. Raises MessageError."""
     strike: Strike = _STRIKE.decode(data)
     return strike

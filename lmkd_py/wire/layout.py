@@ -26,7 +26,7 @@ def varint(value: int) -> bytes:
 
 
 def tag(number: int, wire_type: int) -> bytes:
-    """The key that stands before a field."""
+    """The varint before a field: its number and wire type."""
     return varint(number << 3 | wire_type)
 
 
@@ -82,7 +82,7 @@ class Shape:
 
 
 class Layout(NamedTuple):
-    """A shape made flat."""
+    """A message as one struct format, with the constants between its numbers."""
 
     format: str  # of struct: constant, number, constant, number, ...
     constants: tuple[bytes, ...]

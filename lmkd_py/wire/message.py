@@ -28,7 +28,7 @@ class MessageError(ValueError):
 
 
 class Message:
-    """Codec of one named tuple. `repeated` gives the tuple class of repeated messages; other repeated fields are str.
+    """Codec of one named tuple. `repeated` gives the tuple class, or the codec, of repeated messages; else str.
 
     `strict`: a field number that is not known is an error; else it is skipped, so that newer files can be read.
     """
@@ -39,7 +39,9 @@ class Message:
         self.name = cls.__name__
         self.fields: tuple[str, ...] = cls._fields
         self.defaults: dict[str, Any] = cls._field_defaults
-        self.inner: dict[str, Message] = {name: Message(inner, strict) for name, inner in repeated.items()}
+        self.inner: dict[str, Message] = {
+            name: inner if isinstance(inner, Message) else Message(inner, strict) for name, inner in repeated.items()
+        }
         for name in self.fields:
             if hasattr(self.defaults[name], "_fields"):
                 self.inner[name] = Message(type(self.defaults[name]), strict)

@@ -46,7 +46,7 @@ class Record(NamedTuple):
     """One wakeup. All numbers are signed 64-bit."""
 
     seq: int  # counts the records of one killer without gaps; a gap means records were lost
-    trigger: int  # index into the trace header's list of triggers; ABSENT for a poll
+    trigger: int  # index into the trace header's list of triggers, the stall meter's where it spoke; ABSENT for a poll
     observe: int  # 1: nobody was signalled, the outcome tells what would have been
     layers: int  # active layers of the memory guarantee; bit N stands for layer N
     config_generation: int  # of the config in force; the header of that generation holds it
@@ -58,6 +58,7 @@ class Record(NamedTuple):
     aftermath: Aftermath
     timings: Timings
     killer_pid: int  # who wrote it: a trace may hold the last records of an orphaned killer and its successor's
+    domain_id: int = 0  # of the guarded memory; a daemon guards one, so always 0
 
 
 class RecordError(ValueError):
@@ -125,6 +126,7 @@ def pack_record_into(buffer: Any, offset: int, record: Record) -> None:
         *record.aftermath,
         *record.timings,
         record.killer_pid,
+        record.domain_id,
     ]
     _STRUCT.pack_into(*arguments)
     arguments[0] = None  # or the ring's mmap could never be closed

@@ -9,10 +9,11 @@ from lmkd_py.core.config import Config
 from lmkd_py.core.decide import conclude, judge
 from lmkd_py.core.snapshot import NO_OUTCOME, Candidate, Outcome
 from lmkd_py.core.state import INITIAL
-from lmkd_py.core.vocabulary import ABSENT, Action, Level, WakeupKind
+from lmkd_py.core.vocabulary import ABSENT, Action, Level, ProgressSource, WakeupKind
 from lmkd_py.wire.config import config_hash, encode_config
 from lmkd_py.wire.frames import HEADER, NOTE, PROCESS, RECORD, STRIKE, frame_bytes
 from lmkd_py.wire.header import (
+    ArmedTrigger,
     Header,
     Layer,
     Note,
@@ -34,11 +35,14 @@ from lmkd_py.wire.record import (
 )
 from tests.core.values import make_snapshot
 
-TRIGGERS = ("psi some 70 ms of 1000 ms", "psi full 700 ms of 1000 ms", "vmpressure critical")
+TRIGGERS = (
+    ArmedTrigger("psi some", "70 ms in 1000 ms"),
+    ArmedTrigger("psi full", "700 ms in 1000 ms"),
+    ArmedTrigger("vmpressure critical", "local on /"),
+)
 
 
 def packed(record: Record) -> bytes:
-    """The bytes of a record."""
     buffer = bytearray(RECORD_SIZE)
     pack_record_into(buffer, 0, record)
     return bytes(buffer)
@@ -62,9 +66,10 @@ def header(config: Config, killer_pid: int = 500, generation: int = 1, **changes
         config=encoded,
         config_hash=config_hash(encoded),
         config_generation=generation,
-        layers=(Layer(0, 1, "the kill path allocates nothing"), Layer(1, 0, "not root")),
+        layers=(Layer(0, 1), Layer(1, 0, (Note(kind="sched-fifo-refused", number=10, layer=1, errno=1),))),
         triggers=TRIGGERS,
         domain="the whole system",
+        progress_source=int(ProgressSource.VMSTAT),
     )._replace(**changes)
 
 
@@ -151,6 +156,5 @@ def frame(part: Part) -> bytes:
 
 
 def write(path: Path, *parts: Part) -> Path:
-    """A trace file of these parts."""
     path.write_bytes(b"".join(frame(part) for part in parts))
     return path

@@ -12,7 +12,7 @@ from lmkd_py.analysis.explanation import After, Considered, Death, Explanation, 
 from lmkd_py.analysis.rungs import MATCHED, NOT_REACHED, SILENT
 from lmkd_py.analysis.trace import Trace, read_trace
 from lmkd_py.core.config import Config, PolicyConfig
-from lmkd_py.core.vocabulary import ABSENT, Compat, KillReason, Level, WakeupKind
+from lmkd_py.core.vocabulary import ABSENT, KillReason, Level, PolicyKind, ProgressSource, WakeupKind
 from lmkd_py.wire.header import Process
 from lmkd_py.wire.record import Aftermath, Record
 from tests.analysis.paper import LOW_MEM, PaperKiller, header, write
@@ -31,11 +31,11 @@ def story(path: Path, **changes: Any) -> Trace:
         make_candidate(72, 900, age=-1),
         make_candidate(73, 0),
     )
-    calm = killer.wakeup(pgscan_kswapd_pages=101)
+    calm = killer.wakeup(kswapd_progress=101)
     struck_ns = (killer.now_ms + 100) * 1_000_000
-    kill = killer.wakeup(**{**LOW_MEM, "pgscan_kswapd_pages": 102, **changes})
+    kill = killer.wakeup(**{**LOW_MEM, "kswapd_progress": 102, **changes})
     death = Aftermath(kill.outcome.pid, struck_ns, struck_ns + 12_345_000, 140_000, 0)
-    after = killer.wakeup(after_ms=20, mem_free_kb=42_000, pgscan_kswapd_pages=103, aftermath=death)
+    after = killer.wakeup(after_ms=20, mem_free_kb=42_000, kswapd_progress=103, aftermath=death)
     names = (Process(71, 1, 10_000, "com.example.old"), Process(72, 1, 10_000, "com.example.older"))
     return read_trace(write(path / "0001.lmkt", header(killer.config), calm, *names, kill, after))
 
@@ -43,8 +43,9 @@ def story(path: Path, **changes: Any) -> Trace:
 def test_a_kill_is_told_from_the_trigger_to_the_freed_memory(tmp_path: Path) -> None:
     kill = explain(story(tmp_path), 1)
     assert (kill.index, kill.seq, kill.killer_pid, kill.observe, kill.layers) == (1, 1, 500, False, (0,))
+    assert kill.layers_off == ((1, "SCHED_FIFO 10 refused: Operation not permitted"),)
     assert (kill.trigger, kill.kind, kill.level, kill.action) == (
-        "psi some 70 ms of 1000 ms",
+        "psi some: 70 ms in 1000 ms",
         "event",
         "medium",
         "kill",
@@ -71,6 +72,34 @@ def test_values_have_units_and_absent_ones_are_left_out(tmp_path: Path) -> None:
     assert "cma_free" not in [reading.name for reading in kill.values]
     assert Reading("breached low", 1, "") in kill.signals
     assert Reading("reclaim kswapd", 1, "") in kill.signals
+
+
+@pytest.mark.parametrize(
+    ("source", "kswapd", "direct"),
+    [
+        (ProgressSource.VMSTAT, "pages", "pages"),
+        (ProgressSource.BPF, "us", "reclaims"),
+        (ProgressSource.FAILCNT, "", "hits of the limit"),
+        (ProgressSource.LIMIT_EVENTS, "", "limit events"),
+        (ProgressSource.UNKNOWN, "", ""),
+    ],
+)
+def test_what_reclaim_is_counted_in_stands_in_the_header(
+    tmp_path: Path, source: ProgressSource, kswapd: str, direct: str
+) -> None:
+    killer = PaperKiller(CONFIG)
+    kill = killer.wakeup(**LOW_MEM, kswapd_progress=102, direct_progress=7)
+    trace = read_trace(write(tmp_path / "0001.lmkt", header(CONFIG, progress_source=int(source)), kill))
+    values = explain_record(trace, 0).values
+    assert Reading("kswapd_progress", 102, kswapd) in values
+    assert Reading("direct_progress", 7, direct) in values
+
+
+def test_a_poll_that_the_meter_made_an_event_is_told_as_one(tmp_path: Path) -> None:
+    stall = {"event_stall_us": 800_000, "event_threshold_us": 700_000, "metered_level": Level.CRITICAL}
+    kill = explain(story(tmp_path, kind=WakeupKind.POLL, mem_free_kb=400_000, trigger=1, **stall), 1)
+    assert (kill.trigger, kill.kind, kill.level) == ("psi full: 700 ms in 1000 ms", "event", "critical")
+    assert (kill.rule, kill.reason) == ("not_responding", KillReason.NOT_RESPONDING)
 
 
 def test_phases_are_microseconds_and_add_up(tmp_path: Path) -> None:
@@ -103,7 +132,7 @@ def test_a_floor_lowered_by_a_stall_is_explained(tmp_path: Path) -> None:
 
 
 def test_other_triggers_and_times_are_told_as_far_as_they_are_known(tmp_path: Path) -> None:
-    assert explain(story(tmp_path, trigger=2), 1).trigger == "vmpressure critical"
+    assert explain(story(tmp_path, trigger=2), 1).trigger == "vmpressure critical: local on /"
     assert explain(story(tmp_path, trigger=9), 1).trigger == "trigger 9, which the header does not name"
     poll = explain(story(tmp_path, trigger=ABSENT, kind=WakeupKind.POLL), 1)
     assert (poll.trigger, poll.kind) == ("poll timer", "poll")
@@ -119,7 +148,7 @@ def test_failed_strikes_leave_their_mark(tmp_path: Path) -> None:
     kill = explain(story(tmp_path, fail=(72,)), 1)
     assert (kill.attempts, kill.victim and kill.victim.pid) == (2, 71)
     everybody = story(tmp_path, fail=(71, 72))
-    assert everybody.kills == ()
+    assert not everybody.kills
     missed = explain_record(everybody, 1)
     assert (missed.action, missed.victim, missed.attempts, missed.error, missed.death) == ("kill", None, 2, -3, None)
 
@@ -127,12 +156,12 @@ def test_failed_strikes_leave_their_mark(tmp_path: Path) -> None:
 def test_a_death_that_is_not_told_is_not_made_up(tmp_path: Path) -> None:
     killer = PaperKiller()
     killer.candidates = (make_candidate(71, 900), make_candidate(72, 900, age=1))
-    first = killer.wakeup(**LOW_MEM, pgscan_kswapd_pages=102)
+    first = killer.wakeup(**LOW_MEM, kswapd_progress=102)
     only = read_trace(write(tmp_path / "0001.lmkt", header(CONFIG), first))
     assert explain(only, 1).death is None
     assert explain(only, 1).after is None
     given_up = Aftermath(71, first.timings.woke_ns, 0, 0, 0)
-    second = killer.wakeup(**LOW_MEM, pgscan_kswapd_pages=103, aftermath=given_up)
+    second = killer.wakeup(**LOW_MEM, kswapd_progress=103, aftermath=given_up)
     both = read_trace(write(tmp_path / "0001.lmkt", header(CONFIG), first, second))
     assert explain(both, 1).death == Death(None, None, 0)
     assert explain(both, 2).death is None
@@ -143,7 +172,8 @@ def test_without_its_header_a_kill_keeps_what_the_record_holds(tmp_path: Path) -
     killer.candidates = (make_candidate(71, 900),)
     other = header(CONFIG, generation=9)
     kill = explain(read_trace(write(tmp_path / "0001.lmkt", other, killer.wakeup(**LOW_MEM))), 1)
-    assert (kill.rungs, kill.rule, kill.floor_note, kill.realtime_ns) == ((), "", "", None)
+    assert (kill.rungs, kill.rule, kill.floor_note) == ((), "", "")
+    assert kill.realtime_ns is not None, "any header of the boot has both clocks"
     assert kill.victim is not None
     assert kill.trigger == "trigger 0, which the header does not name"
 
@@ -168,7 +198,7 @@ def test_the_rule_that_is_named_is_the_rule_that_decided(
     trace = read_trace(write(tmp_path / "0001.lmkt", header(killer.config), *records))
     for index in range(len(records)):
         told: Explanation = explain_record(trace, index)
-        if told.action == "kill" and (policy.compat != Compat.AOSP or records[index].state.first_kill_done):
+        if told.action == "kill" and (policy.kind != PolicyKind.AOSP_EXACT or records[index].state.first_kill_done):
             spoke = next(rung for rung in told.rungs if rung.word == MATCHED)
             assert told.rule == spoke.rule
             assert spoke.reason == told.reason

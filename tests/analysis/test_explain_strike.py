@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmkd_py.analysis.explain import explain
+from lmkd_py.analysis.explain_strike import layers_off
 from lmkd_py.analysis.replay import replay
 from lmkd_py.analysis.trace import Trace, read_trace
 from lmkd_py.cli import story
 from lmkd_py.core.config import Config
 from lmkd_py.core.vocabulary import ABSENT, KillReason
-from lmkd_py.wire.header import Process, Strike
+from lmkd_py.wire.header import Layer, Note, Process, Strike
 from tests.analysis.paper import LOW_MEM, PaperKiller, header, write
 from tests.core.values import make_candidate
 
@@ -21,8 +22,8 @@ def struck(path: Path, *strikes: Strike) -> Trace:
     """A decided kill at 1,000,200 ms, and strikes filed behind it."""
     killer = PaperKiller(Config())
     killer.candidates = (make_candidate(71, 900),)
-    calm = killer.wakeup(pgscan_kswapd_pages=101)
-    kill = killer.wakeup(**{**LOW_MEM, "pgscan_kswapd_pages": 102})
+    calm = killer.wakeup(kswapd_progress=101)
+    kill = killer.wakeup(**{**LOW_MEM, "kswapd_progress": 102})
     assert kill.outcome.pid == 71
     name = Process(80, 5, 10_000, "com.example.struck")
     return read_trace(write(path / "0001.lmkt", header(killer.config), calm, kill, name, *strikes))
@@ -55,6 +56,11 @@ def test_a_strike_is_told_with_its_kick_its_victim_and_its_own_reason(tmp_path: 
     assert any("com.example.struck" in each for each in story.full(1, 2, told))
 
 
+def test_layers_that_no_record_can_have_are_left_out() -> None:
+    layers = (Layer(-1, 0), Layer(2, 0, (Note(kind="pool-off"),)), Layer(1 << 62, 1), Layer(1 << 62, 0))
+    assert [number for number, _ in layers_off(header(Config(), layers=layers), 0)] == [2]
+
+
 def test_a_strike_filed_twice_counts_once_and_replay_leaves_it_out(tmp_path: Path) -> None:
     strike = Strike(1_000_100 * MS, 1_000_040 * MS, 80, 5, 950, 300, killer_pid=500)
     trace = struck(tmp_path, strike, strike)
@@ -62,6 +68,14 @@ def test_a_strike_filed_twice_counts_once_and_replay_leaves_it_out(tmp_path: Pat
     result = replay(trace)
     assert result.agrees
     assert result.kills == 1
+
+
+def test_the_same_strike_told_by_another_steward_counts_once_whoever_it_says_did_not_answer(tmp_path: Path) -> None:
+    known = Strike(1_000_100 * MS, 1_000_040 * MS, 80, 5, 950, 300, killer_pid=500)
+    for pair in ((known, known._replace(killer_pid=0)), (known._replace(killer_pid=0), known)):
+        assert struck(tmp_path, *pair).strikes == (known,)
+    others = tuple(known._replace(number=number, pid=80 + number) for number in range(3))  # struck at one instant
+    assert len(struck(tmp_path, *others).strikes) == 3
 
 
 def test_a_strike_without_a_header_is_still_told(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lmkd_py.analysis.replay import Difference, replay
 from lmkd_py.analysis.trace import read_trace
 from lmkd_py.core.config import Config, PolicyConfig
 from lmkd_py.core.snapshot import Outcome
-from lmkd_py.core.vocabulary import Compat, Level, WakeupKind
+from lmkd_py.core.vocabulary import Level, PolicyKind, WakeupKind
 from lmkd_py.wire.record import Record
 from tests.analysis.paper import LOW_MEM, PaperKiller, header, write
 from tests.core.values import make_candidate
@@ -21,7 +21,6 @@ CONFIG = Config()
 
 
 def differences(path: Path, *records: Record, config: Config = CONFIG) -> tuple[Difference, ...]:
-    """What a replay of these records finds."""
     return replay(read_trace(write(path / "0001.lmkt", header(config), *records))).differences
 
 
@@ -29,10 +28,10 @@ def killing() -> list[Record]:
     """A calm wakeup, a kill, the poll after it."""
     killer = PaperKiller()
     killer.candidates = (make_candidate(71, 900, age=2), make_candidate(72, 900, age=1), make_candidate(73, 800))
-    calm = killer.wakeup(pgscan_kswapd_pages=101)
-    kill = killer.wakeup(**LOW_MEM, pgscan_kswapd_pages=102)
+    calm = killer.wakeup(kswapd_progress=101)
+    kill = killer.wakeup(**LOW_MEM, kswapd_progress=102)
     assert kill.outcome.pid == 72  # of equals the one registered first
-    return [calm, kill, killer.wakeup(pgscan_kswapd_pages=103)]
+    return [calm, kill, killer.wakeup(kswapd_progress=103)]
 
 
 def test_a_recorded_run_replays_without_a_difference(tmp_path: Path) -> None:
@@ -49,8 +48,8 @@ COUNTERS = st.fixed_dictionaries(
         "swap_free_kb": st.sampled_from([-1, 0, 100_000, 2_000_000]),
         "workingset_refault_pages": st.integers(-1, 400_000),
         "nr_inactive_file_pages": st.integers(0, 60_000),
-        "pgscan_kswapd_pages": st.integers(-1, 50),
-        "pgscan_direct_pages": st.integers(-1, 5),
+        "kswapd_progress": st.integers(-1, 50),
+        "direct_progress": st.integers(-1, 5),
         "psi_mem_full_avg10_centi_pct": st.sampled_from([-1, 0, 5_000]),
         "vendor_reason": st.sampled_from([-1, 3, 1_500]),
         "vendor_min_adj": st.sampled_from([-1, 0, 900]),
@@ -61,7 +60,7 @@ COUNTERS = st.fixed_dictionaries(
 # Not st.builds: it would make up the fields that have defaults.
 POLICIES = st.fixed_dictionaries(
     {
-        "compat": st.sampled_from(Compat),
+        "kind": st.sampled_from(PolicyKind),
         "kill_heaviest_task": st.integers(0, 1),
         "swap_util_max_pct": st.sampled_from([50, 100]),
         "thrashing_limit_pct": st.sampled_from([30, 100]),

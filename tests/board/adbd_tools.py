@@ -12,8 +12,9 @@ from pathlib import Path
 
 from adb_shell.adb_device import AdbDeviceTcp  # type: ignore[import-untyped]
 
-from lmkd_py.board.adbd.packet import CNXN, HEADER, VERSION, Message, encode
+from lmkd_py.board.adbd.packet import CNXN, HEADER, VERSION, AdbMessage, encode
 from lmkd_py.board.ports import free_port
+from lmkd_py.host.adb.keys import public_keys, signers
 from tests.support import require
 
 PATIENCE_S = 30.0  # a bound for hangs, measured against nothing
@@ -45,12 +46,17 @@ class Adb:
         self.environment.pop("ANDROID_SERIAL", None)
         self.home = home
         self.serial = ""
+        self.prefix: tuple[str, ...] = ()  # a program that becomes somebody else first
 
     def __call__(self, *words: str, stdin: bytes = b"", patience_s: float = 60.0) -> subprocess.CompletedProcess[bytes]:
-        """Run it on the connected device."""
+        """Run adb with these words against the connected device."""
         chosen = ("-s", self.serial) if self.serial else ()
         return subprocess.run(
-            ["adb", *chosen, *words], input=stdin, capture_output=True, env=self.environment, timeout=patience_s
+            [*self.prefix, "adb", *chosen, *words],
+            input=stdin,
+            capture_output=True,
+            env=self.environment,
+            timeout=patience_s,
         )
 
     def connect(self, address: str) -> None:
@@ -61,43 +67,48 @@ class Adb:
         assert eventually(lambda: self.state() == "device"), self.state()
 
     def state(self) -> str:
-        """What adb calls the device's state."""
+        """The device's state in adb's word, or its error."""
         found = self("get-state")
         return (found.stdout or found.stderr).decode().strip()
 
     def close(self) -> None:
-        """End the server, and only ours."""
         self.serial = ""
         self("kill-server")
 
 
+def lets_us_in(folder: Path) -> list[str]:
+    """Words for an endpoint that knows this user's key and no other."""
+    path = folder / "adb_keys"
+    path.write_bytes(b"".join(line + b"\n" for line in public_keys()))
+    return ["--auth", "never", "--keys", str(path)]
+
+
 def connect(address: str, patience_s: float = PATIENCE_S, banner: bytes = b"test") -> AdbDeviceTcp:
-    """adb-shell, connected."""
+    """Connect with the adb-shell library and this user's key."""
     host, _, port = address.rpartition(":")
     device = AdbDeviceTcp(host, int(port), default_transport_timeout_s=patience_s, banner=banner)
-    device.connect(auth_timeout_s=patience_s, read_timeout_s=patience_s)
+    device.connect(rsa_keys=signers(), auth_timeout_s=patience_s, read_timeout_s=patience_s)
     return device
 
 
 class Raw:
-    """A client that says what it likes."""
+    """A client that sends any message, well-formed or not."""
 
     def __init__(self, address: str, patience_s: float = PATIENCE_S) -> None:
         host, _, port = address.rpartition(":")
         self.socket = socket.create_connection((host, int(port)), patience_s)
 
     def send(self, command: int, arg0: int = 0, arg1: int = 0, payload: bytes = b"") -> None:
-        """One well-formed message."""
-        self.socket.sendall(encode(Message(command, arg0, arg1, payload), check=True))
+        self.socket.sendall(encode(AdbMessage(command, arg0, arg1, payload), check=True))
 
-    def receive(self) -> Message | None:
+    def receive(self) -> AdbMessage | None:
         """The next message; None once the device has hung up."""
         head = self._exactly(HEADER.size)
         if head is None:
             return None
         command, arg0, arg1, length, _, _ = HEADER.unpack(head)
         payload = self._exactly(length) if length else b""
-        return None if payload is None else Message(command, arg0, arg1, payload)
+        return None if payload is None else AdbMessage(command, arg0, arg1, payload)
 
     def _exactly(self, size: int) -> bytes | None:
         try:
@@ -106,8 +117,8 @@ class Raw:
             return None
         return data if len(data) == size else None
 
-    def hello(self, max_payload: int = 1 << 20, version: int = VERSION) -> Message | None:
-        """Say CNXN; the device's answer."""
+    def hello(self, max_payload: int = 1 << 20, version: int = VERSION) -> AdbMessage | None:
+        """Send CNXN and return the device's answer."""
         self.send(CNXN, version, max_payload, b"host::\0")
         return self.receive()
 

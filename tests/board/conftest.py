@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.board.adbd.device import Device
+from lmkd_py.board.adbd.device import AdbdDevice
 from lmkd_py.board.adbd.space import probe_space
 from lmkd_py.board.sandbox import Sandbox
 from tests.board.adbd_tools import Adb
+from tests.board.module_boards import ModuleBoard, module_board
 from tests.board.rack import Rack
+from tests.suite.lab_build import wait_for_kernel
 from tests.support import require
 
 
@@ -24,6 +26,20 @@ def make_board() -> Iterator[Callable[..., Sandbox]]:
 
 
 @pytest.fixture(scope="session")
+def arm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleBoard]:
+    """A board of this profile with the modules; pytest runs the tests of one profile after another, of all files."""
+    with module_board(tmp_path_factory.mktemp(request.param), request.param) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def lab_kernel() -> None:
+    """The kernel of the board `lab` is there; waited for while this run builds it."""
+    why = wait_for_kernel()
+    require(not why, why)
+
+
+@pytest.fixture(scope="session")
 def spaces(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skips where no mount namespace can be made."""
     why = probe_space(str(tmp_path_factory.mktemp("probe")))
@@ -31,12 +47,13 @@ def spaces(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
-def make_device(spaces: None, tmp_path: Path) -> Iterator[Callable[..., tuple[Device, str]]]:
-    """Call it with the options of a Device: the device and its address."""
+def make_device(spaces: None, tmp_path: Path) -> Iterator[Callable[..., tuple[AdbdDevice, str]]]:
+    """Call it with the options of an AdbdDevice: the device and its address."""
     with ExitStack() as stack:
 
-        def make(name: str = "virtual", **options: object) -> tuple[Device, str]:
-            device = Device(str(tmp_path / f"device-{name}"), name, **options)  # type: ignore[arg-type]
+        def make(name: str = "virtual", **options: object) -> tuple[AdbdDevice, str]:
+            options.setdefault("auth_mode", "always")  # tests of AUTH say otherwise
+            device = AdbdDevice(str(tmp_path / f"device-{name}"), name, **options)  # type: ignore[arg-type]
             rack = stack.enter_context(Rack([device]))
             return device, rack.addresses[0]
 
@@ -45,7 +62,7 @@ def make_device(spaces: None, tmp_path: Path) -> Iterator[Callable[..., tuple[De
 
 @pytest.fixture(scope="module")
 def adb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adb]:
-    """Debian's adb, one server a module."""
+    """Debian's adb with a server of its own for each module."""
     tool = Adb(tmp_path_factory.mktemp("adb") / "home")
     try:
         yield tool

@@ -23,7 +23,7 @@ Ask = Callable[[str], str]
 
 
 class Aimed:
-    """Who is meant."""
+    """One process whose allocations are to fail."""
 
     def __init__(self, ask: Ask, kind: str, pid: int) -> None:
         self.ask, self.kind, self.pid = ask, kind, pid
@@ -59,21 +59,20 @@ def switched_on(ask: Ask, kind: str, percent: int) -> Iterator[None]:
         ask(f"echo 0 >/sys/kernel/debug/{kind}/probability")
 
 
-class Cast(Stage):
-    """The applications of a board that are made anew when they have died."""
+class RevivingStage(Stage):
+    """Starts the applications of a board again when they have died."""
 
     def revive(self) -> tuple[Guest, ...]:
-        """Everybody lives."""
-        if not self.cast:
+        """Start again the applications that died."""
+        if not self.apps:
             return self.populate()
-        dead = [guest for guest in self.cast if guest not in self.living(self.cast)]
+        dead = [guest for guest in self.apps if guest not in self.living(self.apps)]
         pids = self._start(*(f"{guest.name}:{guest.adj}:{self.app_mib}" for guest in dead))
         fresh = {guest.name: Guest(guest.name, pid, guest.adj) for guest, pid in zip(dead, pids, strict=True)}
-        self.cast = tuple(fresh.get(guest.name, guest) for guest in self.cast)
-        return self.cast
+        self.apps = tuple(fresh.get(guest.name, guest) for guest in self.apps)
+        return self.apps
 
     def add(self, name: str, adj: int) -> Guest:
-        """One more application."""
         (pid,) = self._start(f"{name}:{adj}:1")
         return Guest(name, pid, adj)
 

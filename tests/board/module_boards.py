@@ -43,11 +43,11 @@ class ModuleBoard:
         self.must(f"insmod /tmp/{modules.SHIPPED}")
 
     def must(self, command: str) -> str:
-        """What it prints."""
+        """Output of a shell command that must succeed."""
         return self.board.shell(command)  # a connection of its own: a long one does not outlive a drought
 
     def doctor(self) -> str:
-        """State of the finding."""
+        """What `lmkctl doctor` finds about the module: good, note or bad."""
         return next(finding.state for finding in examine(self.device, python="python3") if finding.name == "memalloc")
 
     def require_layer(self) -> list[str]:

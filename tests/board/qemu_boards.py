@@ -10,6 +10,7 @@ from typing import Any
 from lmkd_py.board.qemu.machine import BOOT_S, LISTENS, QemuBoard
 from lmkd_py.board.qemu.stage import Stage
 from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.host.adb.keys import public_keys
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush
 from lmkd_py.host.connect import Connector
@@ -30,18 +31,19 @@ class ArmBoard:
 
     def __init__(self, folder: Path, profile: str = "board") -> None:
         self.folder, self.profile = folder, profile
-        self.machine = QemuBoard(profile, folder / profile)
+        self.keys = public_keys(folder / "adbkey")
+        self.machine = QemuBoard(profile, folder / profile, keys=self.keys)
         self._opened: list[Device] = []
 
     def device(self, retries: int = 3) -> Device:
-        """A connection of its own."""
+        """A new connection to the board."""
         connector = Connector(ServerAddress("127.0.0.1", 1), self.folder / "adbkey", 600.0, retries)
         opened = connector.device(Target(self.machine.address, via_server=False))
         self._opened.append(opened)
         return opened
 
     def shell(self, command: str) -> str:
-        """What a command prints; it must succeed."""
+        """Output of a shell command that must succeed."""
         device = self.device()
         try:
             return device.must(["sh", "-c", command], command).text
@@ -49,7 +51,7 @@ class ArmBoard:
             device.close()
 
     def stage(self) -> Stage:
-        """Its applications."""
+        """The board's applications."""
         return Stage(self.shell)
 
     def reboot(self) -> None:
@@ -72,29 +74,48 @@ class ArmBoard:
         """Cut, and come again under the same address: that is what it is known by."""
         self._hang_up()
         self.machine.power_cut()
-        self.machine = QemuBoard(self.profile, self.folder / self.profile, self.machine.port)
+        self.machine = QemuBoard(self.profile, self.folder / self.profile, self.machine.port, keys=self.keys)
 
     def close(self) -> None:
-        """End it."""
         self._hang_up()
         self.machine.close()
 
 
 def install(device: Device, tree: Tree = PAYLOAD, watch: Callable[[str], None] | None = None) -> Installation:
-    """`lmkctl install`."""
+    """What `lmkctl install` does."""
     return run_steps(INSTALL, Installation(device, tree), watch)
 
 
 def push(device: Device, config: Config, watch: Callable[[str], None] | None = None) -> ConfigPush:
-    """`lmkctl config push`."""
+    """What `lmkctl config push` does."""
     return run_steps(CONFIG_PUSH, ConfigPush(device, config, confirm_s=20.0), watch)
 
 
+# With zram measured, kills begin when swap is nearly full. A host that is busy meanwhile stops one emulated CPU and not
+# the other, and the kernel's OOM killer comes first. AOSP's estimate of free swap kills earlier. These boards show who
+# dies and that each death is recorded; how few deaths suffice is no question of theirs.
+EARLY = PolicyConfig(swap_compression_ratio=1)
+
+# So much swap a hog leaves free where the question is not who is faster, and thrashes instead. The kernel's OOM killer
+# acts when none is left, and a host that is busy makes the daemon of an emulated board late at any time.
+SPARE_SWAP_MIB = 8
+
+
+def without_boost(device: Device) -> None:
+    """Turn off watermark boost, which the kernel's OOM killer counts and our policy does not.
+
+    mm/page_alloc.c: should_reclaim_retry() asks for min_wmark_pages(), and that has the boost in it. With it the OOM
+    killer acted at 4 to 6 MiB free on these boards, 2 MiB above the high watermark without boost.
+    """
+    device.must(["sh", "-c", "echo 0 >/proc/sys/vm/watermark_boost_factor"], "turning off watermark boost")
+
+
 def guard(device: Device, observe: bool = False, **policy: int) -> Service:
-    """Install, push a config and start."""
+    """Install the daemon, push a config and start it."""
+    without_boost(device)
     service = install(device).service
     push(
-        device, Config(PolicyConfig(**policy), MonitorConfig(strike_answer_ms=500))
+        device, Config(EARLY._replace(**policy), MonitorConfig(strike_answer_ms=500))
     )  # emulated CPUs are slow, not stuck
     service.start(observe=observe)
     return service

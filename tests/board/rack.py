@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Optional, TypeVar
 
-from lmkd_py.board.adbd.device import Device
+from lmkd_py.board.adbd.device import AdbdDevice
 from lmkd_py.board.adbd.endpoint import Endpoint
 from lmkd_py.board.adbd.sweeper import Sweeper
 
@@ -17,9 +17,9 @@ _PATIENCE_S = 60.0
 
 
 class Rack:
-    """`with Rack([Device(...), ...]) as rack:` - rack.addresses, and every device's faults to be changed at will."""
+    """`with Rack([AdbdDevice(...), ...]) as rack:` - rack.addresses; every device's faults can be changed at will."""
 
-    def __init__(self, devices: Sequence[Device], ports: Sequence[int] = ()) -> None:
+    def __init__(self, devices: Sequence[AdbdDevice], ports: Sequence[int] = ()) -> None:
         self.devices = list(devices)
         self.endpoints = [Endpoint(device) for device in self.devices]
         self.addresses: list[str] = []
@@ -53,7 +53,6 @@ class Rack:
         return self
 
     def close(self) -> None:
-        """End every device."""
         try:
             for endpoint in self.endpoints:
                 self.run(endpoint.stop())

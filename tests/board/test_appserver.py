@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 
 import pytest
 
-from lmkd_py.board.appserver import PID_TRIES, fork_as
+from lmkd_py.board.appserver import PID_TRIES, _Server, fork_as
 
 pytestmark = pytest.mark.root("/proc/sys/kernel/ns_last_pid")
 
@@ -41,3 +43,20 @@ def test_a_pid_that_lives_on_is_told_to_be_taken(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(OSError, match=f"pid {os.getpid()} is taken"):
         fork_as(os.getpid())
     assert len(waits) == PID_TRIES
+
+
+def test_who_is_struck_as_soon_as_it_is_in_its_place_was_born(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    pidfd_open = os.pidfd_open
+
+    def strike(pid: int) -> int:
+        pidfd = pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return pidfd
+
+    monkeypatch.setattr(os, "pidfd_open", strike)
+    with ours, theirs:
+        child, pidfd = _Server(theirs).spawn(b"app".hex(), "900", "0", "0", "0", "0", "hold", "0")
+    os.close(pidfd)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL

@@ -20,8 +20,8 @@ class Tree:
         self.mount.mkdir()
         self.mountinfo = tmp_path / "mountinfo"
         self.mountinfo.write_text(
-            f"30 24 0:26 / {self.mount} rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
-            "31 24 0:27 / /tmp rw - tmpfs tmpfs rw\n"
+            "29 24 0:27 / /tmp rw - tmpfs tmpfs rw\n"
+            f"30 29 0:26 / {self.mount} rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
         )
         self.own = tmp_path / "own"
         self.own.write_text(f"0::{own}\n")
@@ -114,6 +114,17 @@ def test_a_v1_hierarchy_one_may_not_write_is_refused(tmp_path: Path, as_user: No
     mountinfo.write_text(f"31 24 0:27 / {memory} rw - cgroup cgroup rw,memory\n")
     with pytest.raises(SandboxError, match="run it as root"):
         cgroups.find_place("board", str(mountinfo), "/proc/self/cgroup")
+
+
+def test_a_child_that_is_bound_elsewhere_is_not_where_a_sandbox_goes(tmp_path: Path) -> None:
+    memory = tmp_path / "memory\tv1"
+    memory.mkdir()
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(
+        "30 24 0:27 /apps /early rw - cgroup cgroup rw,memory\n"
+        f"31 24 0:27 / {tmp_path}/memory\\011v1 rw - cgroup cgroup rw,memory\n"
+    )
+    assert cgroups.find_place("board", str(mountinfo), "/proc/self/cgroup").memory == str(memory / "board")
 
 
 def test_the_file_system_of_a_path_is_that_of_its_nearest_mount(tmp_path: Path) -> None:

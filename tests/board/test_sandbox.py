@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -148,6 +149,16 @@ def test_an_app_can_leave_by_itself(make_board: MakeBoard) -> None:
     app = board.start_app("short-900", 900, 1, leaves_after_ms=10)
     assert app.wait_dead(10)
     assert eventually(lambda: board.wait_status(app) == 0)
+
+
+def test_an_app_whose_descriptor_is_beyond_1023_is_watched_all_the_same(make_board: MakeBoard) -> None:
+    app = make_board().start_app("app", 900, 1)
+    high = dataclasses.replace(app, pidfd=os.dup2(app.pidfd, 1500))
+    assert high.is_alive()
+    app.signal(9)
+    assert high.wait_dead(30)
+    assert not high.is_alive()
+    os.close(high.pidfd)
 
 
 def test_a_pid_can_be_used_again_on_purpose(make_board: MakeBoard) -> None:

@@ -19,7 +19,7 @@ from tests.host.conftest import adb_key, rack  # noqa: F401  (fixtures)
 
 
 class Said(NamedTuple):
-    """What lmkctl did."""
+    """Exit code and output of one lmkctl command."""
 
     code: int
     out: str
@@ -45,10 +45,10 @@ def paper_records(kills: int = 2) -> list[Record]:
     """Wakeups of which so many end in a kill, pids from 41."""
     killer = PaperKiller()
     killer.candidates = tuple(Candidate(41 + one, 10_041 + one, 905 - one, 5000, 7, one) for one in range(kills + 1))
-    records = [killer.wakeup(**LOW_MEM, pgscan_kswapd_pages=100)]
+    records = [killer.wakeup(**LOW_MEM, kswapd_progress=100)]
     while sum(record.outcome.pid > 0 for record in records) < kills:
-        scanned = records[-1].snapshot.pgscan_kswapd_pages + 1000
-        records.append(killer.wakeup(1000, **LOW_MEM, pgscan_kswapd_pages=scanned))
+        scanned = records[-1].snapshot.kswapd_progress + 1000
+        records.append(killer.wakeup(1000, **LOW_MEM, kswapd_progress=scanned))
         assert len(records) < 50, f"no kills on paper; reclaim {ReclaimState(records[-1].judgement.reclaim).name}"
     return records
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.board.registry import Registry, start_ticks
+from lmkd_py.board.boards import Boards, start_ticks
 from lmkd_py.cli.demo_check import in_order
 from tests.board.adbd_tools import eventually
 from tests.cli.conftest import Lmkctl
@@ -24,13 +24,13 @@ LMKCTL = [sys.executable, "-c", "import sys; from lmkd_py.cli.app import run; sy
 
 
 @pytest.fixture(autouse=True)
-def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Boards]:
     """A directory of boards of the test's own; whatever is up in the end is taken down."""
     monkeypatch.setenv("LMKD_BOARDS", str(tmp_path / "boards"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    registry = Registry()
-    yield registry
-    registry.down_all()
+    boards = Boards()
+    yield boards
+    boards.down_all()
 
 
 def users_of(directory: str) -> dict[int, int]:
@@ -48,7 +48,7 @@ def users_of(directory: str) -> dict[int, int]:
 
 @pytest.mark.all_suite
 @pytest.mark.pressure
-def test_a_daemon_put_onto_a_board_kills_in_order_under_its_pressure(lmkctl: Lmkctl, boards: Registry) -> None:
+def test_a_daemon_put_onto_a_board_kills_in_order_under_its_pressure(lmkctl: Lmkctl, boards: Boards) -> None:
     said = lmkctl("board", "up", "sandbox", "--name", "desk")
     assert said.code == 0, said.err
     address = said.out.strip()
@@ -75,7 +75,7 @@ def test_nobody_dies_of_pressure_without_a_daemon(lmkctl: Lmkctl) -> None:
     assert lmkctl("-q", "board", "up", "sandbox").code == 0
     said = lmkctl("board", "pressure", "--seconds", "1")
     assert said.code == 0
-    assert said.out == "died: nobody; does a daemon run there? lmkctl status\n"
+    assert said.out == "died: nobody; check that a daemon is running there: lmkctl status\n"
 
 
 @pytest.mark.pressure
@@ -88,20 +88,20 @@ def test_json_says_the_same_as_an_object(lmkctl: Lmkctl) -> None:
 
 @pytest.mark.pressure
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_tool_that_dies_while_a_board_comes_up_leaves_nothing(boards: Registry, number: int) -> None:
+def test_a_tool_that_dies_while_a_board_comes_up_leaves_nothing(boards: Boards, number: int) -> None:
     words = [*LMKCTL, "board", "up", "sandbox", "--name", "half"]
     with subprocess.Popen(words, cwd=REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tool:
         assert eventually(lambda: os.path.exists(boards.path("half", ".log")))
         tool.send_signal(number)
         assert tool.wait(60) != 0
     assert eventually(lambda: not users_of(boards.directory))
-    assert eventually(lambda: boards.boards() == [])
+    assert eventually(lambda: boards.running() == [])
     assert not os.path.exists(boards.path("half", ".root"))
 
 
 @pytest.mark.all_suite
 @pytest.mark.pressure
-def test_a_board_outlives_the_tool_that_waited_for_its_pressure(lmkctl: Lmkctl, boards: Registry) -> None:
+def test_a_board_outlives_the_tool_that_waited_for_its_pressure(lmkctl: Lmkctl, boards: Boards) -> None:
     assert lmkctl("-q", "board", "up", "sandbox").code == 0
     words = [*LMKCTL, "board", "pressure", "--seconds", "2"]
     with subprocess.Popen(words, cwd=REPO_ROOT, stderr=subprocess.PIPE) as tool:
@@ -119,10 +119,10 @@ def test_a_board_outlives_the_tool_that_waited_for_its_pressure(lmkctl: Lmkctl, 
         (("up", "phone"), "'phone'"),
         (("up", "sandbox", "--port", "80"), "wanted 5600 to 65535"),
         (("up", "sandbox", "--name", "../x"), "board name '../x'; wanted at most 48 of letters"),
-        (("down",), "found 0 boards, wanted one or a name: no board is up"),
-        (("down", "x", "--all"), "found a name and --all, wanted one of them"),
+        (("down",), "no board is up"),
+        (("down", "x", "--all"), "a name and --all exclude each other"),
         (("down", "x"), "no board 'x' is up; wanted one of: none is"),
-        (("pressure",), "found 0 boards, wanted one or a name: no sandbox is up"),
+        (("pressure",), "no sandbox is up"),
         (("pressure", "--seconds", "0"), "'--seconds'"),
     ],
 )

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.board.scenario import BYSTANDERS, CAST
+from lmkd_py.board.scenario import APPS, BYSTANDERS
 from lmkd_py.cli.demo_check import in_order
 from tests.support import REPO_ROOT
 
 DEMO = [sys.executable, "-c", "from lmkd_py.cli import main; main()", "demo", "--seconds", "30"]
-NAMES = {name for name, _ in (*CAST, *BYSTANDERS)} | {"game-0", "thrash-0"}
+NAMES = {name for name, _ in (*APPS, *BYSTANDERS)} | {"game-0", "thrash-0"}
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 def remains(board: str, root: Path) -> list[str]:
-    """Cgroups of this board, processes of its cast and devices that file their traces there."""
+    """Cgroups of this board, its applications and devices that file their traces there."""
     found = [str(path) for path in CGROUPS.glob(f"*/{board}*")] + [str(path) for path in CGROUPS.glob(f"{board}*")]
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:
@@ -125,8 +125,8 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, number
 @pytest.mark.root("drops root's rights")
 def test_without_the_right_to_make_a_cgroup_one_line_says_what_is_missing() -> None:
     code = (
-        # Once before, as root: what is imported late lies where nobody may read it.
-        "import os, sys; from lmkd_py.cli.app import run; run(['demo', '--help'])\n"
+        # Once before, as root: what is imported late lies where nobody may read it. With -q an option is converted.
+        "import os, sys; from lmkd_py.cli.app import run; run(['-q', 'demo', '--help'])\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); sys.exit(run(['demo']))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO_ROOT, capture_output=True, text=True, check=False)

@@ -98,7 +98,7 @@ def test_the_whole_main_job(ctl: Lmkctl, rack: Rack, tmp_path: Path) -> None:
     assert ctl(*on, "config", "diff", config).out == "no difference\n"
     assert ctl(*on, "start", "--observe").code == 0
     assert "armed, observing only" in ctl(*on, "status").out
-    assert "was there already" in ctl(*on, "config", "push", config).out
+    assert "is in force already" in ctl(*on, "config", "push", config).out
     assert "armed: killer" in ctl(*on, "logs").out
     assert ctl(*on, "restart", "--observe").code == 0
     assert "armed, observing; kills 0" in ctl(*on, "watch", "-n", 2, "--every", 0.2).out

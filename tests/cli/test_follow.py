@@ -14,7 +14,14 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.adbd.endpoint import Endpoint
+from lmkd_py.cli.demo_adb import TraceFollower
+from lmkd_py.cli.watch import Kills
+from lmkd_py.core.config import Config
+from lmkd_py.host.collect import Collection
 from lmkd_py.host.service import Service
+from tests.analysis.counted import decoded
+from tests.analysis.long import kills
+from tests.analysis.paper import TRIGGERS, frame, header
 from tests.board.adbd_tools import eventually
 from tests.host.conftest import Rack
 from tests.host.test_collect import collected, frames, put
@@ -70,15 +77,15 @@ def test_a_collection_that_follows_outlives_a_device_that_is_away(rack: Rack, tm
     with lmkctl(rack, endpoint, "--retries", "0", "collect", "--follow", "-o", str(out)) as program:
         assert eventually(lambda: list(collected(out).values()) == [place.read_bytes()])
         assert program.stderr
-        assert b"10 frames new in" in program.stderr.readline()
+        assert b"10 new frames in" in program.stderr.readline()
         port = endpoint.port
         rack.do(endpoint.stop())
-        assert program.stderr.readline().endswith(b"; goes on when it is back\n")
+        assert program.stderr.readline().endswith(b"; continues when it is connected again\n")
         back = rack.add_again(endpoint, port)
         put(rack, frames(10, 10))
         assert eventually(lambda: list(collected(out).values()) == [place.read_bytes()], 60)
         assert interrupt(program) == 130
-        assert b"10 frames new in" in program.stderr.read()
+        assert b"10 new frames in" in program.stderr.read()
     assert back.address == endpoint.address
 
 
@@ -134,3 +141,32 @@ def test_watch_draws_on_a_terminal_and_leaves_it_clean(rack: Rack) -> None:
     assert b"memory " in seen
     assert b"stall some" in seen
     assert seen.count(b"\x1b[?25l") == seen.count(b"\x1b[?25h") == 1  # the cursor is hidden, and shown again
+
+
+def test_watch_and_the_demo_read_and_decode_only_what_is_new(rack: Rack, tmp_path: Path) -> None:
+    """Each look at a growing trace costs what has come since the last, not what is there."""
+    endpoint = rack.add()
+    device = rack.device(endpoint)
+    parts = [frame(header(Config())), *map(frame, kills(4))]
+    first, rest = b"".join(parts[:7]), parts[7:]  # two kills
+    put(rack, first)
+    watched = Kills(Collection(device, tmp_path / "watch"))
+    follower = TraceFollower(Collection(device, tmp_path / "demo"))
+    with decoded() as seen:
+        assert [line.partition(":")[0] for line in watched.take()] == ["kill 1", "kill 2"]
+        assert seen == [0, 2]
+        assert [record.seq for record in follower.new_records()] == [0, 1, 2, 3]
+        seen.clear()
+        put(rack, b"".join(rest[:3]))
+        assert [line.partition(":")[0] for line in watched.take()] == ["kill 3"]
+        assert [record.seq for record in follower.new_records()] == [4, 5]
+        assert seen == [4, 4, 5]
+        seen.clear()
+        put(rack, b"".join(rest[3:]), "0002.lmkt")
+        assert [line.partition(":")[0] for line in watched.take()] == ["kill 4"]
+        assert [record.seq for record in follower.new_records()] == [6, 7]
+        assert watched.take() == []
+        assert follower.new_records() == []
+        assert seen == [6, 6, 7]
+    assert follower.triggers == TRIGGERS
+    assert len(watched.lines) == 4

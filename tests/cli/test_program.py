@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,11 +47,13 @@ def test_a_file_that_is_missing_is_one_line_and_no_traceback(tmp_path: Path) -> 
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich", "google.protobuf"])
+@pytest.mark.parametrize(
+    "missing", ["typer", "rich", "google", "google.protobuf", "adb_shell", "cryptography", "numpy"]
+)
 def test_without_a_host_package_it_says_what_to_install(missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None\n{MAIN}"
     done = subprocess.run([sys.executable, "-c", code, "status"], cwd=REPO_ROOT, capture_output=True, check=False)
-    assert done.returncode == 1
+    assert (done.returncode, done.stdout) == (1, b"")
     (line,) = done.stderr.decode().splitlines()
     assert "pip install 'lmkd_py[host]'" in line
     assert "make venv" in line
@@ -89,3 +92,17 @@ def test_a_hostile_name_is_harmless_on_a_colour_terminal_too(paper_trace: Path) 
     assert b"\x1b[2J" not in done.stdout
     assert b"\x1b]0" not in done.stdout
     assert b"\x07" not in done.stdout
+
+
+def test_the_help_has_groups_and_whole_sentences() -> None:
+    said = CliRunner().invoke(app, ["--help"]).output
+    for title in ("Choose devices:", "Connection:", "Output:", "Try it:", "Devices:", "Kill traces:"):
+        assert f"\n{title}\n" in said
+    assert "..." not in said.partition("\nTry it:")[2], "a verb's first sentence is too long for its line"
+    assert said.index("\nTry it:") < said.index("  board ") < said.index("\nDevices:") < said.index("  config ")
+
+
+@pytest.mark.parametrize("verb", ["demo", "install", "start", "shell", "collect", "explain", "replay", "selftest"])
+def test_the_help_of_a_verb_shows_how_it_is_called(verb: str) -> None:
+    said = CliRunner().invoke(app, [verb, "--help"]).output
+    assert re.search(rf"^  (sudo )?lmkctl .*\b{verb}\b", said, re.MULTILINE)

@@ -10,6 +10,7 @@ import pytest
 
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.board.virtual_device import VirtualDevice
+from lmkd_py.host.adb.keys import public_keys
 from tests.cli.conftest import Lmkctl, Said
 
 pytestmark = [pytest.mark.pressure, pytest.mark.slow, pytest.mark.all_suite]
@@ -29,8 +30,11 @@ def ctl(lmkctl: Lmkctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lmkc
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """A virtual device."""
-    with Sandbox(64) as board, VirtualDevice(str(tmp_path / "device"), board) as device:
+    """HOST:PORT of a virtual device."""
+    with (
+        Sandbox(64) as board,
+        VirtualDevice(str(tmp_path / "device"), board, keys=public_keys(tmp_path / "adbkey")) as device,
+    ):
         yield device.address
 
 
@@ -45,7 +49,7 @@ def test_a_device_shows_the_same_over_adb_and_the_negative_control_fails_there(c
     assert ctl("-s", address, "install").code == 0
     said = ctl("-s", address, "selftest", "--seconds", 8)
     assert said.code == 0, said.out + said.err
-    assert "layer 0 active    the kill path allocates nothing" in said.out
+    assert "layer 0 active     the kill path allocates nothing" in said.out
     assert said.out.splitlines()[-1].endswith("hold here")
     control = ctl("-s", address, "--json", "selftest", "--seconds", 4, "--negative-control")
     answer = json.loads(control.out.splitlines()[0])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import Config, PolicyConfig
+from lmkd_py.core.config import DEFAULTS, Config, PolicyConfig
 from lmkd_py.core.snapshot import NO_OUTCOME
-from lmkd_py.wire.config import decode_config
+from lmkd_py.wire.config import decode_config, encode_config
 from lmkd_py.wire.record import Aftermath
 from tests.analysis.paper import header, write
 from tests.cli.conftest import Lmkctl, paper_records
@@ -143,6 +143,28 @@ def test_config_goes_from_text_to_bytes_and_back(lmkctl: Lmkctl, tmp_path: Path)
     text.write_text(shown.out)
     assert lmkctl("config", "validate", text).code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.textproto", "config.bin"]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n"])
+def test_a_text_that_sets_nothing_is_all_defaults_and_says_so(lmkctl: Lmkctl, tmp_path: Path, text: str) -> None:
+    path, binary = tmp_path / "c.textproto", tmp_path / "config.bin"
+    path.write_text(text)
+    for words in (("validate", path), ("encode", path, "-o", binary)):
+        said = lmkctl("config", *words)
+        assert said.code == 0
+        assert said.err == f"lmkctl: {path}: sets nothing: every setting has its default\n"
+    assert decode_config(binary.read_bytes()) == DEFAULTS
+    assert binary.stat().st_mode & 0o777 == 0o644
+
+
+def test_bytes_that_were_cut_off_are_no_defaults(lmkctl: Lmkctl, tmp_path: Path) -> None:
+    binary = tmp_path / "config.bin"
+    for data in (b"", encode_config(DEFAULTS)[:-2]):
+        binary.write_bytes(data)
+        said = lmkctl("config", "validate", binary)
+        assert said.code == 2
+        assert "cut off" in said.err
+        assert len(said.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("verb", ["show", "validate", "encode"])

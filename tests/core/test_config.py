@@ -30,8 +30,9 @@ def test_every_number_of_policy_and_monitor_has_a_range() -> None:
     for part, values in parts:
         for name, value in values._asdict().items():
             if isinstance(value, int):
-                changes: dict[str, Any] = {part: values._replace(**{name: -1})}
-                with pytest.raises(ConfigError, match=rf"{part}\.{name}: found -1, wanted "):
+                low = -2 if name in ("swap_compression_ratio", "kill_timeout_ms") else -1  # there -1 has a meaning
+                changes: dict[str, Any] = {part: values._replace(**{name: low})}
+                with pytest.raises(ConfigError, match=rf"{part}\.{name}: found {low}, wanted "):
                     validate(DEFAULTS._replace(**changes))
 
 
@@ -44,7 +45,7 @@ def test_every_number_of_policy_and_monitor_has_a_range() -> None:
         ("stall_limit_critical_pct", 100),
         ("pressure_after_kill_min_adj", 1000),
         ("lowmem_min_adj", 1001),
-        ("compat", 1),
+        ("kind", 2),
         ("kill_heaviest_task", 1),
     ],
 )
@@ -96,14 +97,15 @@ MEMCG = MonitorConfig(domain_kind=DomainKind.MEMCG_V1, domain_path="/sys/fs/cgro
         (MonitorConfig(psi_some_stall_ms=1200), "psi_some_stall_ms", "its window of 1000 ms"),
         (MonitorConfig(psi_full_stall_ms=1001), "psi_full_stall_ms", "its window of 1000 ms"),
         (MonitorConfig(psi_window_ms=499), "psi_window_ms", "from 500 to 10000"),
-        (MonitorConfig(domain_kind=3), "domain_kind", "from 0 to 2"),
+        (MonitorConfig(domain_kind=4), "domain_kind", "from 0 to 3"),
         (MEMCG._replace(domain_path="memory/apps"), "domain_path", "an absolute path"),
         (MEMCG._replace(domain_path=""), "domain_path", "the directory of the cgroup"),
         (MEMCG._replace(domain_path=7), "domain_path", "a path"),  # type: ignore[arg-type]
         (MEMCG._replace(domain_path="/a\0b"), "domain_path", "a path"),
         (MEMCG._replace(domain_psi_path="unified/apps"), "domain_psi_path", "an absolute path"),
         (MEMCG._replace(domain_kind=DomainKind.CGROUP_V2, domain_psi_path="/x"), "domain_psi_path", "only a v1 memcg"),
-        (MonitorConfig(domain_path="/sys/fs/cgroup"), "domain_path", "the whole system"),
+        (MonitorConfig(DomainKind.SYSTEM, "/sys/fs/cgroup"), "domain_path", "the whole system"),
+        (MonitorConfig(domain_path="/sys/fs/cgroup"), "domain_path", "AUTO looks for it itself"),
         (MonitorConfig(memcg_watermark_low_pct=7), "memcg_watermark_", "min <= low <= high"),
         (MonitorConfig(rt_priority=100), "rt_priority", "from 0 to 99"),
     ],

@@ -11,7 +11,7 @@ from lmkd_py.core.decide import conclude, decide, judge
 from lmkd_py.core.decision import Judgement
 from lmkd_py.core.snapshot import Outcome
 from lmkd_py.core.state import INITIAL, PolicyState
-from lmkd_py.core.vocabulary import ABSENT, Action, KillReason, Level, WakeupKind, Watermark
+from lmkd_py.core.vocabulary import ABSENT, Action, KillReason, Level, ReclaimState, WakeupKind, Watermark
 from lmkd_py.core.watermarks import wants_watermarks
 
 from .values import AOSP, DEFAULTS, Values, make_candidate, make_snapshot
@@ -29,7 +29,7 @@ def settled(**changes: int) -> PolicyState:
 
 def wake(state: PolicyState, t: int = 100, config: PolicyConfig = DEFAULTS, **changes: Any) -> Judgement:
     """One evaluation `t` ms after the first, with kswapd at work."""
-    snapshot = make_snapshot(**{"now_ms": T0 + t, "pgscan_kswapd_pages": 100 + t, **changes})
+    snapshot = make_snapshot(**{"now_ms": T0 + t, "kswapd_progress": 100 + t, **changes})
     return judge(snapshot, state, config)
 
 
@@ -63,15 +63,15 @@ def test_a_watermark_is_breached_strictly_below_and_cma_is_not_free(free_pages: 
 
 def test_no_reclaim_and_no_refault_since_the_last_wakeup_means_no_kill() -> None:
     state = settled()
-    assert wake(state, pgscan_kswapd_pages=100, **MIN_MEM).action == Action.BAIL
-    assert wake(state, pgscan_kswapd_pages=100, workingset_refault_pages=1, **MIN_MEM).action == Action.KILL
+    assert wake(state, kswapd_progress=100, **MIN_MEM).action == Action.BAIL
+    assert wake(state, kswapd_progress=100, workingset_refault_pages=1, **MIN_MEM).action == Action.KILL
 
 
 def test_the_cycle_after_a_kill_is_lost_when_it_bails_out() -> None:
     outcome = Outcome(50, 900, 1000, T0, 0, 1)
     now = wake(settled(), outcome=outcome, **MIN_MEM)
     assert now.reason == KillReason.PRESSURE_AFTER_KILL
-    still = wake(settled(), outcome=outcome, pgscan_kswapd_pages=100, **MIN_MEM)
+    still = wake(settled(), outcome=outcome, kswapd_progress=100, **MIN_MEM)
     assert still.action == Action.BAIL
     assert wake(still.state, 200, **MIN_MEM).reason == KillReason.LOW_MEM
 
@@ -135,19 +135,31 @@ def test_direct_reclaim_without_kernel_events_lasts_since_it_was_first_seen() ->
     config = DEFAULTS._replace(direct_reclaim_threshold_ms=500)
     state = settled()
     for t in (100, 300, 600):
-        judgement = wake(state, t, config, pgscan_direct_pages=t)
+        judgement = wake(state, t, config, direct_progress=t)
         assert (judgement.action, judgement.direct_reclaim_ms) == (Action.NONE, t - 100)
         state = judgement.state
-    assert wake(state, 601, config, pgscan_direct_pages=601).reason == KillReason.DIRECT_RECL_STUCK
-    calm = wake(state, 601, config, pgscan_direct_pages=600).state
-    assert wake(calm, 700, config, pgscan_direct_pages=700).direct_reclaim_ms == 0
-    aosp = config._replace(compat=AOSP.compat)
-    assert wake(settled(), 100, aosp, pgscan_direct_pages=1).direct_reclaim_ms == T0 + 100
+    assert wake(state, 601, config, direct_progress=601).reason == KillReason.DIRECT_RECL_STUCK
+    calm = wake(state, 601, config, direct_progress=600).state
+    assert wake(calm, 700, config, direct_progress=700).direct_reclaim_ms == 0
+    aosp = config._replace(kind=AOSP.kind)
+    assert wake(settled(), 100, aosp, direct_progress=1).direct_reclaim_ms == T0 + 100
+
+
+@pytest.mark.parametrize("config", [DEFAULTS, AOSP])
+@pytest.mark.parametrize("counter", [0, 7, ABSENT])
+def test_a_hang_is_direct_reclaim_though_no_counter_moves(config: PolicyConfig, counter: int) -> None:
+    still: Values = {"kswapd_progress": 100, "direct_progress": counter}
+    state = wake(settled(direct_progress=max(counter, 0)), 100, config, **still).state
+    hung = wake(state, 200, config, hangs=1, **still)
+    assert (hung.action, hung.reclaim, hung.state.hangs) == (Action.NONE, ReclaimState.DIRECT, 1)
+    assert hung.state.direct_progress == max(counter, 0)
+    assert wake(hung.state, 300, config, hangs=1, **still).action == Action.BAIL  # it is told once
+    assert wake(hung.state, 300, config, hangs=2, **still).reclaim == ReclaimState.DIRECT
 
 
 def test_with_kernel_events_the_counters_are_not_looked_at() -> None:
     config = DEFAULTS._replace(direct_reclaim_threshold_ms=500)
-    events: Values = {"memevents": 1, "pgscan_direct_pages": 77}
+    events: Values = {"memevents": 1, "direct_progress": 77}
     assert wake(settled(), config=config, **events).action == Action.BAIL
     stuck = wake(settled(), config=config, direct_reclaim_since_ms=T0 - 401, **events)
     assert (stuck.reason, stuck.direct_reclaim_ms) == (KillReason.DIRECT_RECL_STUCK, 501)
@@ -245,7 +257,7 @@ def test_a_missing_counter_silences_only_what_needs_it(name: str) -> None:
 
 
 def test_where_no_counter_tells_of_reclaim_its_silence_is_no_reason_to_bail_out() -> None:
-    silent: Values = {"pgscan_kswapd_pages": ABSENT, "pgscan_direct_pages": ABSENT, "pgrefill_pages": ABSENT}
+    silent: Values = {"kswapd_progress": ABSENT, "direct_progress": ABSENT, "refill_progress": ABSENT}
     assert wake(settled(), workingset_refault_pages=ABSENT, **silent, **LOW_MEM).action == Action.KILL
     assert wake(settled(), workingset_refault_pages=0, **silent, **LOW_MEM).action == Action.BAIL
-    assert wake(settled(), workingset_refault_pages=ABSENT, **{**silent, "pgrefill_pages": 0}).action == Action.BAIL
+    assert wake(settled(), workingset_refault_pages=ABSENT, **{**silent, "refill_progress": 0}).action == Action.BAIL

@@ -75,7 +75,7 @@ def test_polls_of_kswapd_do_not_extend_polling_beyond_a_second() -> None:
 
 def test_direct_reclaim_extends_polling() -> None:
     poll = step(IDLE)
-    poll = step(poll, POLL, now=NOW + 900, pgscan_direct_pages=5)
+    poll = step(poll, POLL, now=NOW + 900, direct_progress=5)
     assert poll.start_ms == NOW + 900
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from lmkd_py.core.config import PolicyConfig
 from lmkd_py.core.snapshot import Candidate
-from lmkd_py.core.victims import may_follow, next_victim, rank
+from lmkd_py.core.victims import may_follow, next_victim, rank, size_pages
 from lmkd_py.core.vocabulary import ABSENT
 
-from .values import AOSP, DEFAULTS, make_candidate
+from .values import AOSP, DEFAULTS, STEADY, make_candidate
 
 HEAVY = DEFAULTS._replace(kill_heaviest_task=1)
 ESRCH = -3
@@ -87,3 +90,52 @@ def test_may_follow_asks_about_one_pair() -> None:
     assert may_follow(SLOT[0], SLOT[1], ESRCH, ABSENT, AOSP)
     assert not may_follow(SLOT[0], SLOT[2], ESRCH, ABSENT, AOSP)
     assert may_follow(SLOT[0], SLOT[2], ESRCH, ABSENT, DEFAULTS)
+
+
+def relieved(*sizes: tuple[int, int], config: PolicyConfig = STEADY, **changes: int) -> list[int]:
+    """Order of processes of (adj, rss_pages), pids from 10."""
+    ranked = [make_candidate(10 + i, adj, rss, age=i)._replace(**changes) for i, (adj, rss) in enumerate(sizes)]
+    return pids(*ranked, config=config)
+
+
+def test_in_the_cached_tier_one_three_times_as_large_as_the_next_in_line_goes_first() -> None:
+    assert relieved((950, 100), (940, 200), (900, 300)) == [12, 10, 11]
+    assert relieved((950, 100), (940, 200), (900, 299)) == [10, 11, 12]
+    assert relieved((950, 100), (899, 9000)) == [10, 11]
+    assert relieved((950, 100), (900, 300), config=STEADY._replace(relief_times=0)) == [10, 11]
+    assert relieved((950, 100), (900, 300), config=DEFAULTS) == [10, 11]
+
+
+def test_of_two_that_are_as_large_the_first_in_line_goes_and_swap_counts() -> None:
+    assert relieved((950, 10), (940, 50), (930, 50)) == [11, 10, 12]
+    leak = make_candidate(12, 900, 100)._replace(swap_pages=200)
+    assert pids(make_candidate(11, 950, 100), leak, config=STEADY) == [12, 11]
+
+
+def test_nobody_goes_first_where_a_size_is_unknown_or_the_next_in_line_is_a_zombie() -> None:
+    assert relieved((950, ABSENT), (900, 9000)) == [10, 11]
+    assert relieved((950, 0), (900, 9000)) == [10, 11]
+    assert relieved((950, 100), (900, ABSENT)) == [10, 11]
+
+
+def test_nobody_of_adj_200_or_less_dies_before_one_above() -> None:
+    assert relieved((250, 1), (200, 9000), (0, 90_000)) == [10, 11, 12]
+    assert relieved((901, 1), (0, 90_000)) == [10, 11]
+
+
+CANDIDATES = st.lists(
+    st.builds(make_candidate, st.integers(2, 99), st.integers(0, 1000), st.integers(-1, 9000)), max_size=9
+)
+
+
+@given(CANDIDATES, st.integers(0, 1000), st.integers(0, 4))
+def test_relief_takes_one_out_of_line_and_leaves_the_others(
+    candidates: list[Candidate], min_adj: int, relief_times: int
+) -> None:
+    config = STEADY._replace(relief_times=relief_times)
+    line, found = rank(tuple(candidates), min_adj, DEFAULTS), rank(tuple(candidates), min_adj, config)
+    assert sorted(found) == sorted(line)
+    if found != line:
+        assert found[0].adj >= 900
+        assert size_pages(found[0]) >= relief_times * size_pages(line[0]) > 0
+        assert list(found[1:]) == [one for one in line if one is not found[0]]

@@ -7,12 +7,13 @@ from typing import Any
 from lmkd_py.core.config import PolicyConfig
 from lmkd_py.core.signals import Signals
 from lmkd_py.core.snapshot import NO_OUTCOME, Candidate, Snapshot
-from lmkd_py.core.vocabulary import ABSENT, Compat, Level, ReclaimState, WakeupKind, Watermark
+from lmkd_py.core.vocabulary import ABSENT, Level, PolicyKind, ReclaimState, WakeupKind, Watermark
 
 Values = dict[str, Any]
 
 DEFAULTS = PolicyConfig()
-AOSP = PolicyConfig(compat=Compat.AOSP)
+AOSP = PolicyConfig(kind=PolicyKind.AOSP_EXACT)
+STEADY = PolicyConfig(kind=PolicyKind.STEADY)
 
 
 def make_signals(**changes: Any) -> Signals:
@@ -22,7 +23,7 @@ def make_signals(**changes: Any) -> Signals:
         level=Level.MEDIUM,
         free_swap_kb=1_000_000,
         swap_low_threshold_kb=100_000,
-        swap_is_low=0,
+        swap_is_low=False,
         swap_util_pct=10,
         reclaim=ReclaimState.KSWAPD,
         direct_reclaim_ms=0,
@@ -30,8 +31,8 @@ def make_signals(**changes: Any) -> Signals:
         thrashing_limit_pct=100,
         file_lru_kb=400_000,
         breached=Watermark.NONE,
-        cycle_after_kill=0,
-        check_filecache=0,
+        cycle_after_kill=False,
+        check_filecache=False,
         vendor_reason=ABSENT,
         vendor_min_adj=ABSENT,
     )
@@ -56,12 +57,19 @@ def make_snapshot(**changes: Any) -> Snapshot:
         swap_free_kb=1_500_000,
         nr_inactive_file_pages=50_000,
         nr_active_file_pages=25_000,
-        pgscan_kswapd_pages=100,
+        kswapd_progress=100,
         watermark_min_pages=5_000,
         watermark_low_pages=10_000,
         watermark_high_pages=15_000,
         vendor_reason=ABSENT,
         vendor_min_adj=ABSENT,
+        metered_level=ABSENT,
+        event_stall_us=ABSENT,
+        event_threshold_us=ABSENT,
+        watermark_boost_pages=ABSENT,
+        zram_stored_kb=ABSENT,
+        zram_used_kb=ABSENT,
+        refault_anon_pages=ABSENT,
     )
     calm.update(changes)
     return Snapshot(

@@ -11,12 +11,13 @@ from lmkd_py.core.vocabulary import Level, WakeupKind
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.killer.framestack import FrameStack
 from lmkd_py.daemon.killer.loop import Loop
-from lmkd_py.kernel import memalloc
+from lmkd_py.daemon.killer.warm import WarmTick
+from lmkd_py.kernel.protection import memalloc
 from tests.daemon.cage import lock_up
 from tests.daemon.shortages import SHAPES
 
 # Words of the page that killer and this program share. MARKS: getallocatedblocks and gc runs at each MARK_EVERY.
-TURNS, FAULTS, DEPTH, TOP, LOCKED_UP, BUSY, MARKS = 0, 1, 2, 3, 4, 5, 8
+TURNS, FAULTS, DEPTH, TOP, LOCKED_UP, BUSY, TICKS, TICKING, MARKS = range(9)
 MARK_WORDS = 24
 OPEN_FAILED, ALLOCATION_FAILED = 1, 2
 FIOCLEX, NOBODYS = 0x5451, 0xA901  # an ioctl that every file takes and that changes nothing, and one that none takes
@@ -29,7 +30,6 @@ class CagedLoop(Loop):
     """The armed loop inside a cage; at the end it tries what must fail there."""
 
     def run(self) -> int:
-        """See Loop.run."""
         lock_up()  # opens and closes a file of its own, so nobody may list ours before the word is set
         words[LOCKED_UP] = 1
         code = super().run()
@@ -44,11 +44,23 @@ class CagedLoop(Loop):
         return code
 
 
+class CountedTick(WarmTick):
+    """Counts the ticks, and marks what is read for one."""
+
+    def tick(self, level: int) -> None:
+        words[TICKS] += 1
+        super().tick(level)
+
+    def touch(self, level: int) -> None:
+        words[TICKING] = 1
+        super().touch(level)
+        words[TICKING] = 0
+
+
 class WindowLoop(Loop):
     """Counts the wakeups in which anything was evaluated, and asserts that it never sleeps with the window open."""
 
     def run(self) -> int:
-        """See Loop.run."""
         words[BUSY] = 0
         wait = self.polls.wait
 
@@ -65,20 +77,19 @@ class WindowLoop(Loop):
         words[BUSY] += before != self.evaluator.ring.head
 
 
-class StandIn(memalloc.Window):
+class StandIn(memalloc.MemallocWindow):
     """A window on a real node whose ioctls change nothing, or are refused from arming on."""
 
     is_refused = False
 
     def begin(self) -> int:
-        """See Window.begin."""
         if self.is_refused and not gc.isenabled():
             memalloc.SET = NOBODYS
         return super().begin()
 
 
-def open_stand_in() -> memalloc.Window:
-    """In the place of open_window()."""
+def open_stand_in() -> memalloc.MemallocWindow:
+    """Replaces open_window() where there is no module."""
     memalloc.SET = memalloc.CLEAR = FIOCLEX
     return StandIn(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
 
@@ -87,7 +98,6 @@ class SweepLoop(Loop):
     """Evaluates as deep down the stack as it is told, once for every shape and twice."""
 
     def run(self) -> int:
-        """See Loop.run."""
         stack = FrameStack()
         while self.words[layout.MODE] != layout.STOP:
             self.polls.wait(-1)
@@ -101,7 +111,7 @@ class SweepLoop(Loop):
         return 0
 
     def sink(self, depth: int, stack: FrameStack) -> None:
-        """One frame a level."""
+        """Recurse, one frame per level."""
         if depth:
             self.sink(depth - 1, stack)
             return

@@ -28,7 +28,7 @@ def give(pid: int) -> None:
 
 
 def bear(number: int) -> int:
-    """One sleeper named cNUMBER."""
+    """Fork a sleeping process named cNUMBER."""
     _libc.prctl(PR_SET_NAME, b"c%d" % number, 0, 0, 0)  # the child inherits it: it never has another name
     pid = os.fork()
     if pid == 0:
@@ -45,7 +45,7 @@ def start_of(pid: int) -> bytes:
 
 
 def main() -> None:
-    """Until stdin closes."""
+    """Fork processes until stdin is closed."""
     live = int(sys.argv[1])
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # inherited: whatever adj they are registered with, the kernel says no less

@@ -45,7 +45,7 @@ def _data_bytes() -> int:
 
 
 def lock_up() -> None:
-    """All threads of this process, for good."""
+    """Install the seccomp filter for all threads of this process."""
     arch = _AARCH64 if os.uname().machine == "aarch64" else _X86_64
     numbers = _AARCH64_NUMBERS if arch == _AARCH64 else _X86_64_NUMBERS
     steps = [(_LOAD, 0, 0, _ARCH), (_JUMP_IF_EQUAL, 1, 0, arch), (_RETURN, 0, 0, _ALLOW), (_LOAD, 0, 0, _NR)]

@@ -3,7 +3,7 @@
 A program, started like the daemon: PACKAGE_PARENT ROOT REGISTRATIONS KILLS BREEDER_FD. Its standard input names
 victims, `pid start adj` a line, the breeder's pipe short-lived processes, `pid start name`. Everybody is registered
 under the start time told, so that no other process of this machine that got the pid can be struck. It uses the
-steward's own registry, outbox, handing over and ring reader. Lines on standard output:
+steward's own candidates, outbox, handing over and ring reader. Lines on standard output:
     armed STEWARD KILLER FDS FDS      what each held open before the first registration
     progress REGISTRATIONS KILLS      now and then
     spared PID NAME NS                removed for good, and the killer has taken that in
@@ -27,7 +27,7 @@ Person = tuple[int, int, int]  # pid, start ticks, oom_score_adj to register wit
 
 
 def fds_of(pid: int) -> str:
-    """What a process holds open, as one word."""
+    """The open files of a process, as one word."""
     names = []
     for fd in os.listdir(f"/proc/{pid}/fd"):
         try:
@@ -38,7 +38,7 @@ def fds_of(pid: int) -> str:
 
 
 def say(*words: object) -> None:
-    """One line to whoever started us."""
+    """Write one line to stdout without a buffer."""
     os.write(1, (" ".join(str(word) for word in words) + "\n").encode())
 
 
@@ -52,7 +52,7 @@ class Lines:
         os.set_blocking(fd, False)
 
     def read(self) -> list[list[str]]:
-        """Words of each line that is there."""
+        """The words of each line that has arrived."""
         try:
             data = os.read(self.fd, 65536)
         except BlockingIOError:
@@ -67,23 +67,25 @@ class Churn:
 
     def __init__(self, root: str, breeder: int) -> None:
         from lmkd_py.daemon.config_file import load_config
-        from lmkd_py.daemon.steward.backstop import load
-        from lmkd_py.daemon.steward.keeper import fork_killer
-        from lmkd_py.kernel.syscalls import eventfd
+        from lmkd_py.daemon.steward.killers.keeper import fork_killer
+        from lmkd_py.daemon.steward.killers.kernel_strike import load_kernel_strike
+        from lmkd_py.kernel.acting.syscalls import eventfd
 
         self.notify = eventfd()
         config = load_config(root, False)
         never = (os.getpid(), os.getppid())
-        self.killer = fork_killer(root, config, 1, ROWS, never, self.notify, load(root, config.monitor, 1))
+        self.kernel_strike = load_kernel_strike(root, config.monitor, 1)  # kept: its descriptors are counted
+        self.killer = fork_killer(root, config, 1, ROWS, never, self.notify, self.kernel_strike)
         from lmkd_py.daemon import shared
-        from lmkd_py.daemon.steward.registry import Refused, Registry
-        from lmkd_py.daemon.steward.succession import go_live, hand_over
+        from lmkd_py.daemon.steward.candidates.candidates import Candidates
+        from lmkd_py.daemon.steward.candidates.refused import CandidateRefused
+        from lmkd_py.daemon.steward.killers.succession import go_live, hand_over
         from lmkd_py.wire.record import unpack_record
 
-        self.refused, self.unpack, self.layout = Refused, unpack_record, shared
-        self.registry = Registry(ROWS, config.monitor.sized_candidates)
-        self.registry.never.add(self.killer.pid)
-        hand_over(self.registry, self.killer)
+        self.refused, self.unpack, self.layout = CandidateRefused, unpack_record, shared
+        self.candidates = Candidates(ROWS, config.monitor.sized_candidates)
+        self.candidates.never.add(self.killer.pid)
+        hand_over(self.candidates, self.killer)
         go_live(self.killer, None)
         assert self.killer.outbox is not None
         self.outbox = self.killer.outbox
@@ -103,7 +105,7 @@ class Churn:
         return (self.state >> 33) % below
 
     def meet(self) -> None:
-        """Take in who was born."""
+        """Register the processes that were born."""
         for pid, start, _ in self.breed.read():
             self.recycled += int(pid) in self.owners
             self.owners.add(int(pid))
@@ -122,12 +124,12 @@ class Churn:
         pid, start, adj = people[self.draw(len(people))]
         if pid in self.spared:
             return
-        if pid in self.registry.processes and self.draw(4):
-            self.registry.remove(pid)
+        if pid in self.candidates.processes and self.draw(4):
+            self.candidates.remove(pid)
             self.removals += 1
             return
         try:
-            process = self.registry.register(pid, 0, adj, start)
+            process = self.candidates.register(pid, 0, adj, start)
         except self.refused:
             return
         assert process is not None
@@ -138,26 +140,26 @@ class Churn:
     def spare(self) -> None:
         """Remove one for good; once the killer knows, it must never be struck."""
         pid = self.people[-1][0]
-        if pid in self.spared or pid not in self.registry.processes:
+        if pid in self.spared or pid not in self.candidates.processes:
             return
-        name = self.registry.processes[pid].name
-        self.registry.remove(pid)
+        name = self.candidates.processes[pid].name
+        self.candidates.remove(pid)
         self.spared.add(pid)
         self.settle()
         say("spared", pid, name, time.monotonic_ns())
 
     def flush(self) -> None:
         """As the steward's loop does after each event."""
-        for pid in self.registry.dead():
-            self.registry.remove(pid)
-        self.registry.assign_sizes()
+        for pid in self.candidates.dead():
+            self.candidates.remove(pid)
+        self.candidates.assign_sizes()
         while not self.outbox.flush():
             self.outbox.kick()
             select.select([self.notify, self.killer.pidfd], [], [], 0.0005)
         self.records()
 
     def records(self) -> None:
-        """Tell what the killer has done."""
+        """Report what the killer has recorded."""
         for data in self.killer.ring.take():
             record = self.unpack(data)
             pid = record.outcome.pid
@@ -170,6 +172,7 @@ class Churn:
             starts = [each.start_ticks for each in record.snapshot.candidates if each.pid == pid]
             names = self.ledger.get((pid, starts[0]), {"?"}) if starts else self.all_names.get(pid, {"?"})
             say("killed", pid, "|".join(sorted(names)), len(starts))
+        self.killer.ring.settle()
 
     def settle(self) -> None:
         """Wait until the killer has carried out everything."""
@@ -197,8 +200,8 @@ class Churn:
 
     def end(self) -> None:
         """Remove everybody; count what is left open."""
-        for pid in list(self.registry.processes):
-            self.registry.remove(pid)
+        for pid in list(self.candidates.processes):
+            self.candidates.remove(pid)
         self.settle()
         time.sleep(1.5)  # a victim that was just struck is awaited, and polling lasts a second behind it
         self.records()
@@ -219,10 +222,11 @@ class Churn:
             held,
             *counts,
         )
+        self.killer.close()
 
 
 def main() -> None:
-    """Arm, churn, count."""
+    """Arm a killer, let processes come and go, report the counts."""
     parent, root, registrations, kills, breeder = sys.argv[1:6]
     sys.path.insert(0, parent)
     from lmkd_py.daemon import lean

@@ -32,7 +32,7 @@ def sleepers(count: int, adjs: Sequence[int]) -> Iterator[list[tuple[int, int]]]
 
 
 def main() -> None:
-    """Fork them, tell, wait for the end."""
+    """Fork the processes, print their pids, wait for stdin to close."""
     count, adjs = int(sys.argv[1]), sys.argv[2:]
     libc = ctypes.CDLL(None)
     gc.freeze()  # a collection in a child would copy the pages it shares with this process

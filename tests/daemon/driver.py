@@ -11,17 +11,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lmkd_py.core.config import Config, PolicyConfig
-from lmkd_py.core.decide import decide
-from lmkd_py.daemon.steward.control import ask
-from lmkd_py.wire.config import decode_config
-from lmkd_py.wire.control import Reply, Request, Verb, decode_reply, encode_request
-from lmkd_py.wire.frames import HEADER, NOTE, PROCESS, RECORD, Lost, read_frames
-from lmkd_py.wire.header import Header, Note, Process, decode_header, decode_note, decode_process
-from lmkd_py.wire.record import Record, unpack_record
+from lmkd_py import analysis
+from lmkd_py.analysis.contents import Loss
+from lmkd_py.analysis.replay import replay
+from lmkd_py.core.config import Config
+from lmkd_py.kernel.protection.lasting import forget_lasting
+from lmkd_py.wire.control import Reply, Verb
+from lmkd_py.wire.control_client import ask
+from lmkd_py.wire.header import Header, Note, Process
+from lmkd_py.wire.record import Record
 from tests.support import REPO_ROOT
 
+BEGUN_BYTES = 8192  # more than a first header takes
 PATIENCE_S = 30.0
+BOOT = "01234567-89ab-cdef-0123-456789abcdef"  # a boot id for traces without a daemon
 
 
 def wait_until(what: str, condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
@@ -78,26 +81,23 @@ class Daemon:
 
     @property
     def pid(self) -> int:
-        """The steward."""
         return self.process.pid
 
     def ask(self, verb: int) -> Reply:
-        """One request on the control socket."""
-        return decode_reply(ask(str(self.root), encode_request(Request(verb)), PATIENCE_S))
+        return ask(str(self.root), verb, PATIENCE_S)
 
     def status(self) -> Reply:
-        """How things stand."""
         return self.ask(Verb.STATUS)
 
     def stop(self) -> int:
-        """SIGTERM and the exit code."""
+        """Send SIGTERM and return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
         return self.process.wait(PATIENCE_S)
 
     def kill(self) -> None:
-        """SIGKILL to the steward alone."""
+        """Send SIGKILL to the steward alone."""
         self.process.kill()
         self.process.wait(PATIENCE_S)
 
@@ -115,6 +115,7 @@ class Daemon:
         for pid in killers - {0}:
             if is_killer(pid):
                 os.kill(pid, signal.SIGKILL)
+        forget_lasting(str(self.root))
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None and not stream.closed:
                 print(_heard(stream.fileno()), end="")  # shown with a failed test
@@ -156,26 +157,15 @@ def still(pids: tuple[int, ...], seconds: float) -> bool:
 
 
 class Trace:
-    """All frames of a state root's traces, in order."""
+    """What was filed under a state root so far, of all boots, with every record decoded."""
 
     def __init__(self, root: Path) -> None:
-        self.headers: list[Header] = []
-        self.records: list[Record] = []
-        self.processes: list[Process] = []
-        self.notes: list[Note] = []
-        self.lost: list[Lost] = []
-        for path in sorted(root.glob("traces/*/*.lmkt")):
-            for frame in read_frames(path.read_bytes()):
-                if isinstance(frame, Lost):
-                    self.lost.append(frame)
-                elif frame.kind == HEADER:
-                    self.headers.append(decode_header(frame.payload))
-                elif frame.kind == RECORD:
-                    self.records.append(unpack_record(frame.payload))
-                elif frame.kind == PROCESS:
-                    self.processes.append(decode_process(frame.payload))
-                elif frame.kind == NOTE:
-                    self.notes.append(decode_note(frame.payload))
+        self._boots = [trace for folder in sorted(root.glob("traces/*")) if (trace := _read(folder))]
+        self.headers: list[Header] = [header for trace in self._boots for header in trace.headers]
+        self.records: list[Record] = [traced.record for trace in self._boots for traced in trace.records]
+        self.processes: list[Process] = [process for trace in self._boots for process in trace.processes.values()]
+        self.notes: list[Note] = [note for trace in self._boots for note in trace.notes]
+        self.lost: list[Loss] = [loss for trace in self._boots for loss in trace.losses]
 
     @property
     def kills(self) -> list[Record]:
@@ -183,33 +173,28 @@ class Trace:
         return sorted((each for each in self.records if each.outcome.pid), key=lambda each: each.snapshot.now_ms)
 
     def noted(self, kind: str) -> list[Note]:
-        """Notes of one kind."""
         return [note for note in self.notes if note.kind == kind]
-
-    def policy_of(self, record: Record) -> PolicyConfig:
-        """The config in force when a record was written."""
-        for header in reversed(self.headers):
-            if header.config_generation == record.config_generation:
-                return decode_config(header.config).policy
-        raise AssertionError(f"no header for generation {record.config_generation}")
 
     def assert_replays(self) -> None:
         """Every recorded wakeup is decided the same way again, and states chain where no record is missing."""
-        former: dict[int, Record] = {}
-        for record in self.records:
-            decision = decide(record.snapshot, record.state, self.policy_of(record))
-            assert decision.judgement == record.judgement, f"seq {record.seq}"
-            if record.outcome.pid and record.outcome.attempts == 1:
-                assert decision.victims[0].pid == record.outcome.pid, f"seq {record.seq}"
-            before = former.get(record.killer_pid)
-            if before is not None and before.seq + 1 == record.seq:
-                assert record.state == before.judgement.state, f"seq {record.seq}"
-            former[record.killer_pid] = record
+        for trace in self._boots:
+            result = replay(trace)
+            assert result.agrees, (result.without_config, result.differences[:3])
+
+
+def _read(folder: Path) -> analysis.Trace | None:
+    """The trace of a boot; None while nothing whole is filed."""
+    try:
+        return analysis.open(folder)
+    except analysis.TraceError:
+        if sum(path.stat().st_size for path in folder.glob("*.lmkt")) > BEGUN_BYTES:
+            raise
+        return None
 
 
 def write_config(root: Path, config: Config) -> None:
-    """config.bin of a root, without a board."""
     from lmkd_py.wire.config import encode_config
 
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     (root / "config.bin").write_bytes(encode_config(config))
+    (root / "config.bin").chmod(0o600)

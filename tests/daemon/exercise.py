@@ -11,7 +11,8 @@ from types import TracebackType
 
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.daemon.__main__ import ENVIRONMENT
-from lmkd_py.kernel.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS, EventCounter
+from lmkd_py.kernel.protection.lasting import forget_lasting
+from lmkd_py.kernel.sensing.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS, EventCounter
 from tests.support import REPO_ROOT
 
 FORBIDDEN = tuple(
@@ -58,7 +59,7 @@ class Exerciser:
         raise AssertionError(f"ended without saying {word!r}: {self.said}")
 
     def ask(self, line: str, word: str) -> str:
-        """One line in, the answer out."""
+        """Send one line to the exerciser and return its answer."""
         assert self.process.stdin is not None
         self.process.stdin.write(line + "\n")
         return self._answer(word)
@@ -70,9 +71,15 @@ class Exerciser:
         return nonzero(counter)
 
     def count_kicks(self, kicks: int) -> dict[str, int]:
-        """The same for so many wakeups by kicks."""
+        """Kernel events during this many wakeups by kicks."""
         with EventCounter(EVENTS, self.killer_pid) as counter:
             self.ask(f"kick {kicks}", "woken")
+        return nonzero(counter)
+
+    def count_ticks(self, ticks: int) -> dict[str, int]:
+        """Kernel events while the killer polls, until there were so many warm ticks."""
+        with EventCounter(EVENTS, self.killer_pid) as counter:
+            self.ask(f"warm {ticks}", "woken")
         return nonzero(counter)
 
     def sink(self, depth: int) -> int:
@@ -107,4 +114,5 @@ class Exerciser:
                 except ProcessLookupError:
                     continue
         self.process.wait()
+        forget_lasting(self._root.name)
         self._root.cleanup()

@@ -8,11 +8,12 @@ steward. HOW is `steady` (observe: strikes are signal 0), `idiomatic` (the same,
 `unlocked` and `unhurried` (steady without locked memory, without SCHED_FIFO), `caged` (real kills, every system
 call that is not on the kill path's list fails), `sweep` (evaluations further and further down the stack of frames),
 `windowed` (with a PF_MEMALLOC window whose ioctls succeed and do nothing), `refused` (with one
-that is refused once it is armed), or `kicked` (steady, with the kick of the BPF program, as often as it is answered).
+that is refused once it is armed), `warmed` (steady, with a warm tick after every millisecond) or `kicked` (steady,
+with the kick of the BPF program, as often as it is answered).
 
 Lines: it says `armed KILLER_PID`, then answers `wake N` with `woken N`, as `kick N` (until BPF has kicked so often:
-`kicked`, and somebody has to reclaim in the domain), `sink DEPTH` with `sunk ADDRESS` (where that many more calls leave
-the top of the stack of frames), and `end` with what it saw.
+`kicked`, and somebody has to reclaim in the domain) and `warm N` (until there were so many warm ticks), `sink DEPTH`
+with `sunk ADDRESS` (where that many more calls leave the top of the stack of frames), and `end` with what it saw.
 """
 
 from __future__ import annotations
@@ -28,23 +29,20 @@ from lmkd_py.daemon import lean  # noqa: E402
 
 lean.install()
 
-import gc  # noqa: E402
 import os  # noqa: E402
 from time import sleep  # noqa: E402
-from typing import Any  # noqa: E402
 
 from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig  # noqa: E402
-from lmkd_py.core.snapshot import Outcome, Snapshot  # noqa: E402
-from lmkd_py.core.vocabulary import WakeupKind  # noqa: E402
 from lmkd_py.daemon import shared as layout  # noqa: E402
 from lmkd_py.daemon.killer import child, layers  # noqa: E402
-from lmkd_py.daemon.steward.backstop import Backstop, order_of  # noqa: E402
-from lmkd_py.daemon.steward.keeper import Killer, fork_killer  # noqa: E402
+from lmkd_py.daemon.steward.killers.keeper import Killer, fork_killer  # noqa: E402
+from lmkd_py.daemon.steward.killers.kernel_strike import KernelStrike, order_of  # noqa: E402
+from lmkd_py.kernel.acting.syscalls import PR_SET_PDEATHSIG, eventfd, pidfd_getfd, pidfd_open, prctl  # noqa: E402
 from lmkd_py.kernel.bpf import Guard, load_apart  # noqa: E402
 from lmkd_py.kernel.bpf.layout import ACK, KICK, REKICK_NS  # noqa: E402
-from lmkd_py.kernel.domain import Domain, open_domain  # noqa: E402
-from lmkd_py.kernel.syscalls import PR_SET_PDEATHSIG, eventfd, pidfd_getfd, pidfd_open, prctl  # noqa: E402
+from lmkd_py.kernel.sensing.domain import Domain  # noqa: E402
 from lmkd_py.wire.record import unpack_record  # noqa: E402
+from lmkd_py.wire.sentences import line  # noqa: E402
 from tests.daemon.altered_loops import (  # noqa: E402
     BUSY,
     DEPTH,
@@ -52,56 +50,23 @@ from tests.daemon.altered_loops import (  # noqa: E402
     LOCKED_UP,
     MARK_WORDS,
     MARKS,
+    TICKS,
     TOP,
     TURNS,
     CagedLoop,
+    CountedTick,
     StandIn,
     SweepLoop,
     WindowLoop,
     open_stand_in,
     words,
 )
-from tests.daemon.shortages import POLICIES, SHAPES, read_as_usual  # noqa: E402
+from tests.daemon.bending import open_bent  # noqa: E402
+from tests.daemon.shortages import POLICIES  # noqa: E402
 
 RING_SLOTS = 4096
-MARK_EVERY = 10_000
 LOOPS = {"caged": CagedLoop, "sweep": SweepLoop, "windowed": WindowLoop, "refused": WindowLoop}
-PHASE = 2_500  # wakeups under one policy; a round of all policies fits into MARK_EVERY
-
-
-def bend(sample: Any) -> Any:
-    """The domain's sample(), bent. Runs inside the killer."""
-    turn = refaults = scans = 0
-
-    def bent(now_ms: int, kind: int, level: int, outcome: Outcome, victim_alive: int, want_watermarks: int) -> Snapshot:
-        nonlocal turn, refaults, scans
-        if kind == WakeupKind.EVENT and HOW == "idiomatic":
-            read_as_usual()
-        base: Snapshot = sample(now_ms, kind, level, outcome, victim_alive, want_watermarks)
-        changes: dict[str, Any] = dict(SHAPES[turn % len(SHAPES)])
-        turn += 1
-        words[TURNS] = turn
-        if turn % MARK_EVERY == 1:
-            words[MARKS + 2 * (turn // MARK_EVERY)] = sys.getallocatedblocks()
-            words[MARKS + 2 * (turn // MARK_EVERY) + 1] = sum([each["collections"] for each in gc.get_stats()])
-        refaults += changes.pop("refault", 0)
-        scans += changes.pop("direct", 0)
-        seen = base._replace(
-            **{"workingset_refault_pages": refaults, "pgscan_direct_pages": scans, "pgrefill_pages": turn, **changes}
-        )
-        if gc.isenabled():  # not armed yet: the dry run sees what it would see, and this function has run
-            turn = refaults = scans = 0
-            return base
-        return seen
-
-    return bent
-
-
-def open_bent(monitor: MonitorConfig) -> Domain:
-    """open_domain() of the killer."""
-    domain = open_domain(monitor)
-    domain.sample = bend(domain.sample)  # type: ignore[method-assign]
-    return domain
+PHASE = 2_000  # wakeups under one policy; a round of all policies fits between two marks
 
 
 class Stage:
@@ -124,7 +89,7 @@ class Stage:
         self.layers: set[int] = set()
 
     def spawn(self) -> int:
-        """A process that waits for its end."""
+        """Fork a process that waits to be killed."""
         pid = os.fork()
         if pid == 0:
             prctl(PR_SET_PDEATHSIG, 9)
@@ -134,7 +99,6 @@ class Stage:
         return pid
 
     def add(self, pid: int, adj: int, sized: bool) -> None:
-        """Register one."""
         self.age += 1
         values = (pid, 0, adj, 500, 1, self.age, 0)
         self.outbox.put(layout.ADD, self.row, values, (pidfd_open(pid),))
@@ -165,9 +129,7 @@ class Stage:
 
     def policy(self, number: int) -> None:
         """Another configuration, as a reload sends it."""
-        for index, value in enumerate(POLICIES[number % len(POLICIES)]):
-            self.outbox.put(layout.POLICY, index, (0, 0, 0, 0, 0, 0, int(value)))
-        self.outbox.put(layout.GENERATION, 0, (0, 0, 0, 0, 0, 0, number + 2))
+        self.outbox.put_policy(POLICIES[number % len(POLICIES)], number + 2)
         self.outbox.flush()
 
     def wake(self, count: int) -> None:
@@ -198,8 +160,18 @@ class Stage:
             sleep(0.02)
         self.look()
 
+    def warm(self, count: int) -> None:
+        """Until there were `count` ticks more: an event, and time to poll after it."""
+        goal = words[TICKS] + count
+        while words[TICKS] < goal:
+            self.look()
+            self.people()
+            self.policy(words[TURNS] // PHASE)
+            os.write(self.triggers[0], (1).to_bytes(8, "little"))
+            sleep(0.05)
+        self.look()
+
     def sink(self, depth: int) -> int:
-        """See SweepLoop."""
         words[DEPTH] = depth
         self.outbox.kick()
         while words[DEPTH] >= 0:
@@ -216,19 +188,24 @@ class Stage:
             self.layers.add(record.layers)
 
     def go_live(self) -> None:
-        """From here on it strikes."""
+        """Let the killer signal from now on."""
         self.killer.shared.words[layout.MODE] = layout.LIVE
         self.outbox.kick()
 
 
 def say(*what: object) -> None:
-    """One line for whoever started us."""
     print(*what, flush=True)
 
 
+def open_as_told(monitor: MonitorConfig) -> Domain:
+    """The killer's open_domain()."""
+    return open_bent(monitor, HOW == "idiomatic")
+
+
 def main() -> None:
-    """See above."""
-    child.open_domain = open_bent  # type: ignore[attr-defined, assignment]
+    """Run the mode that the module's docstring describes."""
+    child.open_domain = open_as_told  # type: ignore[attr-defined, assignment]
+    child.WarmTick = CountedTick  # type: ignore[attr-defined]
     words[DEPTH] = -1
     if HOW in LOOPS:
         child.Loop = LOOPS[HOW]  # type: ignore[attr-defined]
@@ -243,37 +220,40 @@ def main() -> None:
         ring_slots=RING_SLOTS,
         lock_memory=0 if HOW == "unlocked" else 1,
         rt_priority=0 if HOW == "unhurried" else 10,
+        warm_ms=1 if HOW == "warmed" else 2,
+        warm_cpu_pct=100 if HOW == "warmed" else 5,
     )
-    policy = PolicyConfig(kill_timeout_ms=20, lowmem_min_adj=201)
+    # Caged, everybody is to die, though what the killer is made to see does not change by it.
+    policy = PolicyConfig(kill_timeout_ms=20, lowmem_min_adj=201, futile_kills_max=0 if HOW == "caged" else 3)
     notify = eventfd()
-    arms = load_apart(order_of(monitor), ROOT, "") if HOW == "kicked" else None
-    backstop = Backstop(monitor, "", arms, "not exercised")  # nobody reclaims: there would be no kicks
-    killer = fork_killer(ROOT, Config(policy, monitor), 1, ROWS, (os.getpid(), os.getppid()), notify, backstop)
+    attached = load_apart(order_of(monitor), ROOT, "") if HOW == "kicked" else None
+    kernel_strike = KernelStrike(monitor, "", attached, "not exercised")  # nobody reclaims: there would be no kicks
+    killer = fork_killer(ROOT, Config(policy, monitor), 1, ROWS, (os.getpid(), os.getppid()), notify, kernel_strike)
     while HOW == "caged" and not words[LOCKED_UP]:
         if killer.wait_end(0.001):
             raise ChildProcessError("the killer ended before it was locked up")
-    stage = Stage(killer, Guard(arms) if arms is not None else None)
+    stage = Stage(killer, Guard(attached) if attached is not None else None)
     for _ in range(VICTIMS):
         stage.add(stage.spawn(), 900, False)
     stage.outbox.flush()
     stage.go_live()
     if stage.guard is not None:
         stage.guard.set_word(REKICK_NS, 0)
-    backstop.arm(os.getpid(), killer.pid, os.getppid())
-    for line in killer.text():
-        say(line)
+    kernel_strike.arm(os.getpid(), killer.pid, os.getppid())
+    for note in killer.report.notes:
+        say(line(note))
     say("armed", killer.pid)
-    for line in sys.stdin:
-        verb, _, number = line.strip().partition(" ")
-        if verb in ("wake", "kick"):
-            (stage.wake if verb == "wake" else stage.kick)(int(number))
+    for asked in sys.stdin:
+        verb, _, number = asked.strip().partition(" ")
+        if verb in ("wake", "kick", "warm"):
+            {"wake": stage.wake, "kick": stage.kick, "warm": stage.warm}[verb](int(number))
             say("woken", words[TURNS])
             continue
         if verb == "sink":
             say("sunk", stage.sink(int(number)))
             continue
         break
-    backstop.disarm()
+    kernel_strike.disarm()
     killer.shared.words[layout.MODE] = layout.STOP
     killer.outbox.kick()  # type: ignore[union-attr]
     killer.wait_end(5)
@@ -287,6 +267,7 @@ def main() -> None:
     say("dead", dead)
     say("faults", words[FAULTS])
     say("busy", words[BUSY])
+    say("ticks", words[TICKS])
     if stage.guard is not None:
         counted = stage.guard.counters()
         say("kicks", counted.kicks, counted.strikes, int(stage.guard.words[ACK] >= stage.guard.words[KICK]))

@@ -8,7 +8,7 @@ import os
 import struct
 from collections.abc import Callable
 
-from lmkd_py.kernel.numbers import NR
+from lmkd_py.kernel.acting.numbers import NR
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2

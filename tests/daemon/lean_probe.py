@@ -42,7 +42,7 @@ def plain(value: object) -> object:
 
 
 def facts(cls: type) -> Iterator[tuple[str, str]]:
-    """Everything a NamedTuple promises."""
+    """Everything that a NamedTuple promises, as (name, value)."""
     fields: tuple[str, ...] = cls._fields  # type: ignore[attr-defined]
     count = len(fields)
     values = [index * 3 + 1 for index in range(count)]

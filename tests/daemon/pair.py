@@ -11,12 +11,12 @@ from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.killer.inbox import Inbox
 from lmkd_py.daemon.killer.roster import Roster
 from lmkd_py.daemon.shared import Shared, shared_bytes
-from lmkd_py.daemon.steward.outbox import Outbox
-from lmkd_py.kernel.syscalls import eventfd, memfd_create
+from lmkd_py.daemon.steward.candidates.outbox import Outbox
+from lmkd_py.kernel.acting.syscalls import eventfd, memfd_create
 
 
 class Pair:
-    """Both ends in one process."""
+    """The steward's and the killer's ends of the queues, in one process."""
 
     def __init__(self) -> None:
         memory = memfd_create("test")

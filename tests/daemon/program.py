@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,16 +15,23 @@ Done = subprocess.CompletedProcess[str]
 
 
 def lmkd_py(*words: str, preexec: Callable[[], None] | None = None) -> Done:
-    """One `lmkd-py` that ends by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "lmkd_py.daemon", *words],
+    """Run `lmkd-py` with these words until it exits. One that goes on has a killer, which is ended, too."""
+    command = [sys.executable, "-m", "lmkd_py.daemon", *words]
+    with subprocess.Popen(
+        command,
         cwd=REPO_ROOT,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=False,
         preexec_fn=preexec,
-    )
+        start_new_session=True,
+    ) as started:
+        try:
+            out, error = started.communicate(timeout=60)
+        except BaseException:
+            os.killpg(started.pid, signal.SIGKILL)
+            raise
+    return Done(command, started.returncode, out, error)
 
 
 def run(root: Path, preexec: Callable[[], None] | None = None) -> Done:

@@ -10,11 +10,12 @@ from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
 from lmkd_py.core.snapshot import Outcome
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.daemon.killer.ring import Ring
-from lmkd_py.daemon.steward.backstop import Backstop
-from lmkd_py.daemon.steward.keeper import Killer
-from lmkd_py.daemon.steward.service import Service
-from lmkd_py.kernel.reserve import Reserve
-from lmkd_py.kernel.syscalls import eventfd, pidfd_open
+from lmkd_py.daemon.steward.candidates import candidate_events
+from lmkd_py.daemon.steward.killers.keeper import Killer
+from lmkd_py.daemon.steward.killers.kernel_strike import KernelStrike
+from lmkd_py.daemon.steward.steward import Steward
+from lmkd_py.kernel.acting.syscalls import eventfd, pidfd_open
+from lmkd_py.kernel.protection.reserve import Reserve
 from tests.analysis.paper import PaperKiller
 from tests.daemon.pair import Pair
 
@@ -28,6 +29,9 @@ class Members:
 
     def members(self) -> list[int]:
         return list(self.pids)
+
+    def among(self, pids: set[int]) -> set[int]:
+        return pids.intersection(self.pids)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.real, name)
@@ -55,18 +59,18 @@ class Rig:
         self.notify = eventfd()
         self.killer = PaperKillerProcess(self.pair)
         monitor = MonitorConfig(scan=1, sized_candidates=8)
-        backstop = Backstop(monitor, "", None, "not here")
+        kernel_strike = KernelStrike(monitor, "", None, "not here")
         config = Config(PolicyConfig(), monitor)
         self.reserve = Reserve(0)
-        self.service = Service(str(root), config, False, 16, self.killer, self.notify, backstop, self.reserve)
-        self.members = Members(self.service.domain)
-        self.service.discovery.domain = self.members  # type: ignore[assignment]
+        self.steward = Steward(str(root), config, False, 16, self.killer, self.notify, kernel_strike, self.reserve)
+        self.members = Members(self.steward.domain)
+        self.steward.discovery.domain = self.members  # type: ignore[assignment]
         self.paper = PaperKiller()
         self.ring = Ring(self.pair.shared, self.notify)
         self.adjs: dict[int, int] = {}
         for adj in (900, 700, 500):
             self.add(adj)
-        self.service.begin(None)
+        self.steward.begin(None)
         self.settle()
 
     def add(self, adj: int) -> int:
@@ -98,12 +102,14 @@ class Rig:
         self.ring.notify()
 
     def settle(self) -> None:
-        """Turn until there is nothing to do."""
-        for _ in range(50):
+        """Run the loop until nothing is left to do."""
+        events = self.steward.events
+        for _ in range(200):
             self.pair.inbox.drain()
-            if not (self.service.owed or self.pair.outbox.backlog or self.service.epoll.poll(0)):
+            soon = 0 <= events.patience_s(-1.0) <= candidate_events.SCAN_GAP_S
+            if not (soon or self.steward.catch_up_due or self.pair.outbox.backlog or self.steward.epoll.poll(0)):
                 return
-            self.service.turn()
+            self.steward.run_once()
         raise AssertionError("it never comes to rest")
 
     def known(self) -> dict[int, tuple[int, bool]]:
@@ -116,18 +122,20 @@ class Rig:
     def close(self) -> None:
         for pid in list(self.adjs):
             self.bury(pid)
-        service = self.service
-        service.journal.close()
-        service.control.close()
-        service.registry.outbox = None
-        for pid in list(service.registry.processes):
-            service.registry.remove(pid)
-        service.discovery.close()
-        service.domain.close()
-        if service.calm.pool.host is not None:
-            service.calm.pool.host.close()
+        steward = self.steward
+        steward.journal.close()
+        steward.control.close()
+        steward.candidates.outbox = None
+        for pid in list(steward.candidates.processes):
+            steward.candidates.remove(pid)
+        steward.events.close()
+        steward.discovery.close()
+        steward.domain.close()
+        steward.swaps.close()
+        if steward.deferred.pool.host is not None:
+            steward.deferred.pool.host.close()
         self.reserve.close()
-        service.epoll.close()
+        steward.close()
         for fd in self.pair.inbox._fds:
             os.close(fd)
         self.pair.close()

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from lmkd_py.core.config import PolicyConfig
-from lmkd_py.core.vocabulary import Compat, Level, WakeupKind
+from lmkd_py.core.vocabulary import Level, PolicyKind, WakeupKind
 
+# Nobody's death frees anything here: the second and third policy would spare everybody most of the time.
 POLICIES = (
     PolicyConfig(kill_timeout_ms=20),
-    PolicyConfig(kill_timeout_ms=20, kill_heaviest_task=1, filecache_min_kb=1 << 30, lowmem_min_adj=201),
-    PolicyConfig(kill_timeout_ms=20, swap_util_max_pct=1, direct_reclaim_threshold_ms=1, thrashing_limit_pct=1 << 30),
-    PolicyConfig(kill_timeout_ms=20, compat=int(Compat.AOSP), stall_limit_critical_pct=1),
+    PolicyConfig(
+        kill_timeout_ms=20, kill_heaviest_task=1, filecache_min_kb=1 << 30, lowmem_min_adj=201, futile_kills_max=0
+    ),
+    PolicyConfig(
+        kill_timeout_ms=20,
+        swap_util_max_pct=1,
+        direct_reclaim_threshold_ms=1,
+        thrashing_limit_pct=1 << 30,
+        futile_kills_max=0,
+    ),
+    PolicyConfig(kill_timeout_ms=20, kind=int(PolicyKind.AOSP_EXACT), stall_limit_critical_pct=1),
+    PolicyConfig(
+        kill_timeout_ms=20,
+        kind=int(PolicyKind.STEADY),
+        stall_some_pct=0,
+        stall_refault_permille=0,
+        stall_windows=1,
+        futile_kills_max=0,
+        relief_times=2,
+    ),
 )
 
 
@@ -38,6 +56,7 @@ def shapes() -> list[dict[str, int]]:
     low, lowest, no_swap = {"mem_free_kb": 2500}, {"mem_free_kb": 100}, {"swap_free_kb": 1}
     vendor = {"kind": int(WakeupKind.VENDOR), "vendor_reason": 3, "vendor_min_adj": 0}
     event = {"kind": int(WakeupKind.EVENT)}
+    no_cma = {"cma_free_kb": 0}
     return [
         {"refault": 1},  # as it was sampled, kind and level too; an awaited victim is waited for
         calm,
@@ -65,6 +84,15 @@ def shapes() -> list[dict[str, int]]:
         {**common, "mem_free_kb": -1},
         {**common, "kind": int(WakeupKind.ZONEINFO)},
         {**common, "workingset_refault_pages": -1, "memevents": 1, "kswapd_since_ms": 1},
+        # Kills that free nothing, until somebody is spared.
+        *({**common, **lowest} for _ in range(5)),
+        calm,
+        # Never 20 changes at a time: CPython 3.11 keeps a tuple of 20 for each call with 20 keywords, up to 2,000.
+        {**common, **event, "level": int(Level.CRITICAL), "event_stall_us": 1, "event_threshold_us": 2, **no_cma},
+        {**common, **low, "watermark_boost_pages": 9, "zram_stored_kb": 90_000, "zram_used_kb": 30_000, **no_cma},
+        # To STEADY a window over stall begins and ends.
+        {**common, **low},
+        {**common, **low, "later_ms": 1000},
     ]
 
 

@@ -44,7 +44,7 @@ def _wait_stopped(stat: Path) -> None:
 
 
 def thaw(daemon: Daemon) -> None:
-    """Both run again."""
+    """Continue steward and killer with SIGCONT."""
     for pid in (daemon.pid, daemon.killer_pid):
         os.kill(pid, signal.SIGCONT)
 
@@ -55,10 +55,15 @@ def pins_of(root: Path) -> list[Path]:
     return sorted(place.iterdir()) if place.is_dir() else []
 
 
+def loads_of(root: Path) -> list[Path]:
+    """Of those the ones that strike; the others tell of process events."""
+    return [each for each in pins_of(root) if (each / "guard").exists()]
+
+
 @contextmanager
 def words_of(daemon: Daemon) -> Iterator[memoryview]:
     """The words of layout.py of the daemon's program, to read; they stay as they are when it has been taken out."""
-    (pins,) = pins_of(daemon.root)
+    (pins,) = loads_of(daemon.root)
     fd = obj_get(str(pins / "guard"))
     with mmap.mmap(fd, layout.WORDS_BYTES, prot=mmap.PROT_READ) as area, memoryview(area) as view:
         os.close(fd)
@@ -70,6 +75,12 @@ def wait_words(words: memoryview, word: int, more: int, patience_s: float = 60) 
     """Until a counter of the program has grown by so much."""
     enough = words[word] + more
     wait_until(f"word {word} is {enough}", lambda: words[word] >= enough, patience_s)
+
+
+def stall_on(board: Sandbox, stall_us: int = 500_000) -> None:
+    """Until tasks of the domain have waited for memory for so much longer: reclaim went on all that time."""
+    enough_us = board.psi_total_us() + stall_us
+    wait_until("the domain stalls on", lambda: board.psi_total_us() >= enough_us)
 
 
 def dead_in_order(apps: list[App]) -> bool:

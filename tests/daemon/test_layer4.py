@@ -1,7 +1,7 @@
 """Layer 4 as the loop uses it: open while anything is evaluated, never while it sleeps, two system calls a wakeup.
 
 Here the window is a real node with real ioctls that change nothing; what the kernel makes of the flag is tested with
-the module, on the board (tests/board/test_module.py).
+the module, on the board (tests/board/qemu/test_module.py).
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.kernel.memalloc import DEVICE
-from lmkd_py.kernel.perf import EventCounter
+from lmkd_py.core.notes import Note
+from lmkd_py.core.vocabulary import NoteKind
+from lmkd_py.kernel.protection.memalloc import DEVICE
+from lmkd_py.kernel.sensing.perf import EventCounter
 from tests.daemon.driver import Daemon, Trace
 from tests.daemon.exercise import Exerciser
 from tests.support import require
@@ -75,4 +77,4 @@ def test_a_daemon_without_the_module_says_so_in_its_header(
     header = Trace(tmp_path).headers[0]
     layer = next(layer for layer in header.layers if layer.number == 4)
     assert not layer.active
-    assert f"no PF_MEMALLOC window: no {DEVICE}; the module of device/module is not loaded" in layer.reason
+    assert layer.notes == (Note(kind=NoteKind.WINDOW_ABSENT, layer=4, subject=DEVICE),)

@@ -15,6 +15,7 @@ from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config
 from lmkd_py.daemon.__main__ import START
 from tests.daemon.driver import Trace, wait_until
+from tests.daemon.faults.pair import live_killers
 from tests.imports import module_of, sources
 from tests.support import REPO_ROOT
 
@@ -47,13 +48,20 @@ def test_every_value_of_the_payload_behaves_as_typing_and_enum_would_make_it() -
 def test_the_whole_payload_under_the_stand_ins_loads_nothing_dear() -> None:
     loaded, _ = probe("lean")
     assert not loaded & (DEAR - COME_ALONG)
-    left_out = {"lmkd_py.daemon.__main__", "lmkd_py.daemon.check", "lmkd_py.kernel.probe", "lmkd_py.kernel.perf"}
+    left_out = {
+        "lmkd_py.daemon.__main__",
+        "lmkd_py.daemon.check",
+        "lmkd_py.kernel.probe",
+        "lmkd_py.kernel.sensing.perf",
+    }
     payload = {module_of(path) for room in ("core", "kernel", "wire", "daemon") for path in sources(f"lmkd_py/{room}")}
     assert payload - loaded == {name for name in payload if name in left_out or "selftest" in name}
 
 
 @pytest.mark.pressure
-def test_both_armed_processes_import_nothing_dear_from_start_to_stop(board: Sandbox, tmp_path: Path) -> None:
+def test_both_armed_processes_import_nothing_dear_and_no_second_killer_imports_anything(
+    board: Sandbox, tmp_path: Path
+) -> None:
     # The interpreter itself tells every import of the steward and of the killer it forks, both on one stderr.
     board.write_root(str(tmp_path), Config(monitor=board.monitor_config()))
     program = [*LEAN, "-X", "importtime", "-c", START, str(REPO_ROOT), "run", "--root", str(tmp_path)]
@@ -62,14 +70,22 @@ def test_both_armed_processes_import_nothing_dear_from_start_to_stop(board: Sand
         daemon = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=said, env={"PATH": os.environ["PATH"]})
     try:
         wait_until("it is armed", lambda: (tmp_path / "ctl").exists() and Trace(tmp_path).noted("killer-started"))
+        (former,) = live_killers(tmp_path)
+        os.kill(former.pid, signal.SIGKILL)
+        wait_until("another killer is live", lambda: any(each != former for each in live_killers(tmp_path)))
         board.start_hog(0, 100)
         wait_until("a kill has been made", lambda: not app.is_alive())
         daemon.send_signal(signal.SIGHUP)
     finally:
         daemon.terminate()
         assert daemon.wait(30) == 0
-    imported = set(re.findall(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)$", (tmp_path / "said").read_text(), re.M))
-    assert {"lmkd_py.daemon.steward.service", "lmkd_py.daemon.killer.loop"} <= imported
+    told = re.findall(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)$", (tmp_path / "said").read_text(), re.M)
+    imported = set(told)
+    assert {"lmkd_py.daemon.steward.steward", "lmkd_py.daemon.killer.loop"} <= imported
+    again = {name for name in imported if told.count(name) > 1}
+    assert not {name for name in again if name.startswith(("lmkd_py.core", "lmkd_py.daemon"))}, (
+        "nobody guards meanwhile"
+    )
     assert not imported & (DEAR - COME_ALONG)
     loaded, _ = probe("lean")
     assert {name for name in imported if name.startswith("lmkd_py")} <= loaded

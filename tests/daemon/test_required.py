@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import ENOMEM, EPERM
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.daemon.inherited import EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS
+from lmkd_py.core.notes import Note
+from lmkd_py.core.vocabulary import NoteKind
+from lmkd_py.daemon.inherited import EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_MEMORY
 from lmkd_py.daemon.required import HELP, shortfall
-from lmkd_py.kernel.memalloc import DEVICE
+from lmkd_py.daemon.shared import LAYERS
+from lmkd_py.daemon.steward.killers.keeper import Killer, KillerFailed, _need_layers
+from lmkd_py.kernel.protection.memalloc import DEVICE
+from lmkd_py.wire.report import Report
+from lmkd_py.wire.sentences import sentence
 from tests.daemon.driver import Daemon
 from tests.daemon.program import assert_refused, lmkd_py
 from tests.support import require
 
 Start = Callable[..., Daemon]
-# What takes a layer away, and its reason. The fourth needs a module (tests/board/test_module.py).
+# What takes a layer away, and its reason. The fourth needs a module (tests/board/qemu/test_module.py).
 WITHOUT: dict[int, tuple[dict[str, int], str]] = {
     1: ({"lock_memory": 0}, "lock_memory 0"),
     2: ({"reserve_kb": 0}, "reserve_kb 0"),
@@ -39,20 +48,23 @@ def test_it_starts_below_the_first_layer_that_is_missing_and_not_from_there_on(
     done = lmkd_py("run", "--root", str(tmp_path), "--require-layer", str(layer))
     there = ", ".join(map(str, active))
     words = f"active {there}, wanted 0 to {layer}; layer {layer} is not active ("
-    assert_refused(done, EXIT_KERNEL_LACKS, words, reason, HELP[layer][1])
+    assert_refused(done, EXIT_KERNEL_LACKS, words, reason, HELP[layer])
     assert done.stderr.count("is not active") == 1
 
 
 @pytest.mark.parametrize("required", range(-1, 5))
 @pytest.mark.parametrize("active", range(32))
 def test_every_missing_layer_up_to_the_required_one_is_named_with_its_reason(active: int, required: int) -> None:
-    notes = [begins[0] + " refused" for begins, _ in HELP]
+    why = {0: NoteKind.FRAME_STACK_SHORT, 1: NoteKind.LOCK_MEMORY_OFF, 2: NoteKind.POOL_OFF,
+           3: NoteKind.STRIKE_REFUSED, 4: NoteKind.WINDOW_ABSENT}  # fmt: skip
+    notes = [Note(kind=kind, layer=layer) for layer, kind in why.items()]
+    others = [Note(kind=NoteKind.RT_QUOTA, layer=1), Note(kind=NoteKind.MEMORY_CGROUPS_ABSENT)]
     missing = [layer for layer in range(required + 1) if not active >> layer & 1]
-    text = shortfall(active, required, ["a note of no layer", *notes])
+    text = shortfall(active, required, [*others, *notes])
     assert bool(text) == bool(missing)
     for layer, note in enumerate(notes):
-        assert (f"layer {layer} is not active ({note}): {HELP[layer][1]}" in text) == (layer in missing)
-    assert "no layer" not in text
+        assert (f"layer {layer} is not active ({sentence(note)}): {HELP[layer]}" in text) == (layer in missing)
+    assert not any(sentence(note) in text for note in others)
 
 
 @pytest.mark.parametrize("word", ["5", "-1", "x", ""])
@@ -60,3 +72,12 @@ def test_a_layer_that_does_not_exist_is_bad_usage(tmp_path: Path, word: str) -> 
     done = lmkd_py("run", "--root", str(tmp_path), f"--require-layer={word}")
     assert done.returncode == EXIT_BAD_CONFIG
     assert "wanted a layer from 0 to 4" in done.stderr
+
+
+@pytest.mark.parametrize(("reason", "code"), [(ENOMEM, EXIT_NO_MEMORY), (EPERM, EXIT_KERNEL_LACKS)])
+def test_a_pool_that_found_no_memory_is_tried_again_and_one_that_is_forbidden_is_not(reason: int, code: int) -> None:
+    note = Note(kind=NoteKind.POOL_REFUSED, number=8192, layer=2, errno=reason)
+    killer = SimpleNamespace(report=Report(notes=(note,)), shared=SimpleNamespace(words={LAYERS: 3}))
+    with pytest.raises(KillerFailed) as refused:
+        _need_layers(cast(Killer, killer), 2)
+    assert refused.value.code == code

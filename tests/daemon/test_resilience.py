@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -19,10 +20,11 @@ from lmkd_py.core.state import INITIAL
 from lmkd_py.daemon.killer.evaluate import Evaluator
 from lmkd_py.daemon.killer.roster import Roster
 from lmkd_py.daemon.killer.strike import Striker
-from lmkd_py.daemon.steward.keeper import wait_readable
-from lmkd_py.daemon.steward.procs_file import Line, parse_procs
-from lmkd_py.daemon.steward.trace_file import TraceFile
-from tests.daemon.driver import Daemon, is_killer, wait_until
+from lmkd_py.daemon.steward.candidates.procs_file import Line, parse_procs
+from lmkd_py.daemon.steward.filing.trace_file import TraceFile
+from lmkd_py.daemon.steward.killers.keeper import wait_readable
+from lmkd_py.kernel.protection.lasting import forget_lasting
+from tests.daemon.driver import BOOT, Daemon, Trace, is_killer, wait_until
 from tests.support import REPO_ROOT
 
 Start = Callable[..., Daemon]
@@ -64,11 +66,11 @@ def test_descriptors_above_a_thousand_can_be_waited_for() -> None:
 FORKED = """
 import os, signal, sys
 from lmkd_py.core.config import Config
-from lmkd_py.daemon.steward.backstop import load
-from lmkd_py.daemon.steward.keeper import fork_killer
-from lmkd_py.kernel.syscalls import eventfd
+from lmkd_py.daemon.steward.killers.kernel_strike import load_kernel_strike
+from lmkd_py.daemon.steward.killers.keeper import fork_killer
+from lmkd_py.kernel.acting.syscalls import eventfd
 config = Config()._replace(monitor=Config().monitor._replace(strike=0))
-killer = fork_killer(sys.argv[1], config, 1, 16, (), eventfd(), load(sys.argv[1], config.monitor, 1))
+killer = fork_killer(sys.argv[1], config, 1, 16, (), eventfd(), load_kernel_strike(sys.argv[1], config.monitor, 1))
 print(killer.pid, flush=True)
 signal.pause()
 """
@@ -85,6 +87,7 @@ def test_a_killer_in_stand_by_ends_with_its_steward(tmp_path: Path) -> None:
     steward.wait()
     steward.stdout.close()
     wait_until("it is gone", lambda: not _lives(killer))
+    forget_lasting(str(tmp_path))  # what a next steward would do
 
 
 def _lives(pid: int) -> bool:
@@ -142,6 +145,8 @@ def test_a_registration_file_that_is_none_is_complained_of(
     daemon = start(board)
     assert daemon.status().armed
     assert daemon.stop() == 0
+    (complaint,) = Trace(tmp_path).noted("refused")
+    assert str(tmp_path / "procs") in complaint.text
 
 
 @pytest.mark.pressure
@@ -154,17 +159,21 @@ def test_nobody_has_to_listen_to_what_it_says(board: Sandbox, start: Start, tmp_
     daemon.process.stderr.close()
     (tmp_path / "config.bin").write_bytes(b"\xff\xff")
     daemon.process.send_signal(signal.SIGHUP)
-    wait_until("the refusal is over", lambda: daemon.status().armed)
+    wait_until("it has refused the config", lambda: bool(Trace(tmp_path).noted("reload-refused")))
+    assert daemon.status().armed
     assert is_killer(daemon.killer_pid)
     assert daemon.stop() == 0
 
 
-def test_a_disk_that_refuses_the_next_file_leaves_the_old_one_in_use(tmp_path: Path) -> None:
-    trace = TraceFile(str(tmp_path), "boot")
+def test_a_disk_that_refuses_the_next_file_leaves_the_old_one_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> tuple[str, int]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    trace = TraceFile(str(tmp_path), BOOT)
     trace.begin(b"header")
-    for entry in Path(trace.directory).iterdir():
-        entry.unlink()
-    Path(trace.directory).rmdir()
+    monkeypatch.setattr(trace.place, "create", full)
     trace.bytes = 1 << 40
     trace.record(b"record")
     assert trace.records == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,22 @@ import pytest
 from lmkd_py.core.config import Config, MonitorConfig
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.daemon import shared as layout
-from lmkd_py.daemon.inherited import EXIT_NO_MEMORY, EXIT_STOPPED
-from lmkd_py.daemon.steward import keeper, trace_file, turns
-from lmkd_py.daemon.steward.backstop import Backstop
-from lmkd_py.daemon.steward.keeper import Killer, KillerFailed, fork_killer
-from lmkd_py.daemon.steward.service import MAX_REFORKS
-from lmkd_py.daemon.steward.trace_file import TraceFile
-from lmkd_py.daemon.steward.turns import Turns
-from lmkd_py.kernel.domain import open_domain
-from lmkd_py.kernel.syscalls import eventfd, pidfd_open
-from lmkd_py.kernel.triggers import open_triggers, psi
+from lmkd_py.daemon.inherited import EXIT_NO_MEMORY
+from lmkd_py.daemon.steward import event_loop
+from lmkd_py.daemon.steward.candidates import candidate_events
+from lmkd_py.daemon.steward.event_loop import EventLoop
+from lmkd_py.daemon.steward.filing import trace_file
+from lmkd_py.daemon.steward.filing.trace_file import TraceFile
+from lmkd_py.daemon.steward.killers import keeper
+from lmkd_py.daemon.steward.killers.keeper import Killer, KillerFailed, fork_killer
+from lmkd_py.daemon.steward.killers.kernel_strike import KernelStrike
+from lmkd_py.daemon.steward.killers.vacancy import MAX_REFORKS
+from lmkd_py.kernel.acting.syscalls import eventfd, pidfd_open
+from lmkd_py.kernel.sensing.domain import open_domain
+from lmkd_py.kernel.sensing.triggers import open_triggers, psi
 from lmkd_py.wire.header import encode_header
 from tests.analysis.paper import PaperKiller, header, packed
-from tests.daemon.driver import Trace
+from tests.daemon.driver import BOOT, Trace
 from tests.daemon.rig import Rig
 from tests.daemon.scarcity import Scarcity, scarcity
 from tests.support import require
@@ -47,22 +49,29 @@ def _is_open(fd: str) -> bool:
     return os.path.lexists(f"/proc/self/fd/{fd}")
 
 
+def _do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Hundreds of failures: each turn and each look at the candidates follows the one before at once.
+    monkeypatch.setattr(event_loop, "RETRY_MS", 1)
+    for name in ("GAP_S", "LOOK_GAP_S", "SCAN_GAP_S"):
+        monkeypatch.setattr(candidate_events, name, 0.001)
+
+
 def one_failure(root: Path, nth: int, kernel: bool) -> Scarcity:
     """A turn in which the nth call fails, and all that has to be true afterwards."""
     rig = Rig(root)
     try:
         rig.happen()
         with scarcity(nth, kernel) as met:
-            rig.service.turn()
+            rig.steward.run_once()
         rig.settle()
         assert rig.known() == {pid: (adj, True) for pid, adj in rig.adjs.items()}
-        assert set(rig.service.registry.processes) == set(rig.adjs)
-        rig.service.journal.trace.catch_up()
+        assert set(rig.steward.candidates.processes) == set(rig.adjs)
+        rig.steward.journal.trace.catch_up()
         trace = Trace(root)
         assert not trace.lost
         assert [record.seq for record in trace.records] == [0, 1]
         assert {process.pid for process in trace.processes} >= set(rig.adjs)
-        assert rig.service.journal.kills == 2
+        assert rig.steward.journal.kills == 2
     finally:
         rig.close()
     return met
@@ -74,7 +83,7 @@ def one_failure(root: Path, nth: int, kernel: bool) -> Scarcity:
 def test_a_call_that_finds_no_memory_leaves_nothing_behind(
     tmp_path: Path, kernel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "RETRY_MS", 1)
+    _do_not_wait(monkeypatch)
     before = len(descriptors())
     calls = one_failure(tmp_path / "none", 0, kernel).met
     assert calls > (30 if kernel else 80)
@@ -94,9 +103,9 @@ def test_a_backlog_is_sent_though_nothing_happens(tmp_path: Path) -> None:
             outbox.put(layout.DROP, 15)
         left = len(outbox.backlog)
         rig.pair.inbox.drain()
-        while rig.service.epoll.poll(0):
-            rig.service.turn()
-        rig.service.turn()  # there is nothing to wait for but time
+        while rig.steward.epoll.poll(0):
+            rig.steward.run_once()
+        rig.steward.run_once()  # there is nothing to wait for but time
         assert len(outbox.backlog) < left
     finally:
         rig.close()
@@ -124,7 +133,7 @@ class Full:
 def test_frames_that_found_no_memory_are_written_later_whole_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paper, trace = PaperKiller(), TraceFile(str(tmp_path), "boot")
+    paper, trace = PaperKiller(), TraceFile(str(tmp_path), BOOT)
     trace.begin(encode_header(header(paper.config)))
     kernel = Full(monkeypatch, trace.fd)
     for _ in range(5):
@@ -141,7 +150,7 @@ def test_records_stay_in_the_ring_when_too_many_wait_for_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trace_file, "LATE_BYTES", 1000)
-    paper, trace = PaperKiller(), TraceFile(str(tmp_path), "boot")
+    paper, trace = PaperKiller(), TraceFile(str(tmp_path), BOOT)
     trace.begin(encode_header(header(paper.config)))
     kernel = Full(monkeypatch, trace.fd)
     taken = [trace.record(packed(paper.wakeup())) for _ in range(5)]
@@ -153,21 +162,21 @@ def test_records_stay_in_the_ring_when_too_many_wait_for_memory(
 
 
 def test_what_always_fails_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "RETRY_MS", 1)
+    _do_not_wait(monkeypatch)
     loop = Failing(OSError(errno.EIO, "Input/output error"), 0)
     fds = [eventfd(1) for _ in range(3)]
     loop.fails = fds[0]
     for fd in fds:
-        loop.epoll.register(fd, select.EPOLLIN)
-    loop.turn()
+        loop.watch(fd, loop.serve)
+    loop.run_once()
     assert loop.served == 2
-    loop.epoll.close()
+    loop.close()
     for fd in fds:
         os.close(fd)
 
 
-class Failing(Turns):
-    """A loop whose work fails so often."""
+class Failing(EventLoop):
+    """A loop whose step fails this many times."""
 
     def __init__(self, error: Exception, times: int) -> None:
         super().__init__()
@@ -176,22 +185,21 @@ class Failing(Turns):
         self.heard: list[str] = []
         self.served = self.made_up = 0
 
-    def ready(self, fd: int) -> int:
+    def serve(self, fd: int) -> None:
         if self.times or fd == self.fails:
             self.times = max(0, self.times - 1)
             raise self.error
         os.read(fd, 8)
         self.served += 1
         self.stopping = True
-        return EXIT_STOPPED
 
     def after_each(self) -> None:
         pass
 
-    def make_up(self) -> None:
+    def catch_up(self) -> None:
         self.made_up += 1
 
-    def say_stumbled(self, what: str) -> None:
+    def report_failure(self, what: str) -> None:
         self.heard.append(what)
 
     def patience_s(self) -> float:
@@ -200,15 +208,15 @@ class Failing(Turns):
 
 @pytest.mark.parametrize("error", [no_memory(), MemoryError(), OSError(errno.EIO, "Input/output error")])
 def test_the_loop_goes_on_whatever_fails_and_says_so_once(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "RETRY_MS", 1)
+    _do_not_wait(monkeypatch)
     loop = Failing(error, 3)
     fd = eventfd(1)
-    loop.epoll.register(fd, select.EPOLLIN)
-    assert loop.run() == EXIT_STOPPED
+    loop.watch(fd, loop.serve)
+    loop.run()
     assert (loop.served, len(loop.heard)) == (1, 1)
     assert loop.made_up > 0
-    assert loop.broken_off == isinstance(error, MemoryError)
-    loop.epoll.close()
+    assert loop.interrupted == isinstance(error, MemoryError)
+    loop.close()
     os.close(fd)
 
 
@@ -226,7 +234,7 @@ def test_no_trigger_is_gone_without_for_want_of_memory(monkeypatch: pytest.Monke
     domain.close()
 
 
-@pytest.mark.parametrize("name", ["memfd_create", "eventfd", "pidfd_open", "remember", "Shared"])
+@pytest.mark.parametrize("name", ["make_lasting", "eventfd", "pidfd_open", "remember", "Shared"])
 def test_a_killer_that_cannot_be_forked_for_want_of_memory_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -234,10 +242,10 @@ def test_a_killer_that_cannot_be_forked_for_want_of_memory_leaves_nothing(
         raise no_memory()
 
     monkeypatch.setattr(keeper, name, fail)
-    backstop = Backstop(Config().monitor, "", None, "not here")
+    kernel_strike = KernelStrike(Config().monitor, "", None, "not here")
     before, notify, born = descriptors(), eventfd(), children()
     with pytest.raises(KillerFailed) as caught:
-        fork_killer(str(tmp_path), Config(), 1, 16, (), notify, backstop)
+        fork_killer(str(tmp_path), Config(), 1, 16, (), notify, kernel_strike)
     os.close(notify)
     assert caught.value.code == EXIT_NO_MEMORY
     del caught
@@ -246,7 +254,7 @@ def test_a_killer_that_cannot_be_forked_for_want_of_memory_leaves_nothing(
 
 
 def test_without_memory_for_another_killer_it_goes_on_trying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "RETRY_MS", 1)
+    _do_not_wait(monkeypatch)
     rig = Rig(tmp_path / "root")
     tries = []
 
@@ -259,11 +267,11 @@ def test_without_memory_for_another_killer_it_goes_on_trying(tmp_path: Path, mon
         os._exit(0)
     alive, rig.killer.pidfd = rig.killer.pidfd, pidfd_open(pid)
     try:
-        monkeypatch.setattr(rig.service, "fork", fork)
-        rig.service.epoll.unregister(alive)
-        rig.service.epoll.register(rig.killer.pidfd, select.EPOLLIN)  # it has ended
+        monkeypatch.setattr(rig.steward, "fork", fork)
+        rig.steward.unwatch(alive)
+        rig.steward.watch(rig.killer.pidfd, rig.steward.killer_ended)  # it has ended
         for _ in range(3 * MAX_REFORKS):
-            assert rig.service.turn() == EXIT_STOPPED
+            rig.steward.run_once()
         assert len(tries) >= 2 * MAX_REFORKS
         assert [note.kind for note in Trace(rig.root).notes].count("killer-died") == 1
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config
-from lmkd_py.daemon import inherited
+from lmkd_py.daemon import inherited, state_root
 from tests.daemon.driver import Daemon, Trace, is_killer, still, wait_until, write_config
 from tests.daemon.program import assert_refused, run
 
@@ -40,6 +41,26 @@ def test_of_two_daemons_started_at_once_one_wins(board: Sandbox, tmp_path: Path)
         finally:
             for each in both:
                 each.end()
+
+
+def test_a_lock_that_another_makes_meanwhile_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find no file; the other one makes it first."""
+    others: list[int] = []
+    really = os.open
+
+    def late(path: str, flags: int, mode: int = 0o777) -> int:
+        if not others:
+            others.append(really(path, flags | os.O_CREAT, 0o600))
+            fcntl.flock(others[0], fcntl.LOCK_EX)
+            raise FileNotFoundError(path)
+        return really(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", late)
+        with pytest.raises(BlockingIOError):
+            state_root.lock_root(str(tmp_path))
+    os.close(others[0])
+    os.close(state_root.lock_root(str(tmp_path)))
 
 
 def one_wins(both: list[Daemon]) -> None:
@@ -74,14 +95,15 @@ def test_a_stop_under_pressure_leaves_no_torn_frame(
         missing = set(range(seqs[-1] + 1)) - set(seqs)  # a busy machine may keep the steward from filing in time
         noted = after.noted("lost")[len(before.noted("lost")) :]
         assert seqs == sorted(set(seqs))
-        assert len(missing) == sum(note.number for note in noted), "a loss that nobody noted"
+        # More may be noted: records left out after the last one that was filed.
+        assert len(missing) <= sum(note.number for note in noted), "a loss that nobody noted"
     trace = Trace(tmp_path)
     assert not trace.lost
     assert len(trace.noted("stopped")) == 5
 
 
 def more_than(root: Path, known: int) -> bool:
-    """Are there more records than that?"""
+    """Whether the trace has more than `known` records."""
     return len(Trace(root).records) > known
 
 
@@ -91,7 +113,7 @@ def test_an_idle_domain_wakes_neither_process_in_five_seconds(board: Sandbox, st
         board.start_app(f"cached-{900 + number}", 900 + number, 4)
     daemon = start(board)
     pids = (daemon.pid, daemon.killer_pid)
-    wait_until("arming has calmed down", lambda: still(pids, 0.5))
+    wait_until("arming has calmed down", lambda: still(pids, 1.5))  # longer than the steward's looks for calm are apart
     assert still(pids, 5)
 
 
@@ -110,21 +132,21 @@ def test_a_state_root_deeper_than_a_socket_address_works(board: Sandbox, tmp_pat
 # -- the domain and the kernel
 
 
-def test_a_domain_that_goes_away_ends_the_daemon(start: Start, tmp_path: Path) -> None:
+def test_a_domain_that_goes_away_is_waited_for(start: Start, tmp_path: Path) -> None:
     with Sandbox(limit_mib=64) as board:
         daemon = start(board)
-    assert daemon.process.wait(30) == inherited.EXIT_DOMAIN_GONE
-    assert daemon.process.stderr is not None
-    said = daemon.process.stderr.read()
-    assert said == f"lmkd-py: {board.place.memory}: the guarded domain is gone\n"
+    wait_until("it waits", lambda: daemon.status().waiting)
     assert not is_killer(daemon.killer_pid)
-    assert Trace(tmp_path).noted("stopped")
+    assert daemon.stop() == 0
+    assert daemon.process.stderr is not None
+    assert f"lmkd-py: {board.place.memory}: the guarded domain is gone\n" in daemon.process.stderr.read()
+    assert [note.kind for note in Trace(tmp_path).notes if note.kind in ("domain-gone", "stopped")] == ["domain-gone"]
 
 
 def test_a_kernel_without_psi_is_guarded_by_the_other_triggers(board: Sandbox, start: Start, tmp_path: Path) -> None:
     daemon = start(board, domain_psi_path="")
     assert [line for line in daemon.said if line.startswith("missing psi")]
-    assert not [trigger for trigger in daemon.status().triggers if "psi" in trigger]
+    assert not [trigger for trigger in daemon.status().triggers if "psi" in trigger.name]
     apps = [board.start_app(f"cached-{900 + number}", 900 + number, 8) for number in range(4)]
     wait_until("they are found", lambda: board.usage_kb() > 30_000)
     board.start_hog(0, 100)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from lmkd_py.board.adbd.device import Device as Virtual
+from lmkd_py.board.adbd.device import AdbdDevice
 from lmkd_py.board.adbd.endpoint import Endpoint
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.connect import Connector
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Rack:
-    """Virtual devices and ways to reach them."""
+    """Virtual devices, and connections to them."""
 
     def __init__(self, folder: Path, key: Path) -> None:
         self.folder = folder
@@ -34,13 +34,14 @@ class Rack:
         self._thread.start()
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run in the devices' own thread."""
+        """Run a coroutine in the devices' thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def add(self, name: str = "", **how: Any) -> Endpoint:
-        """Another device, switched on."""
+        """Add a device and switch it on."""
         name = name or f"device-{len(self.endpoints)}"
-        endpoint = Endpoint(Virtual(str(self.folder / f"{len(self.endpoints)}"), name, **how))
+        how.setdefault("auth_mode", "always")  # tests of AUTH say otherwise
+        endpoint = Endpoint(AdbdDevice(str(self.folder / f"{len(self.endpoints)}"), name, **how))
         self.do(endpoint.start())
         self.endpoints.append(endpoint)
         return endpoint
@@ -53,7 +54,6 @@ class Rack:
         return back
 
     def unplug(self, endpoint: Endpoint) -> None:
-        """Cut its connections."""
 
         async def cut() -> None:
             endpoint.unplug()
@@ -61,11 +61,10 @@ class Rack:
         self.do(cut())
 
     def connector(self, **how: Any) -> Connector:
-        """The host's side."""
+        """A connector with short timeouts."""
         return Connector(ServerAddress("127.0.0.1", 1), self.key, **{"timeout_s": 60.0, "auth_s": 1.0, **how})
 
     def device(self, endpoint: Endpoint, **how: Any) -> Device:
-        """The device as the host sees it."""
         device = self.connector(**how).device(Target(endpoint.address, False))
         self._opened.append(device)
         return device
@@ -75,7 +74,6 @@ class Rack:
         return Path(endpoint.device.root) / path.lstrip("/")
 
     def close(self) -> None:
-        """Switch everything off."""
         for device in self._opened:
             device.close()
         for endpoint in self.endpoints:
@@ -93,7 +91,6 @@ def adb_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rack(tmp_path: Path, adb_key: Path) -> Iterator[Rack]:
-    """Room for virtual devices."""
     made = Rack(tmp_path / "devices", adb_key)
     yield made
     made.close()

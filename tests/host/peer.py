@@ -13,13 +13,12 @@ BANNER = b"device::ro.product.name=peer;features=shell_v2"
 
 
 class Plug:
-    """The peer's end of one connection."""
+    """One connection, from the peer's side."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
 
     def send(self, command: bytes, arg0: int = 0, arg1: int = 0, payload: bytes = b"") -> None:
-        """A well-formed message."""
         self.socket.sendall(header_bytes(command, arg0, arg1, payload, byte_sum(payload)) + payload)
 
     def read(self) -> tuple[bytes, int, int, bytes]:
@@ -29,7 +28,7 @@ class Plug:
         return command, arg0, arg1, self._exactly(length)
 
     def greet(self) -> None:
-        """CNXN both ways, without AUTH."""
+        """Exchange CNXN without AUTH."""
         self.read()
         self.send(b"CNXN", 0x01000001, 1 << 20, BANNER + b"\0")
 
@@ -61,7 +60,6 @@ class Peer:
 
     @property
     def address(self) -> str:
-        """host:port."""
         return f"127.0.0.1:{self.port}"
 
     def _serve(self) -> None:

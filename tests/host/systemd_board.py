@@ -37,15 +37,16 @@ exec chroot . /lib/systemd/systemd --system --unit=multi-user.target --log-targe
 
 
 class SystemdBoard:
-    """Boots when made. `run()` is a command in it; `address` speaks ADB."""
+    """Boots when made. `run()` is a command in it; `address` speaks ADB, to who has one of `keys`."""
 
-    def __init__(self, folder: Path, cgroups: Path) -> None:
+    def __init__(self, folder: Path, cgroups: Path, keys: list[bytes]) -> None:
         for program in (SYSTEMD, "unshare", "nsenter", "setpriv", "systemctl"):
             require(shutil.which(program), f"{program} is not here: apt-get install systemd util-linux")
         for name in ("upper", "work", "root", "units"):
             (folder / name).mkdir(parents=True)
         for target in TARGETS:
             (folder / "units" / target).write_text(f"[Unit]\nDescription={target}\nDefaultDependencies=no\n")
+        (folder / "upper/adb_keys").write_bytes(b"".join(line + b"\n" for line in keys))
         self.folder = folder
         self.cgroup = cgroups / f"lmkd_systemd_{os.getpid()}"
         self.cgroup.mkdir()
@@ -58,6 +59,7 @@ class SystemdBoard:
         self.pid = self._wait(self._init)
         self._wait(lambda: "running" in self.run("systemctl", "is-system-running").stdout)
         words = [sys.executable, "-m", "lmkd_py.board.adbd", "--bare", "--root", "/", "--name", "systemd"]
+        words += ["--auth", "never", "--keys", "/adb_keys"]
         self._adbd = subprocess.Popen(
             [*self._inside(), "env", f"PYTHONPATH={REPO_ROOT}", *words, "--end-with-stdin"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -85,11 +87,11 @@ class SystemdBoard:
         return ["nsenter", "-t", str(self.pid), "-m", "-p", "-C", "-u", "-i", "--root", "--wd"]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """A command as root of the board."""
+        """Run a command as root on the board."""
         return subprocess.run([*self._inside(), *words], capture_output=True, text=True, timeout=60, check=False)
 
     def close(self) -> None:
-        """Everything in it dies with its init."""
+        """End the board's init, and with it everything on the board."""
         if adbd := getattr(self, "_adbd", None):
             adbd.communicate(timeout=60)
         if pid := getattr(self, "pid", 0):

@@ -44,6 +44,19 @@ def collected(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*.lmkt")}
 
 
+def test_what_a_link_leads_to_is_not_read_for_anybody(rack: Rack, tmp_path: Path) -> None:
+    rack.add()
+    place = put(rack, frames(0, 3))
+    secret = place.parents[2] / "secret"
+    secret.mkdir()
+    (secret / "0001.lmkt").write_bytes(b"a secret")
+    (place.parent / "0002.lmkt").symlink_to(secret / "0001.lmkt")
+    (place.parents[1] / "0a1b2c3d-0000-4000-8000-00000000000b").symlink_to(secret)
+    (place.parent / "0003.lmkt").mkdir()
+    collect(rack, out := tmp_path / "out")
+    assert list(collected(out).values()) == [frames(0, 3)]
+
+
 def test_only_what_is_new_is_fetched(rack: Rack, tmp_path: Path) -> None:
     serial = rack.add().address
     first, second = frames(0, 50), frames(50, 30)

@@ -8,7 +8,7 @@ from lmkd_py.core.config import DEFAULTS, Config, ConfigError, MonitorConfig, Po
 from lmkd_py.host.config_text import config_text, read_config
 from lmkd_py.wire.config import encode_config
 
-CHANGED = Config(PolicyConfig(lowmem_min_adj=801, compat=1), MonitorConfig(psi_some_stall_ms=90, rt_priority=0))
+CHANGED = Config(PolicyConfig(lowmem_min_adj=801, kind=1), MonitorConfig(psi_some_stall_ms=90, rt_priority=0))
 
 
 @pytest.mark.parametrize("config", [DEFAULTS, CHANGED])
@@ -31,6 +31,7 @@ def test_what_a_text_leaves_out_has_its_default() -> None:
     [
         (b"policy { lowmem_min_adj: 100 }", "policy.lowmem_min_adj: found 100, wanted an integer from 201 to 1001"),
         (b"policy { no_such_tunable: 1 }", "no_such_tunable"),
+        (b"policy { compat: AOSP }", "policy.compat: found 'a setting of former versions', wanted policy.kind: AOSP_"),
         (b"\xff\xfe\x00", "c: found"),
         (b"\x0a\x7f\x08", "3 bytes that are no Config"),
         (b"policy {\n lowmem_min_adj: x }", "2:18"),

@@ -9,15 +9,12 @@ from pathlib import Path
 
 from lmkd_py.host.payload import PACKAGE, payload
 
-ONDEVICE = PACKAGE / "host" / "ondevice"
+ONDEVICE = PACKAGE / "ondevice"
 
 
 def test_the_payload_is_the_payloads_rooms() -> None:
     rooms = {name.split("/")[1] for name in payload().files if name.count("/") > 1}
-    assert rooms == {"core", "kernel", "wire", "daemon", "host"}
-    assert {name for name in payload().files if "/host/" in name and "/ondevice/" not in name} == {
-        "lmkd_py/host/__init__.py"
-    }
+    assert rooms == {"core", "kernel", "wire", "daemon", "ondevice"}
     assert not [name for name in payload().files if "__pycache__" in name]
     objects = [f"lmkd_py/kernel/bpf/{name}.o" for name in ("probe", "strike")]
     assert sorted(name for name in payload().files if not name.endswith(".py")) == objects
@@ -35,7 +32,7 @@ def test_the_release_runs_without_any_package_and_answers_in_json(tmp_path: Path
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
     program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import runpy; " \
-              "runpy.run_module('lmkd_py.host.ondevice', run_name='__main__')"  # fmt: skip
+              "runpy.run_module('lmkd_py.ondevice', run_name='__main__')"  # fmt: skip
     command = [sys.executable, "-I", "-S", "-c", program, "status", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert json.loads(done.stdout) == {"running": False, "orphan": 0}, done.stderr

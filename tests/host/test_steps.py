@@ -26,6 +26,7 @@ from lmkd_py.host.tree import Tree
 from lmkd_py.wire.config import config_hash, encode_config
 from tests.host.conftest import Rack, until
 from tests.host.test_collect import collected, frames, put
+from tests.support import in_soak
 
 ROOT = "/data/adb/lmkd_py"
 CONFIRM_S = 60.0  # longer than any stall of a loaded machine: these tests do not wait for it
@@ -66,7 +67,7 @@ def guarded(rack: Rack, endpoint: Endpoint) -> Endpoint:
 
 
 def cut(rack: Rack, endpoint: Endpoint, device: Device, how: str) -> None:
-    """Cut it off now, or a little later."""
+    """Interrupt the work in the way that `how` names."""
     if how == "ctrl-c":
         device.interrupt()
     elif how == "power":
@@ -141,10 +142,12 @@ def test_a_state_root_behind_a_link_is_upgraded_like_any_other(rack: Rack, endpo
 CABLE = ["1200", "3000"]
 ALL_WAYS = [*CABLE, "400", "20000", "power", "ctrl-c"]
 LONG = [pytest.param(how, marks=pytest.mark.all_suite) for how in ALL_WAYS if how not in CABLE]
+IN_CI = ["1200", "power", "ctrl-c"]
+WAYS = [pytest.param(how, marks=pytest.mark.all_suite) if how in IN_CI else in_soak(how) for how in ALL_WAYS]
 
 
 @pytest.mark.parametrize("step", names(INSTALL))
-@pytest.mark.parametrize("how", [pytest.param(how, marks=pytest.mark.all_suite) for how in ALL_WAYS])
+@pytest.mark.parametrize("how", WAYS)
 def test_an_upgrade_cut_off_at_any_step_leaves_old_or_new_on_guard(
     rack: Rack, guarded: Endpoint, step: str, how: str
 ) -> None:
@@ -166,7 +169,7 @@ def test_an_upgrade_cut_off_while_it_switches_leaves_old_or_new_on_guard(rack: R
 
 
 @pytest.mark.parametrize("step", names(CONFIG_PUSH))
-@pytest.mark.parametrize("how", [pytest.param(how, marks=pytest.mark.all_suite) for how in ALL_WAYS])
+@pytest.mark.parametrize("how", WAYS)
 def test_a_config_push_cut_off_at_any_step_leaves_old_or_new_in_force(
     rack: Rack, guarded: Endpoint, step: str, how: str
 ) -> None:
@@ -216,7 +219,7 @@ def test_a_config_that_is_not_confirmed_in_time_goes_back_by_itself(rack: Rack, 
     assert until(lambda: place.read_bytes() == encode_config(OLD_CONFIG), 60)
     service = Service(device, ROOT)
     assert until(lambda: service.status()["config_hash"] == config_hash(encode_config(OLD_CONFIG)), 60)
-    with pytest.raises(DeviceError, match="no config waits"):
+    with pytest.raises(DeviceError, match="no push is waiting"):
         service.call("confirm", "")
     service.stop()
 

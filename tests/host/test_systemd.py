@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from lmkd_py.host.adb.keys import public_keys
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.connect import Connector
 from lmkd_py.host.device import Device
 from lmkd_py.host.install import uninstall
-from lmkd_py.host.ondevice.systemd import PLACE, UNIT
 from lmkd_py.host.service import Service
 from lmkd_py.host.targets import Target
-from lmkd_py.kernel.mounts import cgroup_v2_root
+from lmkd_py.kernel.sensing.mounts import cgroup_v2_root
+from lmkd_py.ondevice.systemd import PLACE, UNIT
 from tests.board.adbd_tools import eventually
 from tests.host.systemd_board import SystemdBoard
 from tests.host.test_steps import NEWER, OLD_CONFIG, install, push
@@ -26,10 +27,10 @@ ROOT = "/var/lib/lmkd_py"
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[SystemdBoard]:
+def board(tmp_path: Path, adb_key: Path) -> Iterator[SystemdBoard]:
     cgroups = cgroup_v2_root()
     require(cgroups, "no v2 cgroup hierarchy is mounted, wanted one for a systemd of our own")
-    made = SystemdBoard(tmp_path / "board", Path(cgroups))
+    made = SystemdBoard(tmp_path / "board", Path(cgroups), public_keys(adb_key))
     yield made
     made.close()
 

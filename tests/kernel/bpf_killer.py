@@ -8,13 +8,13 @@ from __future__ import annotations
 import select
 import sys
 
-from lmkd_py.kernel.bpf import Arms, KillerGuard
+from lmkd_py.kernel.bpf import AttachedProgram, KillerGuard
 
 
 def main() -> None:
     """Poll the ring, take the kick, answer it; for ever."""
     variant, guard, rows, log, ring = map(int, sys.argv[1:6])
-    killer = KillerGuard(Arms(variant, guard, rows, log, ring, (), ()))
+    killer = KillerGuard(AttachedProgram(variant, guard, rows, log, ring, (), ()))
     print("waiting", flush=True)
     while True:
         select.select([killer.ring_fd], [], [])

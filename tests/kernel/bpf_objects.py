@@ -6,9 +6,9 @@ import ctypes
 import os
 import struct
 
-from lmkd_py.kernel.bpf import Arms
-from lmkd_py.kernel.libc import raw_syscall
-from lmkd_py.kernel.numbers import NR
+from lmkd_py.kernel.acting.libc import raw_syscall
+from lmkd_py.kernel.acting.numbers import NR
+from lmkd_py.kernel.bpf import AttachedProgram
 
 _UPDATE, _DELETE, _PROG_BY_ID, _MAP_BY_ID, _INFO = 2, 3, 13, 14, 15
 _bpf = raw_syscall(ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
@@ -32,9 +32,9 @@ def _opened(command: int, number: int) -> int:
     return _call(command, struct.pack("=III", number, 0, 0))
 
 
-def map_of(arms: Arms, name: str) -> int:
+def map_of(attached: AttachedProgram, name: str) -> int:
     """A descriptor of the map of this name that the attached program uses."""
-    (program_id,) = struct.unpack_from("=I", _info(arms.link_fds[0], 16), 8)  # struct bpf_link_info
+    (program_id,) = struct.unpack_from("=I", _info(attached.link_fds[0], 16), 8)  # struct bpf_link_info
     program = _opened(_PROG_BY_ID, program_id)
     numbers = (ctypes.c_uint32 * 16)()
     # struct bpf_prog_info: nr_map_ids at 52, map_ids at 56.

@@ -13,13 +13,13 @@ from lmkd_py.kernel.bpf import VARIANT_LIST, Order, load_apart
 
 
 def main() -> None:
-    """Load, hand over, wait."""
+    """Load the program, pass its fds on, wait to be killed."""
     number, cgroup, cache, pin_dir, lease_ns = sys.argv[1:]
     channel = socket.socket(fileno=int(number))
     order = Order(cgroup, lease_ns=int(lease_ns), variants=(VARIANT_LIST,))
-    arms = load_apart(order, cache, pin_dir)
-    text = "\n".join(arms.notes).encode() or b"-"
-    socket.send_fds(channel, [text], [arms.guard_fd, arms.rows_fd, arms.log_fd, arms.ring_fd])
+    attached = load_apart(order, cache, pin_dir)
+    text = "\n".join(attached.notes).encode() or b"-"
+    socket.send_fds(channel, [text], [attached.guard_fd, attached.rows_fd, attached.log_fd, attached.ring_fd])
     while True:
         signal.pause()
 

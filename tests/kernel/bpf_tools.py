@@ -15,7 +15,7 @@ import pytest
 
 from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.kernel.bpf import VARIANT_LIST, Arms, BpfRefused, Guard, Order, elf, load_apart
+from lmkd_py.kernel.bpf import VARIANT_LIST, AttachedProgram, BpfRefused, Guard, Order, elf, load_apart
 from tests.support import REPO_ROOT, require
 
 LIMIT_MIB = 96
@@ -23,7 +23,6 @@ LIST = (VARIANT_LIST,)
 
 
 def start_ticks(pid: int) -> int:
-    """Field 22 of /proc/PID/stat."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
@@ -32,13 +31,13 @@ def rows_of(apps: Sequence[App]) -> list[tuple[int, int, int]]:
     return [(app.pid, app.adj, start_ticks(app.pid)) for app in apps]
 
 
-def close(arms: Arms) -> None:
-    """Let go of a loaded program."""
-    for fd in (arms.guard_fd, arms.rows_fd, arms.log_fd, arms.ring_fd, *arms.link_fds):
+def close(attached: AttachedProgram) -> None:
+    """Close all fds of a loaded program."""
+    for fd in (attached.guard_fd, attached.rows_fd, attached.log_fd, attached.ring_fd, *attached.link_fds):
         os.close(fd)
 
 
-def load(order: Order, cache: Path, pin_dir: str = "") -> Arms:
+def load(order: Order, cache: Path, pin_dir: str = "") -> AttachedProgram:
     """What this kernel has to be able to load: where CI runs it is, elsewhere the test is skipped with the refusal."""
     try:
         return load_apart(order, str(cache), pin_dir)
@@ -59,24 +58,26 @@ def spoil(monkeypatch: pytest.MonkeyPatch, is_meant: Callable[[elf.Program, byte
 
 
 @contextmanager
-def guarded(board: Sandbox, cache: Path, pin_dir: str = "", **limits: object) -> Iterator[tuple[Guard, Arms]]:
+def guarded(
+    board: Sandbox, cache: Path, pin_dir: str = "", **limits: object
+) -> Iterator[tuple[Guard, AttachedProgram]]:
     """The strike attached to the domain of a board, not armed."""
     order = Order(board.place.psi, **{"variants": LIST, **limits})  # type: ignore[arg-type]
-    arms = load(order, cache, pin_dir)
-    guard = Guard(arms)
+    attached = load(order, cache, pin_dir)
+    guard = Guard(attached)
     try:
-        yield guard, arms
+        yield guard, attached
     finally:
         guard.disarm()
-        close(arms)
+        close(attached)
 
 
 class KillerProcess:
     """The answering killer; `stopped` keeps it from ever waking."""
 
-    def __init__(self, arms: Arms) -> None:
-        fds = (arms.guard_fd, arms.rows_fd, arms.log_fd, arms.ring_fd)
-        command = [sys.executable, "-m", "tests.kernel.bpf_killer", str(arms.variant), *map(str, fds)]
+    def __init__(self, attached: AttachedProgram) -> None:
+        fds = (attached.guard_fd, attached.rows_fd, attached.log_fd, attached.ring_fd)
+        command = [sys.executable, "-m", "tests.kernel.bpf_killer", str(attached.variant), *map(str, fds)]
         self.process = subprocess.Popen(command, cwd=REPO_ROOT, pass_fds=fds, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "waiting\n"
@@ -98,9 +99,9 @@ class KillerProcess:
 
 
 @contextmanager
-def killer_of(arms: Arms) -> Iterator[KillerProcess]:
+def killer_of(attached: AttachedProgram) -> Iterator[KillerProcess]:
     """An answering killer while the context lasts."""
-    killer = KillerProcess(arms)
+    killer = KillerProcess(attached)
     try:
         yield killer
     finally:

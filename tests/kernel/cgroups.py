@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 
 from lmkd_py.core.config import DomainKind, MonitorConfig
-from lmkd_py.kernel.mounts import cgroup_v2_root, memcg_v1_root
-from lmkd_py.kernel.syscalls import pidfd_open, pidfd_send_signal
+from lmkd_py.kernel.acting.syscalls import pidfd_open, pidfd_send_signal
+from lmkd_py.kernel.sensing.mounts import cgroup_v2_root, memcg_v1_root
 from tests.support import IS_ROOT, require
 
 LIMIT = 64 << 20

@@ -14,26 +14,20 @@ from collections.abc import Callable
 
 from lmkd_py.core.config import MonitorConfig
 from lmkd_py.core.snapshot import NO_OUTCOME
-from lmkd_py.kernel import memory
-from lmkd_py.kernel.domain import open_domain
-from lmkd_py.kernel.perf import ALLOCATION_EVENTS, EventCounter
-from lmkd_py.kernel.pinned import PinnedFile
-from lmkd_py.kernel.poll import POLLIN, PollSet
-from lmkd_py.kernel.procfs import memcg_v1
-from lmkd_py.kernel.procfs.memcg_v1 import NumaStatV1
-from lmkd_py.kernel.syscalls import eventfd
+from lmkd_py.kernel.acting import memory
+from lmkd_py.kernel.acting.poll import POLLIN, PollSet
+from lmkd_py.kernel.acting.syscalls import eventfd
+from lmkd_py.kernel.sensing.domain import memcg, open_domain
+from lmkd_py.kernel.sensing.perf import ALLOCATION_EVENTS, EventCounter
+from lmkd_py.kernel.sensing.pinned import PinnedFile
 
 GROWTH = ("syscalls:sys_enter_mmap", "syscalls:sys_enter_munmap", "syscalls:sys_enter_brk")
-
-
-def no_numa_stat(path: str) -> NumaStatV1:
-    raise FileNotFoundError(path)
 
 
 def work(what: str, kind: int, path: str, twin: str) -> Callable[[], object]:
     monitor = MonitorConfig(kind, path, twin)
     if what == "listless":  # as on a kernel without NUMA
-        memcg_v1.NumaStatV1 = no_numa_stat  # type: ignore[assignment, misc]
+        memcg.NUMA_STAT_FILE = "no.such.file"
     domain = open_domain(monitor)
     if what == "counted":  # as the killer samples where BPF counts direct reclaims
         domain.use_reclaims(memoryview(bytearray(8)).cast("Q"), 0)

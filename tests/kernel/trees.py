@@ -35,7 +35,7 @@ def flat(shape: str, path: str) -> dict[str, int]:
 
 
 def watermarks(shape: str) -> tuple[int, int, int]:
-    """AOSP's sums, taken line by line."""
+    """Sums of the zones' watermarks, computed by another method than the reader's."""
     sums = {"min": 0, "low": 0, "high": 0}
     for zone in re.split(r"^Node ", text(shape, "proc/zoneinfo"), flags=re.M)[1:]:
         body = zone[zone.index("pages free") :]

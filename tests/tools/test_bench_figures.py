@@ -1,4 +1,4 @@
-"""How the bench turns events into figures, figures into tables and tables into README.md."""
+"""How the bench turns events into figures, figures into tables and tables into docs/measurements.md."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def test_percentiles_are_values_that_were_measured() -> None:
 
 
 @pytest.mark.parametrize("marks", [MARKS, ARM_MARKS])
-def test_the_readme_changes_between_the_marks_only(marks: tuple[str, str]) -> None:
+def test_the_page_changes_between_the_marks_only(marks: tuple[str, str]) -> None:
     begin, end = marks
     other = "\n".join(MARKS if marks == ARM_MARKS else ARM_MARKS)
-    readme = f"before\n{begin}\nold\n{end}\n{other}\nafter\n"
-    once = replace_part(readme, table(["a"], [["1"]]), marks)
+    page = f"before\n{begin}\nold\n{end}\n{other}\nafter\n"
+    once = replace_part(page, table(["a"], [["1"]]), marks)
     assert once == f"before\n{begin}\n| a |\n| --- |\n| 1 |\n{end}\n{other}\nafter\n"
     assert replace_part(once, "new", marks) == f"before\n{begin}\nnew\n{end}\n{other}\nafter\n"
     with pytest.raises(ValueError, match="marks"):

@@ -15,10 +15,10 @@ def test_each_kick_pairs_with_the_first_wakeup_before_the_next_kick() -> None:
     assert kick.answers_us([9000], [3000]) == []
 
 
-@pytest.mark.parametrize(("slowest", "said"), [(100.0, "`signal_generate`. "), (100.1, ": missed by `walk`. ")])
+@pytest.mark.parametrize(("slowest", "said"), [(100.0, "`signal_generate`. "), (100.1, "; missed by `walk`. ")])
 def test_the_table_tells_the_target_and_who_missed_it(slowest: float, said: str) -> None:
     text = report.strikes([Strikes("list", [30.0], 0, 0), Strikes("walk", [slowest], 0, 0)], [60.0])
-    assert "Wanted: p99 at most 100 µs" in text
+    assert "Goal: p99 at most 100 µs" in text
     assert said in text
     assert "| kick to the killer's wake-up | 1 | 60.0 / 60.0 / 60.0 / 60.0 |" in text
 

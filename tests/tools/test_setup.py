@@ -27,8 +27,9 @@ def test_a_failing_step_shows_its_last_words_and_its_command(capfd: pytest.Captu
 
 
 def test_a_smaller_set_up_is_covered_by_a_larger_one() -> None:
-    assert setup.covering("host") == {setup.stamp_of("host"), setup.stamp_of("host,test")}
-    assert setup.covering("host,test") == {setup.stamp_of("host,test")}
+    test, everything = setup.stamp_of("host,test"), setup.stamp_of("host,test,tuning")
+    assert setup.covering("host") == {setup.stamp_of("host"), test, everything}
+    assert setup.covering("host,test") == {test, everything}
 
 
 @pytest.mark.parametrize("target", setup.NEEDS)

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from lmkd_py.core.config import DEFAULTS, Config, ConfigError, MonitorConfig, PolicyConfig, validate
 from lmkd_py.pb import config_pb2
-from lmkd_py.wire.config import config_hash, decode_config, encode_config
+from lmkd_py.wire.config import FORMAT, Stored, config_hash, decode_config, encode_config
 from tests.wire.values import INT64, TEXTS, from_google, to_google
 
-ENUMS = {"compat": st.integers(0, 1), "domain_kind": st.integers(0, 2)}
+ENUMS = {"kind": st.integers(0, 2), "domain_kind": st.integers(0, 3)}
 
 
 def strategy(cls: Any) -> st.SearchStrategy[Any]:
-    """Any value of a config class."""
+    """Hypothesis strategy: any value of a config class."""
     by_kind = {int: INT64, str: TEXTS}
     return st.builds(
         cls,
@@ -38,15 +38,15 @@ def test_what_was_encoded_is_decoded(config: Config) -> None:
 @given(CONFIGS)
 def test_google_protobuf_agrees_both_ways(config: Config) -> None:
     ours = encode_config(config)
-    theirs = to_google(config, config_pb2.Config()).SerializeToString()
-    assert from_google(config_pb2.Config.FromString(ours), config) == config
+    theirs = to_google(Stored(*config, FORMAT), config_pb2.Config()).SerializeToString()
+    assert from_google(config_pb2.Config.FromString(ours), Stored(*config)) == Stored(*config, FORMAT)
     assert decode_config(theirs) == config
     assert ours == theirs
 
 
 @given(CONFIGS, st.sets(st.sampled_from([*PolicyConfig._fields, *MonitorConfig._fields])))
 def test_a_missing_field_has_its_default(config: Config, missing: set[str]) -> None:
-    message = to_google(config, config_pb2.Config())
+    message = to_google(Stored(*config, FORMAT), config_pb2.Config())
     for part in (message.policy, message.monitor):
         for name in missing & {field.name for field in part.DESCRIPTOR.fields}:
             part.ClearField(name)
@@ -57,15 +57,35 @@ def test_a_missing_field_has_its_default(config: Config, missing: set[str]) -> N
             assert getattr(part, name) == getattr(default if name in missing else whole, name)
 
 
-def test_no_bytes_at_all_are_the_defaults() -> None:
-    assert decode_config(b"") == DEFAULTS
+def test_the_defaults_are_bytes_like_any_other_config() -> None:
     assert validate(decode_config(encode_config(DEFAULTS))) == DEFAULTS
+    assert decode_config(b"", may_lack_format=True) == DEFAULTS
+
+
+@given(CONFIGS, st.integers(0))
+def test_a_config_that_was_cut_off_anywhere_is_refused(config: Config, length: int) -> None:
+    data = encode_config(config)
+    for part in (b"", data[: length % len(data)]):
+        with pytest.raises(ConfigError):
+            decode_config(part)
+
+
+def test_what_was_cut_off_between_two_fields_is_told_so() -> None:
+    data = encode_config(DEFAULTS)
+    for part in (b"", data[:-2]):  # all but the format
+        with pytest.raises(ConfigError, match=f"format: found '?{len(part)} bytes without it.*cut off; write it again"):
+            decode_config(part)
+
+
+def test_another_format_is_refused_by_its_number() -> None:
+    with pytest.raises(ConfigError, match="format: found 2, wanted 1, or a newer lmkd_py"):
+        decode_config(encode_config(DEFAULTS) + b"\x18\x02")
 
 
 def test_the_last_word_counts_and_parts_are_merged() -> None:
     first = config_pb2.Config(policy=config_pb2.PolicyConfig(kill_timeout_ms=5, lowmem_min_adj=800))
     second = config_pb2.Config(policy=config_pb2.PolicyConfig(kill_timeout_ms=7))
-    data = first.SerializeToString() + second.SerializeToString()
+    data = first.SerializeToString() + second.SerializeToString() + b"\x18\x01"
     assert decode_config(data).policy == PolicyConfig(kill_timeout_ms=7, lowmem_min_adj=800)
     assert config_pb2.Config.FromString(data).policy.kill_timeout_ms == 7
 
@@ -73,8 +93,8 @@ def test_the_last_word_counts_and_parts_are_merged() -> None:
 def test_a_tunable_nobody_would_heed_is_refused_by_its_number() -> None:
     with pytest.raises(ConfigError, match="Config field 9"):
         decode_config(encode_config(DEFAULTS) + b"\x48\x01")
-    with pytest.raises(ConfigError, match="PolicyConfig field 15"):
-        decode_config(b"\x0a\x02\x78\x01")
+    with pytest.raises(ConfigError, match="PolicyConfig field 100"):
+        decode_config(b"\x0a\x03\xa0\x06\x01")
     with pytest.raises(ConfigError, match="Config field 0"):
         decode_config(b"\x00\x00")
 

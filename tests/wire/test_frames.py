@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import mmap
+import struct
+import zlib
+from binascii import crc32
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmkd_py.wire.crc32c import crc32c
 from lmkd_py.wire.frames import (
     HEAD,
     HEADER,
@@ -109,6 +111,12 @@ def test_a_torn_tail_that_was_appended_to_costs_only_what_was_torn(at: int) -> N
         assert found == [*whole(0, hit), found[hit], *again]
 
 
+def test_the_checksum_is_that_of_zlib_over_kind_length_and_payload() -> None:
+    assert zlib.crc32(b"123456789") == 0xCBF43926  # the check value of every CRC catalogue
+    frame = frame_bytes(NOTE, b"payload")
+    assert struct.unpack_from("<I", frame, 8) == (zlib.crc32(frame[4:8] + b"payload"),)
+
+
 def test_a_damaged_length_does_not_swallow_the_frames_behind_it() -> None:
     damaged = bytearray(FILE)
     damaged[6:8] = (STARTS[3] - HEAD.size).to_bytes(2, "little")  # it now claims to reach to a frame's end
@@ -154,9 +162,9 @@ def test_a_forged_file_of_markers_is_read_in_bounded_work(monkeypatch: pytest.Mo
     def counting(data: bytes) -> int:
         nonlocal summed
         summed += len(data)
-        return crc32c(data)
+        return crc32(data)
 
-    monkeypatch.setattr("lmkd_py.wire.frames.crc32c", counting)
+    monkeypatch.setattr("lmkd_py.wire.frames.crc32", counting)
     forged = HEAD.pack(MARKER, RECORD, MAX_PAYLOAD, 0) * 40_000
     assert sum(lost.length for lost in read_frames(forged) if isinstance(lost, Lost)) == len(forged)
     assert summed < 10 * len(forged) + (2 << 20)  # without a bound: 2.5 GB

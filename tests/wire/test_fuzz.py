@@ -14,6 +14,7 @@ from lmkd_py.wire.config import decode_config, encode_config
 from lmkd_py.wire.control import Reply, Request, Verb, decode_reply, decode_request, encode_reply, encode_request
 from lmkd_py.wire.frames import HEADER, MAX_PAYLOAD, NOTE, RECORD, frame_bytes, read_frames
 from lmkd_py.wire.header import (
+    ArmedTrigger,
     Header,
     Layer,
     Note,
@@ -31,10 +32,11 @@ from lmkd_py.wire.header import (
 from lmkd_py.wire.layout import tag, varint
 from lmkd_py.wire.message import MessageError
 from lmkd_py.wire.record import RECORD_SIZE, RecordError, pack_record_into, unpack_record
-from tests.support import SUITE_ALL
+from lmkd_py.wire.report import Report, decode_report, encode_report
+from tests.support import FEW_EXAMPLES, SUITE_ALL
 from tests.wire.values import counting_record
 
-ROUNDS = 30_000 if SUITE_ALL else 1_500
+ROUNDS = 30_000 if SUITE_ALL and not FEW_EXAMPLES else 1_500
 
 
 class Target(NamedTuple):
@@ -53,8 +55,9 @@ def good_record() -> bytes:
     return bytes(buffer)
 
 
-FULL = Header(board="b", config=encode_config(DEFAULTS), layers=(Layer(1, 1, "x"),) * 3, triggers=("some", "full"))
-NOTED = Note(5, "lost", "text", 3)
+NOTED = Note(5, "lost", "text", 3, 2, 13, "what")
+ARMED = (ArmedTrigger("psi some", "70 ms"), ArmedTrigger("psi full"))
+FULL = Header(board="b", config=encode_config(DEFAULTS), layers=(Layer(1, 1, (NOTED,)),) * 3, triggers=ARMED)
 TARGETS = {
     "record": Target(unpack_record, RecordError, good_record()),
     "header": Target(decode_header, MessageError, encode_header(FULL)),
@@ -63,7 +66,8 @@ TARGETS = {
     "strike": Target(decode_strike, MessageError, encode_strike(Strike(1 << 40, 1 << 39, 7, 8, 900, 5))),
     "config": Target(decode_config, ConfigError, encode_config(DEFAULTS)),
     "request": Target(decode_request, MessageError, encode_request(Request(Verb.RELOAD))),
-    "reply": Target(decode_reply, MessageError, encode_reply(Reply(text="t", triggers=("a", "b")))),
+    "reply": Target(decode_reply, MessageError, encode_reply(Reply(text="t", triggers=ARMED, notes=(NOTED,)))),
+    "report": Target(decode_report, MessageError, encode_report(Report("d", ARMED, (NOTED,) * 3, "f"), 4096)),
     "frames": Target(
         lambda data: list(read_frames(data)),
         NeverRaised,
@@ -119,7 +123,7 @@ def repeated(number: int, body: bytes = b"") -> bytes:
 GREEDY = {
     "empty layers": (decode_header, repeated(18)),
     "empty triggers": (decode_header, repeated(19)),
-    "one-letter triggers": (decode_reply, repeated(18, b"x")),
+    "one-letter triggers": (decode_reply, repeated(18, b"\n\1x")),
     "a claimed length": (decode_note, tag(2, 2) + varint(2**62)),
     "small frames": (lambda data: list(read_frames(data)), frame_bytes(NOTE, b"") * 5_000),
     "only markers": (lambda data: list(read_frames(data)), b"\xffLK\xfe\x02\x00\xff\xff" * 8_000),

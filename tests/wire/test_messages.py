@@ -20,6 +20,7 @@ from lmkd_py.wire.control import (
     encode_request,
 )
 from lmkd_py.wire.header import (
+    ArmedTrigger,
     Header,
     Layer,
     Note,
@@ -37,11 +38,14 @@ from lmkd_py.wire.header import (
 from lmkd_py.wire.message import Message, MessageError
 from tests.wire.values import INT64, TEXTS, from_google, to_google
 
-LAYERS = st.builds(Layer, INT64, INT64, TEXTS)
+NOTES = st.builds(Note, INT64, TEXTS, TEXTS, INT64, INT64, INT64, TEXTS)
+SOME_TRIGGERS = st.lists(st.builds(ArmedTrigger, TEXTS, TEXTS), max_size=3).map(tuple)
+SOME_NOTES = st.lists(NOTES, max_size=3).map(tuple)
+LAYERS = st.builds(Layer, INT64, INT64, SOME_NOTES)
 
 
 def strategy(cls: Any, **special: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Any value of a message class."""
+    """Hypothesis strategy: any value of a message class."""
     kinds = {int: INT64, str: TEXTS, bytes: st.binary(max_size=40), tuple: st.lists(TEXTS, max_size=5).map(tuple)}
     by_default = {name: kinds[type(value)] for name, value in cls._field_defaults.items()}
     return st.builds(cls, **{**by_default, **special})
@@ -56,7 +60,7 @@ class Codec(NamedTuple):
 
 CODECS = {
     "Header": Codec(
-        strategy(Header, layers=st.lists(LAYERS, max_size=4).map(tuple)),
+        strategy(Header, layers=st.lists(LAYERS, max_size=4).map(tuple), triggers=SOME_TRIGGERS, notes=SOME_NOTES),
         encode_header,
         decode_header,
         trace_pb2.Header,
@@ -65,7 +69,9 @@ CODECS = {
     "Note": Codec(strategy(Note), encode_note, decode_note, trace_pb2.Note),
     "Strike": Codec(strategy(Strike), encode_strike, decode_strike, trace_pb2.Strike),
     "Request": Codec(strategy(Request, verb=st.integers(0, 3)), encode_request, decode_request, control_pb2.Request),
-    "Reply": Codec(strategy(Reply), encode_reply, decode_reply, control_pb2.Reply),
+    "Reply": Codec(
+        strategy(Reply, triggers=SOME_TRIGGERS, notes=SOME_NOTES), encode_reply, decode_reply, control_pb2.Reply
+    ),
 }
 each = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 
@@ -124,7 +130,7 @@ def test_errors_name_what_was_found_and_wanted() -> None:
         b"\x0a\x00": r"Process.pid \(field 1\): found wire type 2, wanted wire type 0",
         b"\x22\x01\xff": "Process.name: found byte 0 of 1 bytes, wanted UTF-8",
         b"\x00": "Process at byte 1: found the end",
-        b"\x00\x00": "Process field 0: found it, wanted fields 1 to 4",
+        b"\x00\x00": "Process field 0: found it, wanted fields 1 to 6",
     }
     for data, message in wrong.items():
         with pytest.raises(MessageError, match=message):
@@ -144,6 +150,6 @@ def test_a_new_message_needs_no_more_than_its_tuple() -> None:
         right: tuple[Layer, ...] = ()
 
     codec = Message(Pair, right=Layer)
-    pair = Pair(Layer(1, 1, "a"), (Layer(), Layer(2, 0, "b")))
+    pair = Pair(Layer(1, 1), (Layer(), Layer(2, 0)))
     assert codec.decode(codec.encode(pair)) == pair
     assert codec.decode(b"") == Pair()

@@ -13,7 +13,6 @@ from lmkd_py.wire.record import (
     CANDIDATE_ROWS,
     LAYOUT,
     RECORD_SIZE,
-    SHAPE,
     Record,
     RecordError,
     pack_record_into,
@@ -46,10 +45,9 @@ def test_google_protobuf_writes_the_same_bytes(record: Record) -> None:
 def test_the_order_on_the_fast_path_is_the_order_of_the_layout() -> None:
     # unpack_record is derived from the shape alone; pack_record_into spells the nesting out.
     record = counting_record()
-    assert len(LAYOUT.names) == SHAPE.size() - sum(len(constant) + 7 for constant in LAYOUT.constants)
     assert unpack_record(packed(record)) == record
     assert record.seq == 1
-    assert record.killer_pid == len(LAYOUT.names)
+    assert record.domain_id == len(LAYOUT.names)
 
 
 def test_candidates_beyond_the_rows_are_cut_and_missing_rows_are_dropped_again() -> None:

@@ -9,21 +9,23 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
-from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig
-from lmkd_py.core.vocabulary import Compat
+from lmkd_py.core.config import DomainKind, MonitorConfig, PolicyConfig
+from lmkd_py.core.vocabulary import PolicyKind
 from lmkd_py.pb import config_pb2, control_pb2, trace_pb2
 from lmkd_py.wire import control, header
+from lmkd_py.wire.config import Stored
 from lmkd_py.wire.layout import Shape
 from lmkd_py.wire.record import SHAPE
 from tests.support import REPO_ROOT
 from tools.gen_pb import SCHEMAS, generate
 
 MESSAGES = [
-    (Config, config_pb2.Config),
+    (Stored, config_pb2.Config),
     (PolicyConfig, config_pb2.PolicyConfig),
     (MonitorConfig, config_pb2.MonitorConfig),
     (header.Header, trace_pb2.Header),
     (header.Layer, trace_pb2.Layer),
+    (header.ArmedTrigger, trace_pb2.ArmedTrigger),
     (header.Process, trace_pb2.Process),
     (header.Note, trace_pb2.Note),
     (header.Strike, trace_pb2.Strike),
@@ -38,7 +40,7 @@ KINDS = {
 
 
 def shapes(shape: Shape) -> list[Shape]:
-    """A shape and all within it."""
+    """This shape and all shapes nested in it."""
     return [shape, *(found for inner in shape.nested.values() for found in shapes(inner))]
 
 
@@ -75,7 +77,7 @@ def test_a_message_has_the_fields_of_its_tuple_by_name_number_and_kind(cls: Any,
 
 
 def test_numbers_with_names_have_the_same_names() -> None:
-    assert dict(config_pb2.Compat.items()) == {member.name: int(member) for member in Compat}
+    assert dict(config_pb2.PolicyKind.items()) == {member.name: int(member) for member in PolicyKind}
     for enum, cls in ((config_pb2.DomainKind, DomainKind), (control_pb2.Verb, control.Verb)):
         ours = {name: value for name, value in vars(cls).items() if name.isupper()}
         assert {name.replace("VERB_", ""): value for name, value in enum.items()} == ours
@@ -88,9 +90,9 @@ def test_every_tunable_names_its_default() -> None:
         for name, default in cls._field_defaults.items():
             comment = re.search(r"((?:  //[^\n]*\n)+)  optional \w+ " + name + " = ", body)
             assert comment, f"{name} has no comment"
-            said = re.search(r"Default (\w+)\.", comment.group(1))
+            said = re.search(r"Default (-?\w+)\.", comment.group(1))
             assert said, f"the comment of {name} names no default"
-            names = {**dict(config_pb2.Compat.items()), **dict(config_pb2.DomainKind.items()), "empty": ""}
+            names = {**dict(config_pb2.PolicyKind.items()), **dict(config_pb2.DomainKind.items()), "empty": ""}
             named = said.group(1)
             assert (names[named] if named in names else int(named)) == default, name
 

@@ -7,9 +7,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 from lmkd_py.core.snapshot import Candidate
-from lmkd_py.wire.header import Layer
+from lmkd_py.wire.header import ArmedTrigger, Layer, Note
+from lmkd_py.wire.message import Message
 from lmkd_py.wire.record import CANDIDATE_ROWS, LAYOUT, SHAPE, Record
 
+# An example of each message that is repeated, by the name of its field.
+ROWS = {"candidates": Candidate(0, 0, 0, 0, 0, 0), "layers": Layer(), "notes": Note(), "triggers": ArmedTrigger()}
 INT64 = st.integers(-(2**63), 2**63 - 1)
 # Mostly what counters really are; every 64-bit number all the same.
 NUMBERS = st.one_of(st.integers(-1, 300), st.integers(0, 2**45), INT64)
@@ -23,7 +26,7 @@ def record_of(numbers: list[int]) -> Record:
 
 
 def counting_record() -> Record:
-    """Every number another: 1, 2, 3, ..."""
+    """A record in which every number differs: 1, 2, 3, ..."""
     return record_of(list(range(1, len(LAYOUT.names) + 1)))
 
 
@@ -35,16 +38,19 @@ def to_google(value: Any, message: Any) -> Any:
     for name in value._fields:
         field = getattr(value, name)
         if name == "candidates" and isinstance(field, tuple):  # a ring record always has all its rows
-            field = (*field, *[Candidate(0, 0, 0, 0, 0, 0)] * (CANDIDATE_ROWS - len(field)))
+            field = (*field, *[Candidate(*[0] * len(Candidate._fields))] * (CANDIDATE_ROWS - len(field)))
         if hasattr(field, "_fields"):
             to_google(field, getattr(message, name))
             getattr(message, name).SetInParent()
         elif isinstance(field, tuple):
             for one in field:
+                row = getattr(message, name)
                 if isinstance(one, str):
-                    getattr(message, name).append(one)
-                else:
-                    to_google(one, getattr(message, name).add())
+                    row.append(one)
+                elif hasattr(row, "add"):
+                    to_google(one, row.add())
+                else:  # bytes: a message of another file
+                    row.append(Message(type(one)).encode(one))
         else:
             setattr(message, name, field)
     return message
@@ -57,10 +63,12 @@ def from_google(message: Any, like: Any) -> Any:
         field, example = getattr(message, name), getattr(like, name)
         if hasattr(example, "_fields"):
             field = from_google(field, example)
-        elif isinstance(example, tuple) and name in ("candidates", "layers"):
-            cls: Any = Candidate if name == "candidates" else Layer
-            rows = (cls(*(getattr(row, column) for column in cls._fields)) for row in field)
-            field = tuple(row for row in rows if name == "layers" or row[0])
+        elif isinstance(example, tuple) and name in ROWS:
+            one = ROWS[name]
+            rows = (
+                Message(type(one)).decode(row) if isinstance(row, bytes) else from_google(row, one) for row in field
+            )
+            field = tuple(row for row in rows if name != "candidates" or row[0])
         elif isinstance(example, tuple):
             field = tuple(field)
         fields.append(field)

@@ -1,4 +1,4 @@
-"""`python -m tools.bench [--only PART ...] [--kills N] [--write-readme]`: measures and prints the table of README.md.
+"""`python -m tools.bench [--only PART ...] [--kills N] [--write]`: measures what docs/measurements.md shows.
 
 Parts: latency, strike, step, peers, taken, pool, adb, idle, memory, which take about fifteen minutes together and need
 root; and arm, the peers on emulated ARM boards, which takes half an hour more and is measured only when asked for.
@@ -27,24 +27,24 @@ from tools.bench.programs import MissingToolError, build
 PARTS = ("latency", "strike", "step", "peers", "taken", "pool", "adb", "idle", "memory")
 ARM = "arm"
 ACTIONS = 300  # of a steward, with its pool and without
-README = os.path.join(REPOSITORY, "README.md")
+PAGE = os.path.join(REPOSITORY, "docs", "measurements.md")
 
 
 def options(words: list[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=(*PARTS, ARM), help="measure this part (can be repeated)")
     parser.add_argument("--kills", type=int, default=200, help="kills of each killer in the latency part")
     parser.add_argument("--steps", type=int, default=20, help="steps of each case")
     parser.add_argument("--idle-seconds", type=float, default=60)
     parser.add_argument("--rounds", type=int, default=3, help="trials of each killer on the ARM boards")
-    parser.add_argument("--write-readme", action="store_true", help="put the table between the marks of README.md")
+    parser.add_argument("--write", action="store_true", help="put the tables between the marks of docs/measurements.md")
     parser.add_argument("--resume", default="", help=argparse.SUPPRESS)
     return parser.parse_args(words)
 
 
 def say(text: str) -> None:
-    """What is going on, on standard error."""
+    """Print progress to stderr, with the time."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
@@ -155,7 +155,7 @@ class Run:
         memory.hand_over(out, name, crowd, meminfo.path, daemon.command(root), others, then)
 
     def resume(self) -> None:
-        """After the memory part."""
+        """Continue after the memory part has started this program anew."""
         self.finish(memory.read(os.path.join(self.directory, "memory.txt")))
 
     def finish(self, found: list[memory.Memory]) -> None:
@@ -168,11 +168,11 @@ class Run:
             parts.append((text, MARKS))
         for part, marks in parts:
             print(part)
-            if self.chosen.write_readme:
-                with open(README) as stream:
-                    readme = stream.read()
-                with open(README, "w") as stream:
-                    stream.write(replace_part(readme, part, marks))
+            if self.chosen.write:
+                with open(PAGE) as stream:
+                    page = stream.read()
+                with open(PAGE, "w") as stream:
+                    stream.write(replace_part(page, part, marks))
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ from statistics import median
 from typing import NamedTuple
 
 from lmkd_py.board.ports import free_port
+from lmkd_py.host.adb.keys import public_keys
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.adb.sync import Sending
 from lmkd_py.host.connect import Connector
@@ -30,13 +31,14 @@ from tools.bench.programs import MissingToolError
 
 BIG_BYTES = 12_000_000
 SMALL_FILES, SMALL_BYTES = 1000, 4096
+KEY = ".android/adbkey"  # below HOME, where adb looks, too
 DEVICES = 8
 THERE = "/data/local/tmp"
 REGULAR = 0o100644
 
 
 class Transfer(NamedTuple):
-    """One kind of transfer, round by round."""
+    """The times of one kind of transfer, in seconds, one value per round."""
 
     label: str
     ours_s: list[float]
@@ -44,7 +46,7 @@ class Transfer(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Ours to adb's, of the medians."""
+        """The median of lmkctl divided by the median of adb."""
         return median(self.ours_s) / median(self.adb_s)
 
 
@@ -63,7 +65,7 @@ class Bench:
         self.scratch = scratch
         self.addresses = addresses
         self._environment = {**os.environ, "ANDROID_ADB_SERVER_PORT": str(server_port), "HOME": str(scratch)}
-        connector = Connector(ServerAddress("127.0.0.1", server_port), scratch / "key")
+        connector = Connector(ServerAddress("127.0.0.1", server_port), scratch / KEY)
         self.devices = [connector.device(Target(address, via_server=False)) for address in addresses]
         self.big = scratch / "big"
         self.big.write_bytes(os.urandom(BIG_BYTES))
@@ -73,7 +75,6 @@ class Bench:
             (self.small / f"f{number:04}").write_bytes(os.urandom(SMALL_BYTES))
 
     def adb(self, address: str, *words: str) -> subprocess.Popen[bytes]:
-        """Start adb's client."""
         quiet = subprocess.DEVNULL
         return subprocess.Popen(
             ["adb", "-s", address, *words], env=self._environment, stdout=quiet, stderr=subprocess.PIPE
@@ -97,18 +98,17 @@ class Bench:
             device.ask(["mkdir", "-p", f"{THERE}/there"])
 
     def kill_server(self) -> None:
-        """End the private adb server."""
         subprocess.run(["adb", "kill-server"], env=self._environment, capture_output=True, timeout=60)
 
     # -- the same work, both ways -------------------------------------------------------------------------------
 
     def push_big(self, device: Device) -> None:
-        """Ours: one large file."""
+        """Push one large file with lmkctl's code."""
         with self.big.open("rb") as file:
             device.send_files(lambda: [Sending(f"{THERE}/big", REGULAR, file.read)])
 
     def push_small(self, device: Device, folder: str) -> None:
-        """Ours: many small files over one stream."""
+        """Push many small files over one stream with lmkctl's code."""
 
         def files() -> Iterator[Sending]:
             for path in self.small.iterdir():
@@ -118,7 +118,7 @@ class Bench:
         device.send_files(files)
 
     def pull(self, device: Device, names: Sequence[str], into: Path) -> None:
-        """Ours: files into a directory."""
+        """Pull these files into a directory with lmkctl's code."""
         into.mkdir(exist_ok=True)
         open_name, out = "", None
         try:
@@ -191,7 +191,10 @@ def bench(scratch: Path, devices: int = DEVICES) -> Iterator[Bench]:
     """Endpoints of their own and adb's server on a port of its own; all gone in the end. MissingToolError."""
     if not shutil.which("adb"):
         raise MissingToolError("adb: not compared, it is not here: apt-get install adb")
+    keys = scratch / "adb_keys"
+    keys.write_bytes(b"".join(line + b"\n" for line in public_keys(scratch / KEY)))
     words = [sys.executable, "-m", "lmkd_py.board.adbd", "--root", str(scratch / "devices"), "--end-with-stdin"]
+    words += ["--auth", "never", "--keys", str(keys)]
     endpoints = subprocess.Popen(
         [*words, "--count", str(devices)], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -233,6 +236,6 @@ def _timed(work: Callable[[int], object], turn: int) -> float:
 
 
 def adb_version() -> str:
-    """Of the adb that is compared with."""
+    """Version of the adb that lmkctl is compared with."""
     lines = subprocess.run(["adb", "version"], capture_output=True, text=True).stdout.splitlines()
     return next((line.partition(" ")[2] for line in lines if line.startswith("Version")), "unknown")

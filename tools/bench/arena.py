@@ -38,7 +38,6 @@ class Arena:
             raise
 
     def program(self, name: str) -> str:
-        """Path of one of the bench's C programs."""
         return build(name, self.directory)
 
     def fresh_file(self) -> str:
@@ -63,14 +62,12 @@ class Arena:
             self._thrashers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
 
     def stop_thrashers(self) -> None:
-        """Ends them."""
         for thrasher in self._thrashers:
             thrasher.kill()
             thrasher.wait()
         self._thrashers.clear()
 
     def thrasher_pids(self) -> list[int]:
-        """Who reads."""
         return [thrasher.pid for thrasher in self._thrashers]
 
     def pump(self, seconds: float) -> None:
@@ -80,7 +77,6 @@ class Arena:
             self.crowd.pump(min(left, 0.1))
 
     def close(self) -> None:
-        """Ends and removes everything."""
         self.stop_thrashers()
         self.crowd.close()
         self.board.close()

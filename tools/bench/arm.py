@@ -18,8 +18,9 @@ from lmkd_py.board.qemu.guest import trial
 from lmkd_py.board.qemu.machine import QemuBoard
 from lmkd_py.board.qemu.profile import PROFILES
 from lmkd_py.board.qemu.stage import Stage
-from lmkd_py.board.scenario import CAST
-from lmkd_py.core.config import DEFAULTS, Config
+from lmkd_py.board.scenario import APPS
+from lmkd_py.core.config import DEFAULTS, Config, PolicyConfig
+from lmkd_py.host.adb.keys import public_keys
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush
 from lmkd_py.host.connect import Connector
@@ -51,7 +52,7 @@ AT_ONCE_S = 2.0  # who dies so much later was not spared: it had been struck, to
 
 
 class Killer(NamedTuple):
-    """One that is on trial."""
+    """A killer to compare, and how it is started on the board."""
 
     name: str
     command: tuple[str, ...] = ()
@@ -109,11 +110,16 @@ class Outcome(NamedTuple):
 
 
 class ArmPeers:
-    """A board with the peers on it and our daemon installed."""
+    """A board with the peers on it and our daemon installed, with this policy."""
 
-    def __init__(self, folder: Path, profile: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, profile: str, say: Callable[[str], None], policy: PolicyConfig = DEFAULTS.policy
+    ) -> None:
+        self.policy = policy
         names = [peer.name for peer in PEERS]
-        self.machine = QemuBoard(profile, folder / profile, say=say, packages=names)
+        self.machine = QemuBoard(
+            profile, folder / profile, say=say, packages=names, keys=public_keys(folder / "adbkey")
+        )
         self.profile = profile
         connector = Connector(ServerAddress("127.0.0.1", 1), folder / "adbkey", 3600.0)
         self.device: Device = connector.device(Target(self.machine.address, via_server=False))
@@ -122,7 +128,7 @@ class ArmPeers:
         room_mib = stage.app_mib * SHARES
         self.order: dict[str, Any] = {
             "cgroup": APPS_SLICE if self.machine.profile.systemd else "",
-            "cast": CAST, "app_mib": stage.app_mib, "game_mib": room_mib - len(CAST) * stage.app_mib,
+            "apps": APPS, "app_mib": stage.app_mib, "game_mib": room_mib - len(APPS) * stage.app_mib,
             "mib_per_s": MIB_PER_S, "limit_s": LIMIT_S, "out": OUT,
         }  # fmt: skip
 
@@ -168,7 +174,7 @@ class ArmPeers:
     def _ours(self) -> Service:
         if self.service is None:
             installed = run_steps(INSTALL, Installation(self.device, payload()))
-            run_steps(CONFIG_PUSH, ConfigPush(self.device, Config(DEFAULTS.policy, DEFAULTS.monitor)))
+            run_steps(CONFIG_PUSH, ConfigPush(self.device, Config(self.policy, DEFAULTS.monitor)))
             self.service = installed.service
         return self.service
 
@@ -177,7 +183,6 @@ class ArmPeers:
         return self.machine.versions.get(killer.name, "")
 
     def close(self) -> None:
-        """End the board."""
         self.device.close()
         self.machine.close()
 
@@ -212,7 +217,7 @@ def measure_all(rounds: int, say: Callable[[str], None]) -> list[str]:
 
 
 def report(found: Sequence[tuple[str, Sequence[Outcome]]], profile: str) -> str:
-    """The table."""
+    """The table of one profile, as markdown."""
     head = [
         f"on an emulated ARM board ({profile})", "runs", "killed", "of them wrong", "by the kernel",
         "recovered: runs, s", "major faults: system, own", "CPU ms", "Rss / Pss MB",
@@ -240,8 +245,8 @@ def report(found: Sequence[tuple[str, Sequence[Outcome]]], profile: str) -> str:
             else "-",
         ])  # fmt: skip
     return table(head, rows) + (
-        f"\nMedians. {len(CAST)} applications by Android's priorities, then a game in the foreground that takes all the"
-        " rest and works with a third of it. Wrong: it died while one with a higher oom_score_adj lived. Recovered:"
-        " the game has its memory; from when 15 % of RAM and swap were left to the last stall of more than 10 %."
-        " Emulated CPUs: compare within the table only.\n"
+        f"\nMedians. {len(APPS)} applications with Android's priorities, then a game in the foreground that takes all"
+        " remaining memory and works with a third of it. Wrong: a process died while one with a higher oom_score_adj"
+        " lived. Recovered: the game got its memory; the time runs from the moment 15 % of RAM and swap were left to"
+        " the last stall of more than 10 %. The CPUs are emulated: compare within the table only.\n"
     )

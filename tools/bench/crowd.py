@@ -53,11 +53,10 @@ class Crowd:
             listener(b"".join(line + b"\n" for line in lines))
 
     def roll(self) -> bytes:
-        """All that live, as lines."""
+        """The living members, one line `+PID ADJ` each."""
         return b"".join(b"+%d %d\n" % pair for pair in self.living.items())
 
     def close(self) -> None:
-        """Ends them all."""
         self._process.kill()
         self._process.wait()
         assert self._process.stdout is not None

@@ -1,4 +1,4 @@
-"""Numbers into words: percentiles, markdown tables, the part of README.md that the bench owns."""
+"""Numbers into words: percentiles, markdown tables, the parts of docs/measurements.md that the bench owns."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
-    """`p50 / p90 / p99 / max`."""
+    """The percentiles as text: `p50 / p90 / p99 / max`."""
     return " / ".join(f"{percentile(values, share):,.{digits}f}" for share in (0.5, 0.9, 0.99, 1.0))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table."""
+    """A markdown table with this heading."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
-def replace_part(readme: str, part: str, marks: tuple[str, str] = MARKS) -> str:
-    """README text with everything between two marks replaced. ValueError if it does not have both marks."""
+def replace_part(page: str, part: str, marks: tuple[str, str] = MARKS) -> str:
+    """The page with everything between two marks replaced. ValueError if it does not have both marks."""
     begin, end = marks
-    before, mark, rest = readme.partition(begin)
+    before, mark, rest = page.partition(begin)
     _, closing, after = rest.partition(end)
     if not mark or not closing:
-        raise ValueError(f"README.md: found no {begin} ... {end}, wanted the marks between which the table goes")
+        raise ValueError(f"docs/measurements.md: no {begin} ... {end}; the table goes between these marks")
     return f"{before}{begin}\n{part.strip()}\n{end}{after}"

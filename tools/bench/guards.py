@@ -37,13 +37,12 @@ class Guard(Protocol):
         """Until it is armed. RuntimeError with its words if it does not come up."""
 
     def tids(self) -> list[int]:
-        """Threads that may strike."""
+        """Ids of the threads that may send the signal."""
 
     def processes(self) -> list[int]:
-        """Every process of it."""
+        """Pids of all its processes."""
 
-    def stop(self) -> None:
-        """Ends it."""
+    def stop(self) -> None: ...
 
 
 def c_loop_files(arena: Arena) -> list[str]:
@@ -81,7 +80,6 @@ class CLoop:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """See Guard."""
         place = self.arena.board.place
         self._process = subprocess.Popen(
             [self.arena.program("c_loop"), place.memory, place.psi, str(self.thrashing_pct), *c_loop_files(self.arena)],
@@ -102,14 +100,12 @@ class CLoop:
         self._process.stdin.flush()
 
     def tids(self) -> list[int]:
-        """See Guard."""
         assert self._process is not None
         return [self._process.pid]
 
     processes = tids
 
     def stop(self) -> None:
-        """See Guard."""
         if self._process is None:
             return
         self.arena.crowd.listeners.remove(self._tell)
@@ -134,7 +130,6 @@ class Daemon:
 
     @property
     def root(self) -> str:
-        """Its state root."""
         assert self._root is not None
         return self._root.name
 
@@ -144,11 +139,11 @@ class Daemon:
 
     def write_config(self, root: str) -> None:
         """Puts its configuration into a state root."""
-        with open(os.path.join(root, "config.bin"), "wb") as stream:
+        fd = os.open(os.path.join(root, "config.bin"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(fd, "wb") as stream:
             stream.write(encode_config(self.config))
 
     def start(self) -> None:
-        """See Guard."""
         if self._root is None:
             self._root = tempfile.TemporaryDirectory(prefix="lmkd-bench-root-")
             self.write_config(self.root)
@@ -182,16 +177,13 @@ class Daemon:
         raise RuntimeError("lmkd-py does not start: " + " | ".join(self.said))
 
     def tids(self) -> list[int]:
-        """See Guard."""
         return [self.killer]
 
     def processes(self) -> list[int]:
-        """See Guard."""
         assert self._process is not None
         return [self._process.pid, self.killer]
 
     def stop(self) -> None:
-        """See Guard."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
@@ -214,7 +206,6 @@ class Daemon:
         return sorted(found, key=os.path.getmtime)
 
     def forget(self) -> None:
-        """Removes the state root."""
         if self._root is not None:
             self._root.cleanup()
             self._root = None

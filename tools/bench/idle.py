@@ -16,7 +16,7 @@ SETTLE_S = 5.0
 
 
 class Idle(NamedTuple):
-    """One killer at rest."""
+    """Wake-ups and CPU time of one killer while nothing happens."""
 
     label: str
     seconds: float

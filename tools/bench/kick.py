@@ -16,7 +16,7 @@ from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import PolicyConfig
 from lmkd_py.kernel.bpf import layout, parent_of
 from lmkd_py.kernel.bpf.pins import GUARD, obj_get
-from lmkd_py.kernel.triggers import bpf_kick
+from lmkd_py.kernel.sensing.triggers import bpf_kick
 from lmkd_py.wire.header import Header
 from tools.bench.guards import Daemon
 from tools.bench.strike import LIMIT_MIB, PATIENCE_S, READERS
@@ -53,8 +53,9 @@ def answers_us(kicks: Iterable[int], woke: Iterable[int]) -> list[float]:
 
 def _words(root: str) -> memoryview:
     """The words of the program behind the daemon of this state root."""
-    (load,) = os.listdir(parent_of(root))
-    fd = obj_get(os.path.join(parent_of(root), load, GUARD))
+    loads = (os.path.join(parent_of(root), name) for name in os.listdir(parent_of(root)))
+    (guard,) = filter(os.path.exists, (os.path.join(load, GUARD) for load in loads))  # process events have pins, too
+    fd = obj_get(guard)
     try:
         return memoryview(mmap.mmap(fd, layout.WORDS_BYTES, prot=mmap.PROT_READ)).cast("Q")
     finally:
@@ -75,4 +76,4 @@ def _watch(words: memoryview, kicks: int) -> set[int]:
 
 
 def _by_kick(header: Header | None, trigger: int) -> bool:
-    return header is not None and trigger >= 0 and header.triggers[trigger].startswith(bpf_kick.NAME)
+    return header is not None and trigger >= 0 and header.triggers[trigger].name == bpf_kick.NAME

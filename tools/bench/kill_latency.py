@@ -9,7 +9,7 @@ from lmkd_py.core.config import PolicyConfig
 from tools.bench.arena import Arena
 from tools.bench.figures import spread
 from tools.bench.guards import CLoop, Daemon, Guard, c_loop_files, open_files
-from tools.bench.pairing import SLEEPS, Strike, after_death, strikes
+from tools.bench.pairing import SLEEPS, TimedKill, after_death, strikes
 from tools.bench.records import phases_us, read_decisions
 from tools.observer import EXIT, KILL, WAKING, Event, Observer
 
@@ -22,7 +22,7 @@ class Latency(NamedTuple):
     """What one killer did over all its rounds."""
 
     label: str
-    struck: list[Strike]
+    struck: list[TimedKill]
     lost: int
     after_death_ms: list[float]  # death of a victim to its next decision; empty where decisions are not told
     phases_us: dict[str, list[float]]  # by phase of the kill path, from the trace
@@ -33,7 +33,7 @@ def policy() -> PolicyConfig:
     return PolicyConfig(thrashing_limit_pct=THRASHING_PCT, thrashing_limit_decay_pct=0)
 
 
-def one_round(arena: Arena, guard: Guard, kills: int, timeout_s: float) -> tuple[list[Event], list[Strike], int]:
+def one_round(arena: Arena, guard: Guard, kills: int, timeout_s: float) -> tuple[list[Event], list[TimedKill], int]:
     """Starts the killer, lets it strike `kills` times, stops it; everything the kernel told, its strikes, losses."""
     guard.start()
     try:
@@ -60,7 +60,7 @@ def measure(kills: int, limit_mib: int = 256) -> list[Latency]:
         monitor = arena.board.monitor_config(scan_min_adj=100)
         daemon = Daemon(monitor, policy())
         guards: list[Guard] = [daemon, CLoop(arena, THRASHING_PCT)]
-        struck: dict[str, list[Strike]] = {guard.label: [] for guard in guards}
+        struck: dict[str, list[TimedKill]] = {guard.label: [] for guard in guards}
         lost = dict.fromkeys(struck, 0)
         gaps: list[float] = []
         told: dict[str, list[float]] = {}

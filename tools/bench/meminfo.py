@@ -34,9 +34,8 @@ class Meminfo:
         self.set(PLENTY_PCT)
 
     def set(self, available_pct: int) -> None:
-        """From now on this much is available."""
+        """Make the file say that this much memory is available."""
         os.pwrite(self._fd, meminfo(available_pct, self._template), 0)
 
     def close(self) -> None:
-        """Closes it."""
         os.close(self._fd)

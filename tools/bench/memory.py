@@ -15,7 +15,7 @@ SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "memory.sh")
 
 
 class Memory(NamedTuple):
-    """One killer, all its processes together."""
+    """Memory of one killer, summed over its processes."""
 
     label: str
     processes: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 
-from lmkd_py.kernel.mounts import cgroup_v2_root
+from lmkd_py.kernel.sensing.mounts import cgroup_v2_root
 from tools.bench.packages import Peer
 from tools.bench.peers import VICTIM, Box, descendants
 from tools.bench.programs import MissingToolError

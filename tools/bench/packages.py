@@ -9,7 +9,7 @@ from tools.bench.programs import MissingToolError
 
 
 class Peer(NamedTuple):
-    """A killer from Debian, ready to run."""
+    """A killer from a Debian package, unpacked and ready to run."""
 
     name: str
     version: str

@@ -12,7 +12,7 @@ POLL = "syscalls:sys_enter_poll"
 SLEEPS = (POLL, "syscalls:sys_enter_clock_nanosleep", "syscalls:sys_enter_pselect6", "syscalls:sys_enter_ppoll")
 
 
-class Strike(NamedTuple):
+class TimedKill(NamedTuple):
     """One kill and the wake-up that led to it."""
 
     woken_ns: int
@@ -23,11 +23,11 @@ class Strike(NamedTuple):
 
     @property
     def us(self) -> float:
-        """From wake-up to signal."""
+        """Microseconds from wake-up to signal."""
         return (self.kill_ns - self.woken_ns) / 1000
 
 
-def strikes(events: Iterable[Event], tids: Sequence[int]) -> list[Strike]:
+def strikes(events: Iterable[Event], tids: Sequence[int]) -> list[TimedKill]:
     """Every kill sent by one of the threads, with the first wake-up since it last began to wait.
 
     A later wake-up (for the interpreter's lock, say) belongs to the way, not to the start. Events must be in order.
@@ -44,11 +44,13 @@ def strikes(events: Iterable[Event], tids: Sequence[int]) -> list[Strike]:
         elif event.name == KILL and event.tid in tids:
             start = woken.get(event.tid, began.get(event.tid))
             if start is not None:
-                found.append(Strike(start, event.time_ns, event.tid, int(event.fields["pid"]), event.tid not in woken))
+                found.append(
+                    TimedKill(start, event.time_ns, event.tid, int(event.fields["pid"]), event.tid not in woken)
+                )
     return found
 
 
-def after_death(events: Iterable[Event], struck: Sequence[Strike], decisions_ns: Sequence[int]) -> list[float]:
+def after_death(events: Iterable[Event], struck: Sequence[TimedKill], decisions_ns: Sequence[int]) -> list[float]:
     """Milliseconds from each struck victim's exit to the next decision; decisions_ns: when each was taken, in order.
 
     A decision between strike and death is not one about the memory that the death gives back, so only later ones count.

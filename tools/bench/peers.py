@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tools.bench.meminfo import NEAR_PCT, PLENTY_PCT, SHORT_PCT, Meminfo
 from tools.bench.packages import Peer
-from tools.bench.pairing import SLEEPS, Strike, strikes
+from tools.bench.pairing import SLEEPS, TimedKill, strikes
 from tools.observer import EXIT, KILL, WAKING, Event, Observer
 
 VICTIM = "bench_victim"
@@ -25,12 +25,12 @@ PATIENCE_S = 15.0
 
 
 class Steps(NamedTuple):
-    """What one peer did."""
+    """The steps of one peer: times in ms, and the kills."""
 
     peer: Peer
     from_pct: int
     step_ms: list[float]  # step to signal
-    struck: list[Strike]  # wake-up to signal
+    struck: list[TimedKill]  # wake-up to signal
     unanswered: int
 
 
@@ -85,15 +85,14 @@ class Box:
         raise RuntimeError(f"{self.peer.name} does not run")
 
     def near(self, from_pct: int) -> None:
-        """No shortage: so much is available."""
+        """End the shortage: this share of memory is available."""
         self.meminfo.set(from_pct)
 
     def short(self) -> None:
-        """The step to a shortage."""
+        """Begin the shortage."""
         self.meminfo.set(SHORT_PCT)
 
     def close(self) -> None:
-        """Ends everything in it."""
         self._process.kill()
         self._process.wait()
         self.meminfo.close()
@@ -118,7 +117,9 @@ def _walk(box: Box, steps: int, from_pct: int) -> Steps:
         return Steps(box.peer, from_pct, *_steps(box, pid, observer, steps, from_pct))
 
 
-def _steps(box: Box, pid: int, observer: Observer, steps: int, from_pct: int) -> tuple[list[float], list[Strike], int]:
+def _steps(
+    box: Box, pid: int, observer: Observer, steps: int, from_pct: int
+) -> tuple[list[float], list[TimedKill], int]:
     latencies, struck, unanswered = [], [], 0
     for _ in range(steps):
         box.meminfo.set(from_pct)

@@ -19,7 +19,7 @@ FAILURES = 5000
 
 
 class Actions(NamedTuple):
-    """One run of the actor."""
+    """The steward's actions of one run, with or without the pool."""
 
     reserve_kb: int
     actions: int

@@ -15,16 +15,16 @@ import os
 import sys
 import time
 
-from lmkd_py.kernel.memory import populate
-from lmkd_py.kernel.perf import RECLAIM_EVENTS, EventCounter
-from lmkd_py.kernel.reserve import Reserve
+from lmkd_py.kernel.acting.memory import populate
+from lmkd_py.kernel.protection.reserve import Reserve
+from lmkd_py.kernel.sensing.perf import RECLAIM_EVENTS, EventCounter
 
 ACTION_BYTES = 512 << 10
 PAUSE_S = 0.01
 
 
 def act() -> None:
-    """One action."""
+    """Open, read and close a file of /proc, then map and touch 512 KiB."""
     fd = os.open("/proc/meminfo", os.O_RDONLY)
     os.read(fd, 8192)
     os.close(fd)
@@ -33,7 +33,7 @@ def act() -> None:
 
 
 def main() -> None:
-    """See above."""
+    """Read the arguments, then act as often as asked and print the times."""
     reserve_kb, actions, *groups = sys.argv[1:]
     for group in groups:
         with open(group, "w") as file:

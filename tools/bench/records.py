@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lmkd_py.analysis.trace import read_trace
 from lmkd_py.core.vocabulary import ABSENT
-from lmkd_py.wire.frames import RECORD, Frame, read_frames
-from lmkd_py.wire.record import Record, unpack_record
-from tools.bench.pairing import Strike
+from lmkd_py.wire.record import Record
+from tools.bench.pairing import TimedKill
 
 PHASES = ("inbox_ns", "read_ns", "judge_ns", "rank_ns", "strike_ns")
 
@@ -25,13 +25,7 @@ class Decision(NamedTuple):
 
 def read_decisions(path: str) -> list[Decision]:
     """Every evaluation of a trace file, oldest first."""
-    with open(path, "rb") as stream:
-        data = stream.read()
-    found = []
-    for frame in read_frames(data):
-        if isinstance(frame, Frame) and frame.kind == RECORD:
-            found.append(_decision(unpack_record(frame.payload)))
-    return sorted(found)
+    return sorted(_decision(traced.record) for traced in read_trace(path).records)
 
 
 def _decision(record: Record) -> Decision:
@@ -42,7 +36,7 @@ def _decision(record: Record) -> Decision:
     return Decision(timings.woke_ns, decided, pid, record.judgement.reason, phases)
 
 
-def phases_us(struck: Sequence[Strike], decisions: Sequence[Decision]) -> dict[str, list[float]]:
+def phases_us(struck: Sequence[TimedKill], decisions: Sequence[Decision]) -> dict[str, list[float]]:
     """Microseconds of each phase of the kills that both kernel and trace tell; "wake" is until poll() had returned."""
     killing = {decision.pid: decision for decision in decisions if decision.pid}
     found: dict[str, list[float]] = {}

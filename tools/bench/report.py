@@ -26,13 +26,14 @@ WANTED_STRIKE_US = 100
 # Tried without gain: the heap in huge pages, hot code moved together, parsing put off until behind the signal, Debian's
 # own interpreter. A loop that does nothing but evaluate only moves the cost into the reads.
 MISSED = (
-    f"Wanted: at most {WANTED_RATIO:g} times the C loop at p50 and p99. What is above is the interpreter:"
-    " while others thrash nothing of it stays in the CPU's caches, so its first steps at each wake-up wait for memory."
+    f"Goal: at most {WANTED_RATIO:g} times the C loop at p50 and p99. The difference is the interpreter: while others"
+    " thrash, none of its code and data stays in the CPU's caches, so its first instructions after each wake-up wait"
+    " for memory."
 )
 
 
 def head(command: str) -> str:
-    """Where, when and how it was measured."""
+    """A sentence: date, command, machine, kernel, Python, load."""
     with open("/proc/meminfo") as stream:
         total_gib = int(stream.readline().split()[1]) / (1 << 20)
     with open("/proc/cpuinfo") as stream:
@@ -48,7 +49,7 @@ def head(command: str) -> str:
 
 
 def latency(found: Sequence[Latency]) -> str:
-    """Kernel wake-up to signal."""
+    """Table: kernel wake-up to signal, lmkd-py and the C loop."""
     rows = []
     for each in found:
         values = [strike.us for strike in each.struck]
@@ -71,7 +72,7 @@ def latency(found: Sequence[Latency]) -> str:
         text += f"\nFrom a victim's death to the next decision: {gaps} ms (p50 / p90 / p99 / max).\n"
     if ours.phases_us:
         parts = ", ".join(f"{name} {percentile(values, 0.5):.0f}" for name, values in ours.phases_us.items())
-        text += f"\nPhases of our kills, median µs: {parts} (the strike ends after the signal).\n"
+        text += f"\nPhases of an lmkd-py kill, median µs: {parts} (the strike ends after the signal).\n"
     text += (
         f"\n256 MiB limit, two random readers of a fresh 410 MiB file; both killers in turns, thrashing limit"
         f" {THRASHING_PCT} % so that kills come fast.\n"
@@ -95,17 +96,17 @@ def strikes(found: Sequence[Strikes], kicks_us: Sequence[float]) -> str:
     missed = [f"`{each.variant}`" for each in found if percentile(each.us, 0.99) > WANTED_STRIKE_US]
     lost = sum(each.lost for each in found)
     return table(["the strike in the kernel", "times", "µs p50 / p90 / p99 / max"], rows) + (
-        f"\nWanted: p99 at most {WANTED_STRIKE_US} µs from the reclaim event, BPF's reading of the clock, to"
-        f" `signal_generate`{': missed by ' + ', '.join(missed) if missed else ''}. Three readers thrash a group of 96"
-        " MiB, and nobody answers. The last row is the daemon, which does: from BPF's clock at the kick until its"
-        " poll() had returned."
+        f"\nGoal: p99 at most {WANTED_STRIKE_US} µs from the reclaim event (read from BPF's clock) to"
+        f" `signal_generate`{'; missed by ' + ', '.join(missed) if missed else ''}. Three readers thrash a group of 96"
+        " MiB, and nothing answers the kicks. In the last row the daemon answers: from BPF's clock at the kick until"
+        " the daemon's poll() had returned."
         + (f" {lost} trace records were lost: the figures are incomplete." if lost else "")
         + "\n"
     )
 
 
 def steps(ours: Sequence[Response], peers: Sequence[Steps]) -> str:
-    """Threshold step to signal."""
+    """Table: from a step in pressure to the signal."""
     rows = [_step_row(f"lmkd-py: {each.label}", each.ms, each.unanswered) for each in ours]
     rows += [
         _step_row(
@@ -133,7 +134,14 @@ def peer_wakeups(found: Sequence[Steps]) -> str:
         if values:
             rows.append([f"{each.peer.name} {each.peer.version}, {each.from_pct} %", str(len(values)), spread(values)])
     return (
-        table(["kernel wake-up to signal, unpressed, 2 processes in sight", "kills", "µs p50 / p90 / p99 / max"], rows)
+        table(
+            [
+                "kernel wake-up to signal, without pressure, 2 processes to choose from",
+                "kills",
+                "µs p50 / p90 / p99 / max",
+            ],
+            rows,
+        )
         if rows
         else ""
     )
@@ -154,7 +162,7 @@ def taken(found: Sequence[Taken]) -> str:
         rows.append([each.label, str(len(values)), *cells, str(each.major_faults), spread(values)])
     text = table(
         [
-            "one kill in a thrashing group, median / max",
+            "taken from the kernel by one kill in a thrashing group, median / max",
             "kills",
             "kmalloc",
             "slab objects",
@@ -168,9 +176,10 @@ def taken(found: Sequence[Taken]) -> str:
     )
     lost = sum(each.lost for each in found)
     return text + (
-        "\nFrom the end of the killer's sleep to its signal, on its deciding thread; all in one 256 MiB group with two"
-        " random readers, one run. lmkd-py kills by that pressure; the others by a shortage written into their"
-        " namespaces (meminfo; for oomd a cgroup's PSI), with two or three processes in sight."
+        "\nCounted from the end of the killer's sleep to its signal, on its deciding thread. All killers run in one 256"
+        " MiB group with two random readers, in one run. lmkd-py kills because of that pressure; the others because of"
+        " a shortage written into files that only they see (meminfo; for oomd a cgroup's PSI), with two or three"
+        " processes to choose from."
         + (f" {lost} trace records were lost: the figures are incomplete." if lost else "")
         + "\n"
     )
@@ -196,19 +205,20 @@ def pool(found: Sequence[Actions]) -> str:
 
 
 def transfers(found: Sequence[Transfer], adb_version: str) -> str:
-    """Files over ADB, ours beside adb's."""
+    """Table: file transfers by lmkctl and by adb."""
     rows = [
         [each.label, f"{median(each.ours_s) * 1000:,.0f}", f"{median(each.adb_s) * 1000:,.0f}", f"{each.ratio:.2f}"]
         for each in found
     ]
     return table(["files over ADB", "lmkctl ms", f"adb {adb_version} ms", "ratio"], rows) + (
-        f"\nMedians of {len(found[0].ours_s)} rounds in turns, to the same endpoint; ours within the process, adb as a"
-        " command whose server is connected. The atomic tree is hashed, synced and renamed there; adb's push is not.\n"
+        f"\nMedians of {len(found[0].ours_s)} rounds in turns, to the same endpoint. lmkctl's code runs within the"
+        " bench; adb runs as a command whose server is connected already. The atomic tree is hashed, synced and renamed"
+        " on the device; adb's push is not.\n"
     )
 
 
 def rest(memory: Sequence[Memory], idle: Sequence[Idle]) -> str:
-    """What each takes while nothing happens."""
+    """Tables: memory and wake-ups of each killer at rest."""
     text = ""
     if memory:
         rows = [
@@ -225,8 +235,9 @@ def rest(memory: Sequence[Memory], idle: Sequence[Idle]) -> str:
         pool_kb = MonitorConfig().reserve_kb
         others = max(each.pythons for each in memory)
         text += (
-            f"\n50 candidates, at rest; other Python processes meanwhile: {others}. Without the steward's private pool:"
-            f" {pool_kb / 1000:.1f} MB of locked memory (`reserve_kb`), which goes back to the kernel in a shortage.\n"
+            f"\n50 candidates, at rest; other Python processes at the same time: {others}. The steward's private pool"
+            f" (`reserve_kb`), {pool_kb / 1000:.1f} MB of locked memory that goes back to the kernel in a shortage, is"
+            " not included.\n"
         )
     if idle:
         rows = [[each.label, f"{each.wakeups}", f"{each.cpu_ms:.1f}"] for each in idle]

@@ -29,7 +29,7 @@ STALL_MS = 20
 
 
 class Case(NamedTuple):
-    """Which trigger, which pressure."""
+    """A trigger and the kind of pressure that fires it."""
 
     label: str
     hog: bool  # an anon hog; else file thrashers
@@ -37,7 +37,7 @@ class Case(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What came of one case."""
+    """The times of one case, in ms, and how many steps got no answer."""
 
     label: str
     ms: list[float]

@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.kernel.bpf import VARIANT_CURRENT, VARIANT_NAMES, Guard, Order, layout, load_apart
-from lmkd_py.kernel.bpf import Strike as Struck
-from lmkd_py.kernel.process import read_stat
+from lmkd_py.kernel.acting.process import read_stat
+from lmkd_py.kernel.bpf import VARIANT_CURRENT, VARIANT_NAMES, Guard, LoggedStrike, Order, layout, load_apart
 from tools.observer import SI_KERNEL, Kill, Observer
 
 LIMIT_MIB = 96
@@ -28,7 +27,7 @@ PATIENCE_S = 60
 
 
 class Strikes(NamedTuple):
-    """All strikes of one variant."""
+    """The in-kernel strikes by one variant of the BPF program."""
 
     variant: str
     us: list[float]
@@ -48,8 +47,8 @@ def measure(variant: int, strikes: int) -> Strikes:
 def _one_board(variant: int) -> tuple[list[float], int, int]:
     with Sandbox(LIMIT_MIB) as board, tempfile.TemporaryDirectory() as cache:
         order = Order(board.place.psi, limit_events=1, answer_ns=1_000_000, gap_ns=GAP_NS, variants=(variant,))
-        arms = load_apart(order, cache, "")
-        guard = Guard(arms)
+        attached = load_apart(order, cache, "")
+        guard = Guard(attached)
         victims: list[App] = []
         if variant != VARIANT_CURRENT:
             victims = [board.start_app(f"listed-{number}", 999 - number, 0.5) for number in range(VICTIMS)]
@@ -70,11 +69,11 @@ def _one_board(variant: int) -> tuple[list[float], int, int]:
         finally:
             guard.disarm()
             guard.close()
-            for fd in arms.fds():
+            for fd in attached.fds():
                 os.close(fd)
 
 
-def _us(struck: Sequence[Struck], kills: Sequence[Kill]) -> list[float]:
+def _us(struck: Sequence[LoggedStrike], kills: Sequence[Kill]) -> list[float]:
     """Each strike to its signal; pids come again, so it is the first of the kernel's after the clock was read."""
     found = []
     for each in struck:

@@ -16,14 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from lmkd_py.board.cgroups import read, write
-from lmkd_py.kernel.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS
+from lmkd_py.kernel.sensing.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS
 from tools.bench import peers
 from tools.bench.arena import Arena
 from tools.bench.guards import Daemon
 from tools.bench.kill_latency import policy
 from tools.bench.oomd import OomdBox
 from tools.bench.packages import Peer
-from tools.bench.pairing import SLEEPS, Strike, strikes
+from tools.bench.pairing import SLEEPS, TimedKill, strikes
 from tools.bench.programs import build
 from tools.observer import EXIT, KILL, WAKING, Event, Observer
 
@@ -38,7 +38,7 @@ class Taken(NamedTuple):
     """One killer. counts: for each kill, what was counted between wake-up and signal, in the order of COUNTED."""
 
     label: str
-    struck: list[Strike]
+    struck: list[TimedKill]
     counts: list[tuple[int, ...]]
     major_faults: int  # of the process, over the whole run
     lost: int
@@ -131,7 +131,7 @@ def _watched(label: str, pid: int, work: Callable[[Observer], None]) -> Taken:
     return Taken(label, struck, _between(seen, struck), after - before, lost)
 
 
-def _between(seen: Sequence[Event], struck: Sequence[Strike]) -> list[tuple[int, ...]]:
+def _between(seen: Sequence[Event], struck: Sequence[TimedKill]) -> list[tuple[int, ...]]:
     times = [event.time_ns for event in seen]
     found = []
     for strike in struck:

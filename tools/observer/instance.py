@@ -47,7 +47,6 @@ class Instance:
             return os.sysconf("SC_PAGESIZE")
 
     def write(self, name: str, text: str) -> None:
-        """Writes one of the instance's files."""
         with open(os.path.join(self.directory, name), "w") as stream:
             stream.write(text)
 
@@ -63,7 +62,7 @@ class Instance:
         self.write(f"events/{event.replace(':', '/', 1)}/enable", "1")
 
     def start(self) -> None:
-        """From now on every hit is recorded."""
+        """Record every hit from now on."""
         self.write("tracing_on", "1")
 
     def stop(self) -> None:
@@ -71,7 +70,6 @@ class Instance:
         self.write("tracing_on", "0")
 
     def remove(self) -> None:
-        """Closes and removes it."""
         for ring in self.rings:
             ring.close()
         self.rings.clear()

@@ -35,7 +35,7 @@ class Ring:
         self._stats = os.open(f"{directory}/per_cpu/cpu{cpu}/stats", os.O_RDONLY | os.O_CLOEXEC)
 
     def drain(self) -> Iterator[Hit]:
-        """Takes every record that is there now."""
+        """Yield every record that is in the buffer now."""
         while True:
             try:
                 page = os.read(self._fd, self._page_bytes)

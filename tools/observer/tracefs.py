@@ -28,7 +28,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Tracepoint:
-    """A tracepoint as this kernel has it."""
+    """Number and fields of a tracepoint in this kernel."""
 
     name: str  # "signal:signal_generate"
     number: int

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmkd_py.core.config import PolicyConfig
-from lmkd_py.core.vocabulary import Compat
+from lmkd_py.core.vocabulary import PolicyKind
 
 Json = dict[str, Any]
 
@@ -92,10 +92,10 @@ def _scenario(line: str, place: str) -> Json:
     return dict(case)
 
 
-def policy_config(cfg: Json, compat: int, direct_reclaim_ms: int) -> PolicyConfig:
+def policy_config(cfg: Json, kind: int, direct_reclaim_ms: int) -> PolicyConfig:
     """The recorded effective configuration; the direct reclaim threshold is the caller's (the daemon may zero it)."""
     return PolicyConfig(
-        compat=compat,
+        kind=kind,
         kill_heaviest_task=int(cfg["kill_heaviest_task"]),
         kill_timeout_ms=cfg["kill_timeout_ms"],
         swap_free_low_pct=cfg["swap_free_low_percentage"],
@@ -109,6 +109,7 @@ def policy_config(cfg: Json, compat: int, direct_reclaim_ms: int) -> PolicyConfi
         pressure_after_kill_min_adj=cfg["pressure_after_kill_min_score"],
         direct_reclaim_threshold_ms=direct_reclaim_ms,
         lowmem_min_adj=cfg["lowmem_min_oom_score"],
+        futile_kills_max=0,  # AOSP has no such thing: its victims of a recording die and free nothing
     )
 
 
@@ -137,12 +138,12 @@ def recorded(case: Json) -> Iterator[tuple[tuple[int, int], Evaluation]]:
             )
 
 
-def comparable(case: Json, compat: int) -> tuple[int, int]:
+def comparable(case: Json, kind: int) -> tuple[int, int]:
     """(entry of `evals`, repetition) at which comparing has to stop; NO_END if all can be compared.
 
-    AOSP's own behaviour is compared throughout, the improved one up to the first effect of a mended defect.
+    AOSP's own behaviour is compared throughout, AOSP_MENDED up to the first effect of a mended defect.
     """
-    if compat == Compat.AOSP:
+    if kind == PolicyKind.AOSP_EXACT:
         return NO_END
     known = [i for i in case.get("defect_at", {}).values() if i is not None]
     return min(((i, 0) if isinstance(i, int) else (i[0], i[1]) for i in known), default=NO_END)

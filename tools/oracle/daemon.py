@@ -36,10 +36,10 @@ _NO_VENDOR = (ABSENT, ABSENT)
 class Daemon:
     """Runs one scenario; `evaluations` is what it did."""
 
-    def __init__(self, case: dict[str, Any], compat: int) -> None:
+    def __init__(self, case: dict[str, Any], kind: int) -> None:
         page_kb = case["page_kb"]
         self._memevents: str = case["memevents"]
-        self._compat = compat
+        self._kind = kind
         self._files = Files(case["init"], page_kb, self._memevents == "on")
         self._processes = Processes(page_kb, case["cfg"]["per_app_memcg"])
         self._schedule = Schedule(case, self._files, self._processes)
@@ -47,7 +47,7 @@ class Daemon:
         self._poll = polling.IDLE
         self._outcome = NO_OUTCOME
         threshold_ms = 0 if self._memevents == "fail" else case["cfg"]["direct_reclaim_threshold_ms"]
-        self._config: PolicyConfig = policy_config(case["cfg"], compat, threshold_ms)
+        self._config: PolicyConfig = policy_config(case["cfg"], kind, threshold_ms)
         self.evaluations: list[Evaluation] = []
         for number, adj, rss_kb, swap_kb, death_ms, state in case["procs"]:
             self._processes.start(number, rss_kb, swap_kb, death_ms, state)
@@ -99,7 +99,7 @@ class Daemon:
         if name == "reload":
             cfg = values[0]
             threshold_ms = cfg["direct_reclaim_threshold_ms"] if self._memevents == "on" else 0
-            self._config = policy_config(cfg, self._compat, threshold_ms)
+            self._config = policy_config(cfg, self._kind, threshold_ms)
             self._processes.per_app_memcg = cfg["per_app_memcg"]
         elif name == "remove":
             self._processes.records.pop(values[0], None)

@@ -28,6 +28,8 @@ _MEMINFO = (
     "PageTables",
     "CmaFree",
 )
+# No hang. Of metering, the stall behind an event, the boost of the watermarks and zram a recording knows nothing.
+_NOT_RECORDED = (0, *(ABSENT,) * 6)
 _PROTECTIONS = 6  # entries of a zone's protection array that the daemon looks at
 
 
@@ -46,7 +48,7 @@ class Files:
         self._refresh()
 
     def change(self, step: dict[str, Any]) -> None:
-        """Apply the file changes of a step."""
+        """Apply the file changes of one step of a scenario."""
         self._mi.update(step.get("mi", {}))
         self._vs.update(step.get("vs", {}))
         self._zones = step.get("zones", self._zones)
@@ -68,6 +70,7 @@ class Files:
             vs.get("nr_inactive_file", ABSENT),
             vs.get("nr_active_file", ABSENT),
             refault,
+            vs.get("workingset_refault_anon", ABSENT),
             vs.get("pgscan_kswapd", ABSENT),
             vs.get("pgscan_direct", ABSENT),
             vs.get("pgrefill", ABSENT),
@@ -96,5 +99,6 @@ class Files:
                 vendor[0],
                 vendor[1],
                 (),
+                *_NOT_RECORDED,
             )
         )

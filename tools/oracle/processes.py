@@ -14,7 +14,7 @@ _PID_BASE = 5_000_000
 
 
 @dataclass(slots=True)
-class Process:
+class SimulatedProcess:
     """state: A alive, D dead, Z zombie, T its pid is now a thread of another process."""
 
     rss_kb: int
@@ -35,7 +35,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class StrikeResult:
     """What a strike came to. stale: the pidfd means a process that is long gone, so the signal will fail."""
 
     number: int
@@ -51,12 +51,12 @@ class Processes:
     def __init__(self, page_kb: int, per_app_memcg: bool) -> None:
         self.page_kb = page_kb
         self.per_app_memcg = per_app_memcg
-        self.running: dict[int, Process] = {}
+        self.running: dict[int, SimulatedProcess] = {}
         self.records: dict[int, Record] = {}
         self._stamp = 0
 
     def start(self, number: int, rss_kb: int, swap_kb: int, death_ms: int, state: str) -> None:
-        self.running[number] = Process(rss_kb, swap_kb, death_ms, state)
+        self.running[number] = SimulatedProcess(rss_kb, swap_kb, death_ms, state)
 
     def register(self, number: int, adj: int) -> None:
         """PROCPRIO: threads and the dead are refused; a known process keeps its pidfd and becomes the newest."""
@@ -88,7 +88,7 @@ class Processes:
         return min(times, default=None)
 
     def die(self, now: int) -> None:
-        """Deaths that are due take effect."""
+        """Let the deaths that are due by `now` take effect."""
         for process in self.running.values():
             if 0 <= process.dies_at <= now:
                 process.state = "D"
@@ -121,14 +121,14 @@ class Processes:
             return ABSENT
         return 0 if process.state == "Z" else process.rss_kb // self.page_kb
 
-    def strike(self, pid: int, now: int) -> Strike:
+    def strike(self, pid: int, now: int) -> StrikeResult:
         """The record is gone whatever comes of it; whoever fails AOSP's checks before the kill is left alone."""
         number = pid - _PID_BASE
         record = self.records.pop(number)
         process = self.running[number]
         if process.state != "A":
-            return Strike(number, -_ESRCH, 0, 0, stale=False)
+            return StrikeResult(number, -_ESRCH, 0, 0, stale=False)
         stale = record.generation != process.generation
         if not stale and process.death_ms >= 0 and process.dies_at < 0:
             process.dies_at = now + process.death_ms
-        return Strike(number, 0, process.rss_kb, process.swap_kb, stale)
+        return StrikeResult(number, 0, process.rss_kb, process.swap_kb, stale)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from lmkd_py.core.vocabulary import Compat
+from lmkd_py.core.vocabulary import PolicyKind
 
 from .case import Evaluation
 from .daemon import Daemon
 
 
 def record(case: dict[str, Any]) -> dict[str, Any]:
-    """The scenario with `evals` as compat = aosp has them and `defect_at` where improved first differs."""
+    """The scenario with `evals` as AOSP_EXACT has them and `defect_at` where AOSP_MENDED first differs."""
     case = {**case, "evals": []}
-    aosp = Daemon(case, Compat.AOSP).run()
-    improved = Daemon(case, Compat.IMPROVED).run()
+    aosp = Daemon(case, PolicyKind.AOSP_EXACT).run()
+    improved = Daemon(case, PolicyKind.AOSP_MENDED).run()
     case["evals"] = [_entry(evaluation) for evaluation in aosp]
     pairs = enumerate(zip(aosp, improved))
     differs = next((i for i, (a, b) in pairs if a != b), min(len(aosp), len(improved)))

@@ -1,6 +1,6 @@
 """A few scenarios of our own, for where the recorded corpus is not at hand.
 
-    python -m tools.oracle.sample > tests/data/oracle-sample.jsonl
+    python -m tools.oracle.sample > tests/data/oracle/sample.jsonl
 
 The inputs are made up here; the decisions are our own replay, made when that replay agreed with the whole corpus.
 """
@@ -184,7 +184,7 @@ def samples() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the sample, one scenario a line."""
+    """Print the sample, one scenario per line."""
     for case in samples():
         sys.stdout.write(json.dumps(case, separators=(",", ":")) + "\n")
 

@@ -13,7 +13,7 @@ FOREVER = -1
 
 
 class Over(Exception):
-    """The recording ends here."""
+    """Raised where the recording ends."""
 
 
 @dataclass(slots=True)

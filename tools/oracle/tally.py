@@ -26,11 +26,11 @@ class Result:
     difference: str = ""
 
 
-def check(case: dict[str, Any], compat: int) -> Result:
-    """Run one scenario and compare it; in improved only as far as the daemon's defects let it be compared."""
+def check(case: dict[str, Any], kind: int) -> Result:
+    """Run one scenario and compare it; of AOSP_MENDED only as far as the daemon's defects let it be compared."""
     result = Result()
-    done = Daemon(case, compat).run()
-    end = comparable(case, compat)
+    done = Daemon(case, kind).run()
+    end = comparable(case, kind)
     count = 0
     for count, (place, wanted) in enumerate(recorded(case), 1):
         if place >= end:
@@ -70,7 +70,7 @@ def _row(reason: int) -> str:
 
 
 class Tally:
-    """The sum over scenarios."""
+    """Agreement and differences, summed over scenarios."""
 
     def __init__(self) -> None:
         self._rows: Counter[tuple[str, bool]] = Counter()
@@ -81,7 +81,6 @@ class Tally:
         self._differences: list[str] = []
 
     def add(self, result: Result) -> None:
-        """Count one scenario."""
         self._rows.update(result.rows)
         self._outs.update(result.outs)
         self._scenarios += 1
@@ -91,11 +90,11 @@ class Tally:
             self._differences.append(result.difference)
 
     def agrees(self) -> bool:
-        """Did every compared evaluation agree?"""
+        """Whether every compared evaluation agreed."""
         return not self._differences
 
     def report(self, compat: str) -> str:
-        """The table people read."""
+        """The table of results, as text."""
         lines = [
             *self._differences[:_SHOWN],
             *_table(self._rows, _ALL_ROWS),

@@ -18,13 +18,14 @@ TOKEN_BYTES = 20
 # PKCS#1 v1.5: DigestInfo of SHA-1; the 20-byte token stands where the digest does.
 _SHA1_PREFIX = bytes.fromhex("3021300906052b0e03021a05000414")
 
-# Modes: take anybody without asking; take a new key (as if somebody tapped "always allow"); known keys only.
+# Modes: take anybody without asking (tests); take a new key (as if somebody tapped "always allow"; tests); known keys
+# only. On loopback every user of the machine can connect.
 ALWAYS, ACCEPT_NEW, NEVER = "always", "accept-new", "never"
 MODES = (ALWAYS, ACCEPT_NEW, NEVER)
 
 
 class PublicKey(NamedTuple):
-    """An RSA-2048 public key."""
+    """Modulus and exponent of an RSA-2048 key."""
 
     modulus: int
     exponent: int

@@ -87,6 +87,7 @@ def _become(
 ) -> NoReturn:
     try:
         os.setsid()
+        os.umask(0)  # as adbd has it: who makes a file on a device has to say its mode
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if terminal:
             fcntl.ioctl(fds[0], termios.TIOCSCTTY, 0)

@@ -20,16 +20,16 @@ from .packet import (
     OPEN,
     VERSION_CHECKSUM,
     WRTE,
+    AdbMessage,
     Decoder,
-    Message,
-    ProtocolError,
+    ProtocolBreach,
     encode,
 )
 from .services import serve
-from .stream import Stream
+from .stream import DeviceStream
 
 if TYPE_CHECKING:
-    from .device import Device
+    from .device import AdbdDevice
 
 MAX_STREAMS = 64  # with those whose service still ends
 MAX_PENDING = 8 << 20  # bytes of all streams that no service has read yet
@@ -41,19 +41,19 @@ MAX_TOKENS = 32
 
 
 class Dropped(Exception):
-    """The connection ends here, on purpose."""
+    """The device cuts the connection on purpose."""
 
 
 class Connection:
-    """A client of `device` over one socket."""
+    """One client of `device`, over one socket."""
 
-    def __init__(self, device: Device, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, device: AdbdDevice, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.device = device
         self.reader, self.writer = reader, writer
         self.online = False
         self.max_payload = LEGACY_PAYLOAD
         self.pending = 0
-        self.streams: dict[int, Stream] = {}
+        self.streams: dict[int, DeviceStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # Not checked at first: adb, coming back to a device it knows, leaves data_check out of its CNXN.
         self._decoder = Decoder(LEGACY_PAYLOAD, check=False)
@@ -68,7 +68,7 @@ class Connection:
             await asyncio.wait_for(self._handshake(), HANDSHAKE_S)
             while True:
                 await self._handle(await self._receive())
-        except ProtocolError as error:
+        except ProtocolBreach as error:
             self.device.note(f"dropped a client: {error}")
         except (Dropped, OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
             pass
@@ -81,7 +81,7 @@ class Connection:
 
     # -- bytes ------------------------------------------------------------------------------------------------------
 
-    async def _receive(self) -> Message:
+    async def _receive(self) -> AdbMessage:
         while True:
             message = self._decoder.next()
             if message is not None:
@@ -111,7 +111,7 @@ class Connection:
         self._passed += left
         return left
 
-    def post(self, message: Message) -> None:
+    def post(self, message: AdbMessage) -> None:
         """Queue a message without waiting; for the small ones."""
         if self.writer.is_closing() or self.device.faults.mute:
             return
@@ -121,7 +121,7 @@ class Connection:
         if left < len(data):
             self.writer.close()
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AdbMessage) -> None:
         """Queue a message and wait until the client has taken most of what is queued."""
         self.post(message)
         await self._drain()
@@ -141,10 +141,10 @@ class Connection:
         device = self.device
         first = await self._receive()
         if first.command != CNXN:
-            raise ProtocolError(f"it began with command {first.command:#x}, not CNXN")
+            raise ProtocolBreach(f"it began with command {first.command:#x}, not CNXN")
         version = min(first.arg0, device.personality.version)
         if version < VERSION_CHECKSUM or first.arg1 < LEGACY_PAYLOAD:
-            raise ProtocolError(f"version {first.arg0:#x} with {first.arg1} bytes a message")
+            raise ProtocolBreach(f"version {first.arg0:#x} with {first.arg1} bytes a message")
         self.max_payload = min(first.arg1, device.personality.max_payload)
         if device.auth_mode != ALWAYS:
             await self._authenticate()
@@ -155,17 +155,17 @@ class Connection:
             self.writer.write(os.urandom(4096))
         banner = device.banner() + b"\0"
         self._check = True  # the client does not know our version before this message
-        self.post(Message(CNXN, device.personality.version, device.personality.max_payload, banner))
+        self.post(AdbMessage(CNXN, device.personality.version, device.personality.max_payload, banner))
         self._check = self._decoder.check
 
     async def _authenticate(self) -> None:
         device = self.device
         for _ in range(MAX_TOKENS):
             token = os.urandom(TOKEN_BYTES)
-            self.post(Message(AUTH, AUTH_TOKEN, 0, token))
+            self.post(AdbMessage(AUTH, AUTH_TOKEN, 0, token))
             answer = await self._receive()
             if answer.command != AUTH:
-                raise ProtocolError(f"command {answer.command:#x} before it was authorised")
+                raise ProtocolBreach(f"command {answer.command:#x} before it was authorised")
             if answer.arg0 == AUTH_SIGNATURE:
                 if device.keys.signer(token, answer.payload) is not None:
                     return
@@ -177,15 +177,15 @@ class Connection:
                 try:
                     device.keys.accept(answer.payload)
                 except (ValueError, OSError) as error:
-                    raise ProtocolError(f"its key was not accepted: {error}") from None
+                    raise ProtocolBreach(f"its key was not accepted: {error}") from None
                 return
             else:
-                raise ProtocolError(f"AUTH of kind {answer.arg0}")
-        raise ProtocolError(f"{MAX_TOKENS} signatures by keys that are not known")
+                raise ProtocolBreach(f"AUTH of kind {answer.arg0}")
+        raise ProtocolBreach(f"{MAX_TOKENS} signatures by keys that are not known")
 
     # -- messages --------------------------------------------------------------------------------------------------
 
-    async def _handle(self, message: Message) -> None:
+    async def _handle(self, message: AdbMessage) -> None:
         command, arg0, arg1, payload = message
         if command == OPEN:
             self._open(arg0, payload)
@@ -198,32 +198,32 @@ class Connection:
                 elif command == WRTE:
                     stream.took(payload)
                     if self.pending > MAX_PENDING:
-                        raise ProtocolError(f"{self.pending} bytes that no service reads")
+                        raise ProtocolBreach(f"{self.pending} bytes that no service reads")
                 else:
                     self.streams.pop(arg1)
                     stream.hang_up(say=True)
         else:
-            raise ProtocolError(f"command {command:#x} while connected")
+            raise ProtocolBreach(f"command {command:#x} while connected")
         if self.writer.transport.get_write_buffer_size() > MAX_UNSENT:
             await self._drain()
 
     def _open(self, remote: int, payload: bytes) -> None:
         service = payload.rstrip(b"\0")
         if not remote or len(payload) > LEGACY_PAYLOAD * 16:
-            raise ProtocolError(f"OPEN of stream {remote} with {len(payload)} bytes")
+            raise ProtocolBreach(f"OPEN of stream {remote} with {len(payload)} bytes")
         self.device.note(f"open {service[:200]!r}")
         self.cut_on(service)
         if len(self._tasks) >= MAX_STREAMS:
-            self.post(Message(CLSE, 0, remote))
+            self.post(AdbMessage(CLSE, 0, remote))
             return
-        stream = Stream(self, self._next_id, remote)
+        stream = DeviceStream(self, self._next_id, remote)
         self._next_id = self._next_id % 0xFFFFFFFE + 1
         self.streams[stream.local] = stream
         task = asyncio.get_running_loop().create_task(self._serve(stream, service))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, stream: Stream, service: bytes) -> None:
+    async def _serve(self, stream: DeviceStream, service: bytes) -> None:
         try:
             await serve(self.device, stream, service)
         finally:

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
-from .auth import ALWAYS, KeyStore
+from .auth import NEVER, KeyStore
 from .child import Child, start
 from .faults import Faults
-from .files import Files
+from .files import RootedFiles
 from .linux import CAP_SETGID, CAP_SETUID, keep_capabilities, only_capabilities, set_fs_ids
 from .packet import LEGACY_PAYLOAD, MAX_PAYLOAD, VERSION, VERSION_CHECKSUM
 from .space import Space, make_space
@@ -30,7 +30,7 @@ _NOTES = 500
 
 
 class Personality(NamedTuple):
-    """How old the device is."""
+    """What an adbd of one Android version offers."""
 
     features: tuple[str, ...]
     max_payload: int
@@ -46,7 +46,7 @@ LEGACY = Personality((), LEGACY_PAYLOAD, VERSION_CHECKSUM, False, True)
 ROOT_KINDS = ("adbd", "magisk", "userdebug", "none")
 
 
-class Device:
+class AdbdDevice:
     """State of one device. `root`: the directory that is its /; "/" with bare=True inside a guest."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Device:
         name: str = "virtual",
         *,
         bare: bool = False,
-        auth_mode: str = ALWAYS,
+        auth_mode: str = NEVER,
         key_file: str = "",
         personality: Personality = MODERN,
         root_kind: str = "adbd",
@@ -63,6 +63,7 @@ class Device:
         data_bytes: int = 0,
         read_only: str = "",
         pen: str = "",
+        mark: str = "",
         restart_with: Sequence[str] = (),
         faults: Optional[Faults] = None,
     ) -> None:
@@ -81,13 +82,14 @@ class Device:
         self.properties = {**_defaults(name), **(properties or {})}
         self.is_root = root_kind == "adbd"
         self.pen = pen  # a cgroup.procs file every program of the device is written to
+        self.mark = mark  # which memory is the device's own: see space.MARK
         self.restart_with = tuple(restart_with)  # a guest's own command for it
         self.endpoint: Optional[Endpoint] = None
         self.sweeper: Optional[Sweeper] = None
         self.notes: deque[str] = deque(maxlen=_NOTES)
         self._data_bytes, self._read_only = data_bytes, read_only
         self._space: Optional[Space] = None
-        self._files: Optional[Files] = None
+        self._files: Optional[RootedFiles] = None
         self._children: list[Child] = []
         # Asked once: in a user namespace everybody is 0.
         self._may_change_user = os.geteuid() == 0
@@ -107,15 +109,15 @@ class Device:
     # -- files and programs ---------------------------------------------------------------------------------------
 
     @property
-    def files(self) -> Files:
+    def files(self) -> RootedFiles:
         """The device's tree. Its namespace is made when somebody first looks: most of a fleet is never looked at."""
         if self._files is None:
             if self.bare:
-                self._files = Files(os.open(self.root, os.O_PATH | os.O_DIRECTORY), bare=True)
+                self._files = RootedFiles(os.open(self.root, os.O_PATH | os.O_DIRECTORY), bare=True)
             else:
                 os.makedirs(self.root, exist_ok=True)
-                self._space = make_space(self.root, self._data_bytes, self._read_only)
-                self._files = Files(self._space.root_fd)
+                self._space = make_space(self.root, self._data_bytes, self._read_only, self.mark)
+                self._files = RootedFiles(self._space.root_fd)
                 if self.sweeper is not None:
                     self.sweeper.watch(self._space.inode, self._space.mount_fd)
             self._write_properties()

@@ -9,7 +9,7 @@ import socket
 from typing import Callable, Optional
 
 from .connection import READ_CHUNK, Connection
-from .device import Device
+from .device import AdbdDevice
 
 HOST = "127.0.0.1"
 MIN_PORT = 5600  # adb takes any listener on the odd ports below 5586 for an emulator of its own
@@ -21,7 +21,7 @@ _BIND_S = 10.0
 class Endpoint:
     """`await start(port)`, `await stop()`; several live in one loop."""
 
-    def __init__(self, device: Device, host: str = HOST) -> None:
+    def __init__(self, device: AdbdDevice, host: str = HOST) -> None:
         """host: an address of this machine; another than loopback only inside a guest."""
         self.device = device
         self.host = host
@@ -36,7 +36,7 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """host:port, as `adb connect` takes it."""
+        """HOST:PORT for `adb connect`."""
         return f"{self.host}:{self.port}"
 
     async def start(self, port: int = 0) -> str:

@@ -12,7 +12,7 @@ from .linux import open_in_root
 PATH_LIMIT = 1024  # bytes, as sync has it
 
 
-class Files:
+class RootedFiles:
     """A tree seen from `root_fd`, which stays its owner's. `bare`: the tree is this machine's own."""
 
     def __init__(self, root_fd: int, bare: bool = False) -> None:
@@ -20,7 +20,7 @@ class Files:
         self.bare = bare
 
     def open(self, path: bytes, flags: int, mode: int = 0) -> int:
-        """A new fd. Raises OSError."""
+        """open(2) below the device's root; the new descriptor. Raises OSError."""
         if self.bare:
             return os.open(b"/" + path, flags | os.O_CLOEXEC, mode)
         return open_in_root(self.root_fd, path, flags, mode)
@@ -33,15 +33,15 @@ class Files:
         return self.open(head or b"/", os.O_PATH | os.O_DIRECTORY), name
 
     def stat(self, path: bytes, follow: bool) -> os.stat_result:
-        """stat or lstat."""
+        """stat(2) below the device's root; lstat(2) unless `follow`. Raises OSError."""
         fd = self.open(path, os.O_PATH | (0 if follow else os.O_NOFOLLOW))
         try:
             return os.fstat(fd)
         finally:
             os.close(fd)
 
-    def make_directories(self, path: bytes, mode: int = 0o771) -> None:
-        """mkdir -p."""
+    def make_directories(self, path: bytes, mode: int = 0o775) -> None:
+        """mkdir -p; as adbd's umask is 0, its sync makes directories that their group may write to."""
         done = b""
         for name in path.split(b"/"):
             if not name:
@@ -55,6 +55,7 @@ class Files:
             directory, last = self.parent(done)
             try:
                 os.mkdir(last, mode, dir_fd=directory)
+                os.chmod(last, mode, dir_fd=directory)
             except FileExistsError:
                 pass
             finally:

@@ -7,17 +7,17 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from .stream import Refused, Stream
+from .stream import DeviceStream, Refused
 
 if TYPE_CHECKING:
-    from .device import Device
+    from .device import AdbdDevice
 
 CHUNK = 1 << 16
 CONNECT_S = 10.0
 
 
-async def tcp(device: Device, stream: Stream, argument: bytes) -> None:
-    """tcp:PORT, on this machine only."""
+async def tcp(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
+    """The service tcp:PORT, to this machine only."""
     port, _, host = argument.partition(b":")
     if host not in (b"", b"localhost", b"127.0.0.1") or not port.isdigit() or not 0 < int(port[:6]) < 65536:
         raise Refused("wanted tcp:PORT on loopback")
@@ -25,13 +25,13 @@ async def tcp(device: Device, stream: Stream, argument: bytes) -> None:
     await _connected(stream, client, ("127.0.0.1", int(port)))
 
 
-async def local_abstract(device: Device, stream: Stream, argument: bytes) -> None:
-    """localabstract:NAME."""
+async def local_abstract(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
+    """The service localabstract:NAME."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     await _connected(stream, client, b"\0" + argument)
 
 
-async def local_filesystem(device: Device, stream: Stream, argument: bytes) -> None:
+async def local_filesystem(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
     """localfilesystem:PATH, a socket in the device's tree."""
     # Through an fd of it: the path is longer outside than a socket address may be, and is walked once only.
     place = device.files.open(argument, os.O_PATH)
@@ -42,7 +42,7 @@ async def local_filesystem(device: Device, stream: Stream, argument: bytes) -> N
         os.close(place)
 
 
-async def _connected(stream: Stream, client: socket.socket, address: object) -> None:
+async def _connected(stream: DeviceStream, client: socket.socket, address: object) -> None:
     loop = asyncio.get_running_loop()
     with client:
         client.setblocking(False)
@@ -60,7 +60,7 @@ async def _connected(stream: Stream, client: socket.socket, address: object) -> 
             await asyncio.gather(inward, return_exceptions=True)
 
 
-async def _inward(stream: Stream, client: socket.socket) -> None:
+async def _inward(stream: DeviceStream, client: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     while True:
         data = await stream.read()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .packet import CNXN, HEADER, MASK, OKAY, WRTE, Message
+from .packet import CNXN, HEADER, MASK, OKAY, WRTE, AdbMessage
 
 # message level, then sync level, then the shell
 KINDS = (
@@ -29,7 +29,7 @@ KINDS = (
 )
 
 
-def mangle(kind: str, message: Message, data: bytes) -> bytes:
+def mangle(kind: str, message: AdbMessage, data: bytes) -> bytes:
     """The bytes of one message as this kind of liar sends them."""
     if not kind:
         return data

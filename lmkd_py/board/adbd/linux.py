@@ -33,29 +33,29 @@ def _checked(result: int, what: str) -> int:
 
 
 def unshare(flags: int) -> None:
-    """Leave namespaces."""
+    """unshare(2). Raises OSError."""
     _checked(_libc.unshare(flags), "unshare")
 
 
 def setns(fd: int, kind: int) -> None:
-    """Enter a namespace."""
+    """setns(2). Raises OSError."""
     _checked(_libc.setns(fd, kind), "setns")
 
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
-    """mount(2)."""
+    """mount(2). Raises OSError."""
     arguments = [word.encode() if word else None for word in (source, target, kind)]
     result = _libc.mount(*arguments, ctypes.c_ulong(flags), options.encode() or None)
     _checked(result, f"mount {source} on {target}")
 
 
 def unmount(target: str) -> None:
-    """umount2(2), detached."""
+    """umount2(2) with MNT_DETACH. Raises OSError."""
     _checked(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
 
 
 def pivot_root(new: str, old: str) -> None:
-    """pivot_root(2)."""
+    """pivot_root(2). Raises OSError."""
     machine = os.uname().machine
     if machine not in NR_PIVOT_ROOT:
         raise OSError(errno.ENOSYS, f"pivot_root: no number known for {machine}")
@@ -63,7 +63,7 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def prctl(option: int, *arguments: int) -> None:
-    """prctl(2)."""
+    """prctl(2). Raises OSError."""
     words = [ctypes.c_ulong(word) for word in (*arguments, 0, 0, 0, 0)[:4]]
     _checked(_libc.prctl(option, *words), f"prctl {option}")
 

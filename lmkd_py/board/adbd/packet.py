@@ -23,11 +23,11 @@ COMMANDS = frozenset((CNXN, AUTH, OPEN, OKAY, WRTE, CLSE))
 AUTH_TOKEN, AUTH_SIGNATURE, AUTH_PUBLIC_KEY = 1, 2, 3
 
 
-class ProtocolError(Exception):
+class ProtocolBreach(Exception):
     """The peer broke the protocol: what came, in one line. The connection is dropped."""
 
 
-class Message(NamedTuple):
+class AdbMessage(NamedTuple):
     """One ADB message. `arg0` and `arg1` mean what the command says."""
 
     command: int
@@ -54,7 +54,7 @@ def checksum(data: bytes) -> int:
     return total & MASK
 
 
-def encode(message: Message, check: bool) -> bytes:
+def encode(message: AdbMessage, check: bool) -> bytes:
     """Header and payload; data_check is filled in only where the peer looks at it."""
     payload = message.payload
     header = (message.command, message.arg0, message.arg1, len(payload), checksum(payload) if check else 0)
@@ -81,11 +81,11 @@ class Decoder:
         return self._header is None and not self._unread
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as they come."""
+        """Add bytes as they arrive."""
         self._unread += data
 
-    def next(self) -> Optional[Message]:
-        """The next whole message, None if more bytes are needed. Raises ProtocolError; the decoder is dead then."""
+    def next(self) -> Optional[AdbMessage]:
+        """The next whole message, None if more bytes are needed. Raises ProtocolBreach; the decoder is dead then."""
         if self._header is None:
             if len(self._unread) < HEADER.size:
                 return None
@@ -98,15 +98,15 @@ class Decoder:
         del self._unread[:length]
         self._header = None
         if self.check and length and checksum(payload) != data_check:
-            raise ProtocolError(f"data_check is {data_check:#x}, wanted {checksum(payload):#x}")
-        return Message(command, arg0, arg1, payload)
+            raise ProtocolBreach(f"data_check is {data_check:#x}, wanted {checksum(payload):#x}")
+        return AdbMessage(command, arg0, arg1, payload)
 
     def _checked(self, header: tuple[int, ...]) -> tuple[int, ...]:
         command, _, _, length, _, magic = header
         if command ^ MASK != magic:
-            raise ProtocolError(f"magic is {magic:#x} for command {command:#x}")
+            raise ProtocolBreach(f"magic is {magic:#x} for command {command:#x}")
         if command not in COMMANDS:
-            raise ProtocolError(f"command {command:#x} is none of ours")
+            raise ProtocolBreach(f"command {command:#x} is none of ours")
         if length > self.limit:
-            raise ProtocolError(f"payload of {length} bytes, at most {self.limit} are taken")
+            raise ProtocolBreach(f"payload of {length} bytes, at most {self.limit} are taken")
         return header

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .stream import Stream
+from .stream import DeviceStream
 
 if TYPE_CHECKING:
-    from .device import Device
+    from .device import AdbdDevice
 
 
-async def _restart(device: Device, stream: Stream, text: str, as_root: bool) -> None:
+async def _restart(device: AdbdDevice, stream: DeviceStream, text: str, as_root: bool) -> None:
     stream.accept()
     await stream.write(text.encode())
     stream.close()
     device.restart(as_root)
 
 
-async def root(device: Device, stream: Stream, argument: bytes) -> None:
+async def root(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
     """root: the endpoint starts anew, as root; it says so first."""
     faults = device.faults
     if faults.root_refused:
@@ -30,8 +30,8 @@ async def root(device: Device, stream: Stream, argument: bytes) -> None:
         await _restart(device, stream, "restarting adbd as root\n", True)
 
 
-async def unroot(device: Device, stream: Stream, argument: bytes) -> None:
-    """unroot: the other way."""
+async def unroot(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
+    """The service unroot: restart adbd without root."""
     if not device.is_root:
         stream.accept()
         await stream.write(b"adbd not running as root\n")
@@ -39,13 +39,13 @@ async def unroot(device: Device, stream: Stream, argument: bytes) -> None:
         await _restart(device, stream, "restarting adbd as non root\n", False)
 
 
-async def remount(device: Device, stream: Stream, argument: bytes) -> None:
+async def remount(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
     """remount: nothing is read-only that a remount would open."""
     stream.accept()
     await stream.write(b"remount succeeded\n")
 
 
-async def reboot(device: Device, stream: Stream, argument: bytes) -> None:
+async def reboot(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
     """reboot:[TARGET] ends everything that runs on the device and starts it anew with another boot id."""
     stream.accept()
     stream.close()

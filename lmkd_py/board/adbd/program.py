@@ -9,8 +9,8 @@ import signal
 import sys
 from dataclasses import fields
 
-from .auth import ALWAYS, MODES
-from .device import LEGACY, MODERN, ROOT_KINDS, Device
+from .auth import MODES, NEVER
+from .device import LEGACY, MODERN, ROOT_KINDS, AdbdDevice
 from .endpoint import HOST, MIN_PORT, Endpoint
 from .faults import Faults
 from .hostile import KINDS
@@ -30,7 +30,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--bare", action="store_true", help="inside a guest: this machine is the device, ROOT is /")
     parser.add_argument("--restart-with", default="", metavar="COMMAND", help="inside a guest: what reboots it")
     parser.add_argument("--listen", default=HOST, metavar="ADDRESS", help="inside a guest: where its network ends")
-    parser.add_argument("--auth", choices=MODES, default=ALWAYS, help="whom to let in (default: everybody)")
+    parser.add_argument("--auth", choices=MODES, default=NEVER, help="whom to let in (default: those of --keys)")
     parser.add_argument("--keys", default="", help="file of accepted public keys, as adbkey.pub has them")
     parser.add_argument("--legacy", action="store_true", help="as before Android 7: no features, 4 KiB messages")
     parser.add_argument("--root-kind", choices=ROOT_KINDS, default="adbd", help="how one becomes root")
@@ -38,6 +38,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--data-bytes", type=int, default=0, help="/data is this small and in memory")
     parser.add_argument("--mount-read-only", default="", metavar="PATH", help="a read-only mount of the device")
     parser.add_argument("--pen", default="", help="cgroup.procs file for every program of the device")
+    parser.add_argument("--mark", default="", help="which memory is the device's own, as wire/confines.py has it")
     parser.add_argument("--end-with-stdin", action="store_true", help="stop when stdin closes: when the starter dies")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what clients open")
     for field in fields(Faults):
@@ -51,7 +52,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 def faults_of(options: argparse.Namespace) -> Faults:
-    """The switches that were named."""
+    """Faults from the command line: its switches, and no root where the root kind refuses it."""
     named = {field.name: getattr(options, field.name) for field in fields(Faults)}
     faults = Faults(**{key: value for key, value in named.items() if value is not None})
     if options.root_kind in ("magisk", "none"):
@@ -59,14 +60,14 @@ def faults_of(options: argparse.Namespace) -> Faults:
     return faults
 
 
-def devices_of(options: argparse.Namespace) -> list[Device]:
-    """The devices that were asked for."""
+def devices_of(options: argparse.Namespace) -> list[AdbdDevice]:
+    """`--count` devices; several of them get numbered names and roots."""
     properties = dict(pair.partition("=")[::2] for pair in options.prop)
     made = []
     for number in range(options.count):
         many = options.count > 1
         name = f"{options.name}-{number}" if many else options.name
-        device = Device(
+        device = AdbdDevice(
             os.path.join(options.root, str(number)) if many else options.root,
             name,
             bare=options.bare,
@@ -78,6 +79,7 @@ def devices_of(options: argparse.Namespace) -> list[Device]:
             data_bytes=options.data_bytes,
             read_only=options.mount_read_only,
             pen=options.pen,
+            mark=options.mark,
             restart_with=options.restart_with.split(),
             faults=faults_of(options),
         )

@@ -6,15 +6,15 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Callable
 
 from . import forward, power, shell, sync
-from .stream import Refused, Stream, StreamClosed
+from .stream import DeviceStream, Refused, StreamClosed
 
 if TYPE_CHECKING:
-    from .device import Device
+    from .device import AdbdDevice
 
-Service = Callable[["Device", Stream, bytes], Awaitable[None]]
+Handler = Callable[["AdbdDevice", DeviceStream, bytes], Awaitable[None]]
 
 # The longer one first where one begins with the other. The service gets what follows the word.
-SERVICES: tuple[tuple[bytes, Service], ...] = (
+SERVICES: tuple[tuple[bytes, Handler], ...] = (
     (b"shell,v2", shell.shell_v2),
     (b"shell:", shell.shell_v1),
     (b"exec:", shell.execute),
@@ -29,7 +29,7 @@ SERVICES: tuple[tuple[bytes, Service], ...] = (
 )
 
 
-async def serve(device: Device, stream: Stream, service: bytes) -> None:
+async def serve(device: AdbdDevice, stream: DeviceStream, service: bytes) -> None:
     """Run the service to its end; what goes wrong in it ends this stream alone."""
     try:
         for word, run in SERVICES:

@@ -8,10 +8,10 @@ import struct
 from typing import TYPE_CHECKING
 
 from .child import Child, ready, set_window
-from .stream import Refused, Stream, StreamClosed
+from .stream import DeviceStream, Refused, StreamClosed
 
 if TYPE_CHECKING:
-    from .device import Device
+    from .device import AdbdDevice
 
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN, WINDOW = range(6)
 _PACKET = struct.Struct("<BI")
@@ -22,7 +22,9 @@ PACKET_LIMIT = 1 << 20
 class _Session:
     # One command, its pipes (or terminal) and its client.
 
-    def __init__(self, device: Device, stream: Stream, command: bytes, split: bool, terminal: str, crlf: bool) -> None:
+    def __init__(
+        self, device: AdbdDevice, stream: DeviceStream, command: bytes, split: bool, terminal: str, crlf: bool
+    ) -> None:
         self.stream = stream
         self.split = split
         self.crlf = crlf
@@ -144,7 +146,9 @@ class _Session:
                 self.stdin = -1
 
 
-async def _serve(device: Device, stream: Stream, command: bytes, split: bool, terminal: str, crlf: bool) -> None:
+async def _serve(
+    device: AdbdDevice, stream: DeviceStream, command: bytes, split: bool, terminal: str, crlf: bool
+) -> None:
     session = _Session(device, stream, command, split, terminal, crlf)
     stream.accept()
     if device.faults.hostile == "endless-shell":
@@ -155,14 +159,14 @@ async def _serve(device: Device, stream: Stream, command: bytes, split: bool, te
     await session.run()
 
 
-async def shell_v1(device: Device, stream: Stream, argument: bytes) -> None:
+async def shell_v1(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
     """shell:CMD, both streams in one and no exit code; a terminal without CMD."""
     crlf = device.personality.crlf and bool(argument)
     await _serve(device, stream, argument, False, "" if argument else "dumb", crlf)
 
 
-async def shell_v2(device: Device, stream: Stream, argument: bytes) -> None:
-    """shell,v2[,raw|pty][,TERM=x]:CMD."""
+async def shell_v2(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
+    """The service shell,v2[,raw|pty][,TERM=x]:CMD."""
     if "shell_v2" not in device.personality.features:
         raise Refused("this device is too old for shell,v2")
     options, _, command = argument.partition(b":")
@@ -172,8 +176,8 @@ async def shell_v2(device: Device, stream: Stream, argument: bytes) -> None:
     await _serve(device, stream, command, True, os.fsdecode(term[:64]) if is_terminal else "", False)
 
 
-async def execute(device: Device, stream: Stream, argument: bytes) -> None:
-    """exec:CMD."""
+async def execute(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
+    """The service exec:CMD."""
     if not device.personality.exec_service:
         raise Refused("this device is too old for exec:")
     await _serve(device, stream, argument, False, "", False)

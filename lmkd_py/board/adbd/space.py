@@ -18,6 +18,7 @@ from .tools import install
 
 _LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # of a merged /usr; directories elsewhere
 _ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "localtime", "ssl")
+MARK = "dev/lmkd_py.domain"  # tells the daemon what it may guard here: see wire/confines.py
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "kmsg")
 
 
@@ -42,20 +43,23 @@ class Space:
         os.chdir("/")
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the descriptors of the root and its namespaces."""
         for fd in (self.root_fd, self.mount_fd, self.user_fd):
             if fd >= 0:
                 os.close(fd)
 
 
-def make_space(root: str, data_bytes: int = 0, read_only: str = "") -> Space:
-    """Make the namespaces of a device on directory `root`. data_bytes: /data is a tmpfs of that size. SpaceError."""
+def make_space(root: str, data_bytes: int = 0, read_only: str = "", mark: str = "") -> Space:
+    """Make the namespaces of a device on directory `root`. SpaceError.
+
+    data_bytes: /data is a tmpfs of that size. mark: what MARK says; as it is, the device has no memory of its own.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     pid = os.fork()
     if pid == 0:
         try:
             ours.close()
-            user_fd = _build(root, data_bytes, read_only)
+            user_fd = _build(root, data_bytes, read_only, mark)
             fds = [os.open("/", os.O_PATH | os.O_DIRECTORY), os.open("/proc/self/ns/mnt", os.O_RDONLY)]
             socket.send_fds(theirs, [b"ok"], fds + ([user_fd] if user_fd >= 0 else []))
         except BaseException as error:
@@ -89,7 +93,9 @@ def _own_user() -> int:
     return os.open("/proc/self/ns/user", os.O_RDONLY)
 
 
-def _build(root: str, data_bytes: int, read_only: str) -> int:
+def _build(root: str, data_bytes: int, read_only: str, mark: str) -> int:
+    os.umask(0o022)  # of this process, which makes the device's directories and ends
+    os.chmod(root, os.stat(root).st_mode & 0o755)
     user_fd = _own_user()
     linux.mount("", "/", "", linux.MS_PRIVATE | linux.MS_REC)
     linux.mount(root, root, "", linux.MS_BIND)
@@ -101,7 +107,7 @@ def _build(root: str, data_bytes: int, read_only: str) -> int:
     for name in ("proc", "sys"):
         os.makedirs(name, exist_ok=True)
         linux.mount("/" + name, name, "", linux.MS_BIND | linux.MS_REC)
-    _devices()
+    _devices(mark)
     install(".")
     _bind_boot_id()
     if read_only:
@@ -151,7 +157,7 @@ def _touch(path: str) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
 
 
-def _devices() -> None:
+def _devices(mark: str) -> None:
     os.makedirs("dev", exist_ok=True)
     linux.mount("tmpfs", "dev", "tmpfs", linux.MS_NOSUID, "size=16m,mode=755")
     for name in _DEVICES:
@@ -168,6 +174,8 @@ def _devices() -> None:
         os.symlink(f"/proc/self/fd/{number}", "dev/" + name)
     for name in ("socket", "__properties__"):
         os.mkdir("dev/" + name, 0o755)
+    with open(os.open(MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644), "w") as file:
+        file.write(mark or "0\n")
 
 
 def _bind_boot_id() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Optional
 
-from .packet import CLSE, OKAY, WRTE, Message, ProtocolError
+from .packet import CLSE, OKAY, WRTE, AdbMessage, ProtocolBreach
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -22,7 +22,7 @@ class Refused(Exception):
     """The service is not to be had: the client sees its OPEN closed. The text is for the log."""
 
 
-class Stream:
+class DeviceStream:
     """The device's end of a stream. `local` and `remote` are ADB's two ids, never 0."""
 
     def __init__(self, connection: Connection, local: int, remote: int) -> None:
@@ -44,7 +44,7 @@ class Stream:
         """Tell the client that the service is there. Before this, ending means a refusal."""
         if not self.accepted and not self.closed:
             self.accepted = True
-            self.connection.post(Message(OKAY, self.local, self.remote))
+            self.connection.post(AdbMessage(OKAY, self.local, self.remote))
 
     async def read(self) -> bytes:
         """The next bytes of the client; b"" once it has closed the stream."""
@@ -56,7 +56,7 @@ class Stream:
         data = self._inbox.popleft()
         self.connection.pending -= len(data)
         if not self.closed:
-            self.connection.post(Message(OKAY, self.local, self.remote))
+            self.connection.post(AdbMessage(OKAY, self.local, self.remote))
         return data
 
     async def write(self, data: bytes) -> None:
@@ -67,7 +67,7 @@ class Stream:
                 if self.closed:
                     raise StreamClosed
                 self._acked = asyncio.get_running_loop().create_future()
-                await self.connection.send(Message(WRTE, self.local, self.remote, data[start : start + size]))
+                await self.connection.send(AdbMessage(WRTE, self.local, self.remote, data[start : start + size]))
                 if self._acked is not None:
                     await self._acked
 
@@ -75,27 +75,27 @@ class Stream:
         """The service has ended: say so. After the last write() has returned the client has all of it."""
         if not self.closed:
             self.closed = True
-            self.connection.post(Message(CLSE, self.local if self.accepted else 0, self.remote))
+            self.connection.post(AdbMessage(CLSE, self.local if self.accepted else 0, self.remote))
         self._wake(StreamClosed())
 
     # -- the connection's side ------------------------------------------------------------------------------------
 
     def took(self, data: bytes) -> None:
-        """The client wrote. Raises ProtocolError if it is far ahead of our OKAYs.
+        """The client wrote. Raises ProtocolBreach if it is far ahead of our OKAYs.
 
         Debian's adb is ahead by a few messages when a command's input ends at once, so a little of that is taken.
         """
         if len(self._inbox) >= MAX_AHEAD:
-            raise ProtocolError(f"stream {self.local} sent {MAX_AHEAD} messages without waiting")
+            raise ProtocolBreach(f"stream {self.local} sent {MAX_AHEAD} messages without waiting")
         if not data:
-            self.connection.post(Message(OKAY, self.local, self.remote))
+            self.connection.post(AdbMessage(OKAY, self.local, self.remote))
             return
         self._inbox.append(data)
         self.connection.pending += len(data)
         self._settle(self._came)
 
     def acked(self) -> None:
-        """The client has taken our last message."""
+        """The client has received the last message; the next may be sent."""
         waiting, self._acked = self._acked, None
         self._settle(waiting)
 
@@ -104,11 +104,11 @@ class Stream:
         if not self.closed:
             self.closed = True
             if say:
-                self.connection.post(Message(CLSE, self.local, self.remote))
+                self.connection.post(AdbMessage(CLSE, self.local, self.remote))
         self._wake(StreamClosed())
 
     def discard(self) -> None:
-        """Forget what was not read."""
+        """Drop what arrived but was not read."""
         self.connection.pending -= sum(map(len, self._inbox))
         self._inbox.clear()
 

@@ -71,15 +71,15 @@ class Sweeper:
         theirs.close()
 
     def watch(self, inode: int, fd: int) -> None:
-        """This namespace is in use."""
+        """Register a namespace that is in use."""
         socket.send_fds(self._socket, [b"+%d" % inode], [fd])
 
     def forget(self, inode: int) -> None:
-        """It has been emptied."""
+        """Unregister a namespace that is empty."""
         self._socket.send(b"-%d" % inode)
 
     def close(self) -> None:
-        """Nothing is left to watch."""
+        """End the sweeper process."""
         self._socket.close()
         os.waitpid(self.pid, 0)
 

@@ -6,12 +6,12 @@ import os
 import struct
 from typing import TYPE_CHECKING, Optional
 
-from .stream import Stream
+from .stream import DeviceStream
 from .sync_receive import Receiver
 from .sync_replies import Replies
 
 if TYPE_CHECKING:
-    from .device import Device
+    from .device import AdbdDevice
 
 _REQUEST = struct.Struct("<4sI")
 PATH_LIMIT = 1024
@@ -26,7 +26,7 @@ class SyncError(Exception):
 class Session:
     """One sync: stream: a stream of requests, whatever messages they came in."""
 
-    def __init__(self, device: Device, stream: Stream) -> None:
+    def __init__(self, device: AdbdDevice, stream: DeviceStream) -> None:
         self.device, self.stream = device, stream
         self.replies = Replies(device.faults.hostile)
         self._unread = bytearray()
@@ -45,7 +45,7 @@ class Session:
         return taken
 
     async def flush(self) -> None:
-        """Send what was gathered."""
+        """Send the replies that were collected."""
         data = self.replies.take()
         if data:
             await self.stream.write(data)
@@ -64,7 +64,7 @@ class Session:
         return None if body is None else (name, length, body)
 
 
-async def sync(device: Device, stream: Stream, argument: bytes) -> None:
+async def sync(device: AdbdDevice, stream: DeviceStream, argument: bytes) -> None:
     """Serve requests until QUIT or the end of the stream."""
     stream.accept()
     session = Session(device, stream)

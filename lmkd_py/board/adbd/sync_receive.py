@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from .files import is_regular
 
 if TYPE_CHECKING:
-    from .device import Device
+    from .device import AdbdDevice
 
 
 class Receiver:
     """Writes one file of a SEND. After a failure `reason` says why and the rest is thrown away."""
 
-    def __init__(self, device: Device, path: bytes) -> None:
+    def __init__(self, device: AdbdDevice, path: bytes) -> None:
         self.device, self.path = device, path
         self.reason = ""
         self._fd = -1
@@ -55,7 +55,7 @@ class Receiver:
         self.give_up()
 
     def write(self, data: bytes) -> None:
-        """More of it."""
+        """Append a piece of the file."""
         if self.reason:
             return
         if self._is_link:
@@ -78,7 +78,7 @@ class Receiver:
             self._fail("write failed", error)
 
     def finish(self, mtime: int) -> None:
-        """All is there; mtime in seconds."""
+        """Complete the file; mtime in seconds."""
         if self.reason:
             return
         try:

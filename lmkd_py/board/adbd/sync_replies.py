@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Iterable
 
-from .files import Files
+from .files import RootedFiles
 
 _STAT1 = struct.Struct("<3I")
 _STAT2 = struct.Struct("<IQQIIIIQqqq")
@@ -46,7 +46,7 @@ class Replies:
 
     @property
     def is_endless(self) -> bool:
-        """A file that never ends."""
+        """Whether this device sends a file that never ends."""
         return self.hostile == "endless-data"
 
     def _add(self, data: bytes) -> None:
@@ -63,7 +63,7 @@ class Replies:
     def _size_of(self, found: os.stat_result) -> int:
         return 10 if self.hostile == "lying-size" else found.st_size
 
-    def stat(self, name: bytes, files: Files, path: bytes) -> None:
+    def stat(self, name: bytes, files: RootedFiles, path: bytes) -> None:
         """STAT (lstat, 32 bits, zeros where there is nothing), STA2 (stat) or LST2 (lstat)."""
         if self.hostile == "bad-id":
             name = b"WHAT"
@@ -100,7 +100,7 @@ class Replies:
         return entries
 
     def entry(self, request: bytes, name: bytes, found: os.stat_result) -> None:
-        """One name of LIST or LIS2."""
+        """One directory entry, for LIST or LIS2."""
         length = _HUGE if self.hostile == "huge-name" else len(name)
         if request == b"LIST":
             head = _STAT1.pack(found.st_mode, self._size_of(found) & _MASK, int(found.st_mtime) & _MASK)
@@ -113,7 +113,7 @@ class Replies:
         self._add(b"DONE" + bytes(16 if request == b"LIST" else _STAT2.size + 4))
 
     def data(self, data: bytes) -> None:
-        """A piece of a file."""
+        """DATA: a piece of a file."""
         length = _HUGE if self.hostile == "huge-data" else len(data)
         name = b"WHAT" if self.hostile == "bad-id" else b"DATA"
         self._add(_FRAME.pack(name, length) + data)
@@ -121,16 +121,16 @@ class Replies:
             self._add(_FRAME.pack(name, 1 << 16) + bytes(1 << 16))
 
     def done(self) -> None:
-        """The end of a file."""
+        """DONE: the end of a file or listing."""
         if self.hostile == "lying-size":
             self.data(b"more than was said" * 1000)
         self._add(_FRAME.pack(b"DONE", 0))
 
     def okay(self) -> None:
-        """A file has arrived."""
+        """OKAY: the file has arrived."""
         self._add(_FRAME.pack(b"OKAY", 0))
 
     def fail(self, reason: str) -> None:
-        """It has not."""
+        """FAIL, with the reason."""
         data = reason.encode()
         self._add(_FRAME.pack(b"FAIL", _HUGE if self.hostile == "huge-fail" else len(data)) + data)

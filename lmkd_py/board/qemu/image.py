@@ -105,10 +105,10 @@ def extra(names: Sequence[str], say: debs.Say = debs.to_stderr) -> tuple[bytes, 
     return archive(files), debs.versions(root)
 
 
-def overlay(init: bytes) -> bytes:
-    """The code of this checkout that runs on the board from the start, and its init."""
+def overlay(init: bytes, keys: bytes) -> bytes:
+    """The code of this checkout that runs on the board from the start, its init, and whom its endpoint lets in."""
     package = Path(PACKAGE_ROOT) / "lmkd_py"
-    files: Files = {"init": (FILE | 0o755, init)}
+    files: Files = {"init": (FILE | 0o755, init), "adb_keys": (FILE | 0o600, keys)}
     for pattern in _OURS:
         for path in package.glob(pattern):
             files.update(compiled(path, f"opt/lmkd/lmkd_py/{path.relative_to(package).as_posix()}"))

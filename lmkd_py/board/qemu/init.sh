@@ -3,6 +3,7 @@
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox --install -s /usr/bin
 export PATH=/usr/bin HOME=/ PYTHONPATH=/opt/lmkd PYTHONDONTWRITEBYTECODE=1
+chmod 755 /  # the kernel makes its first tmpfs one that everybody may write to
 mkdir -p /proc /sys /tmp /run /data /var /etc /dev/pts /dev/shm /dev/memcg
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -42,7 +43,7 @@ echo "board: kernel $(uname -r), $(awk '/MemTotal/ {print int($2 / 1024)}' /proc
 # Not exec: this shell stays the first process and reaps what the applications leave behind.
 while :; do
     python3 -m lmkd_py.board.adbd --bare --root / --listen 10.0.2.15 --port "$lmkd_port" --name "$(hostname)" \
-        --restart-with 'reboot -f'
+        --auth never --keys /adb_keys --restart-with 'reboot -f'
     echo "board: the endpoint ended with $?"
     sleep 1
 done

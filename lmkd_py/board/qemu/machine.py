@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from ...host.adb.keys import KeyFileError, public_keys
 from ..adbd.linux import PR_SET_PDEATHSIG, prctl
 from ..debs import PackageError, Say, to_stderr
 from ..errors import SandboxError
 from ..ports import free_port
 from ..virtual_device import wait_answers
 from . import image
-from .profile import PROFILES
+from .profile import PROFILES, QEMU
 from .qmp import Qmp
-from .snapshot import Snapshot
+from .snapshot import BoardSnapshot
 
-QEMU = "qemu-system-aarch64"
 GUEST_PORT = 5600
 BOOT_S = 240.0  # emulation on a busy machine; a quiet one takes 8 s
 DISK_MIB = 256
@@ -35,6 +35,8 @@ class QemuBoard:
 
     `place`: the path before .console, .disk and .cpio, its files. A disk that is there is kept, so that a
     board can come again after a power cut. `packages`: of Debian, on it besides. `versions`: of all its packages.
+    `keys`: lines of an adbkey.pub; who has one of them is let in (default: this user's own, made if there is none).
+    A snapshot knows the keys of the board that was saved.
     SandboxError says what is missing or what the console said last.
     """
 
@@ -44,9 +46,10 @@ class QemuBoard:
         place: Path,
         port: int = 0,
         boot_s: float = BOOT_S,
-        snapshot: Snapshot | None = None,
+        snapshot: BoardSnapshot | None = None,
         say: Say = to_stderr,
         packages: Sequence[str] = (),
+        keys: Sequence[bytes] | None = None,
     ) -> None:
         if profile not in PROFILES:
             raise SandboxError(f"profile {profile!r}; wanted one of {', '.join(PROFILES)}")
@@ -66,7 +69,7 @@ class QemuBoard:
             raise SandboxError(f"the board's packages: {error}") from error
         if snapshot is None:
             init = Path(__file__).with_name("init.sh").read_bytes()
-            self._initrd.write_bytes(base.read_bytes() + image.overlay(init) + extra)
+            self._initrd.write_bytes(base.read_bytes() + image.overlay(init, _lines(keys)) + extra)
             if not self.disk.exists():
                 make_disk(self.disk)
         else:
@@ -135,15 +138,14 @@ class QemuBoard:
         raise SandboxError(f"the board does not answer after {patience_s:g} s: {self.last_words()}")
 
     def last_words(self) -> str:
-        """The last line of its console."""
+        """The last line of its console that is not empty."""
         lines = self.console().split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "its console is silent")
 
     def console(self) -> str:
-        """All that the board's console said."""
         return self.log.read_text(errors="backslashreplace")
 
-    def save(self, place: Path) -> Snapshot:
+    def save(self, place: Path) -> BoardSnapshot:
         """Save it as it is now; it goes on. SandboxError while somebody is connected, or when QEMU fails."""
         connected = _connections(self.port)
         if connected:
@@ -151,7 +153,7 @@ class QemuBoard:
                 f"found {connected} ADB connections to {self.address}, wanted none while it is saved: "
                 f"adb disconnect {self.address}"
             )
-        snapshot = Snapshot(place, self.profile_name)
+        snapshot = BoardSnapshot(place, self.profile_name)
         self.qmp.ask("stop")
         try:
             with snapshot.writing() as new:
@@ -186,6 +188,13 @@ class QemuBoard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _lines(keys: Sequence[bytes] | None) -> bytes:
+    try:
+        return b"".join(line + b"\n" for line in (public_keys() if keys is None else keys))
+    except KeyFileError as error:
+        raise SandboxError(f"whom the board lets in: {error}") from error
 
 
 def make_disk(path: Path) -> None:

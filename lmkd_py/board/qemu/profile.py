@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+QEMU = "qemu-system-aarch64"
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:

@@ -65,7 +65,6 @@ class Qmp:
         self.ask("cont")
 
     def close(self) -> None:
-        """Both ends."""
         self._lines.close()
         self.ours.close()
         self.theirs.close()

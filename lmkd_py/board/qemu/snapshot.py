@@ -13,7 +13,7 @@ from ..errors import SandboxError
 _PARTS = ("state", "disk", "initrd", "about.json")
 
 
-class Snapshot:
+class BoardSnapshot:
     """A directory; `profile` is empty for one that is read."""
 
     def __init__(self, place: Path, profile: str = "") -> None:
@@ -30,9 +30,9 @@ class Snapshot:
         return profile
 
     @contextmanager
-    def writing(self) -> Iterator[Snapshot]:
+    def writing(self) -> Iterator[BoardSnapshot]:
         """A snapshot beside it that takes its place when it is whole."""
-        new = Snapshot(Path(f"{self.place}.new"), self.profile)
+        new = BoardSnapshot(Path(f"{self.place}.new"), self.profile)
         shutil.rmtree(new.place, ignore_errors=True)
         new.place.mkdir(parents=True, mode=0o700)
         try:
@@ -44,7 +44,7 @@ class Snapshot:
             shutil.rmtree(new.place, ignore_errors=True)
 
     def pack(self, disk: Path, initrd: Path) -> None:
-        """Take these files in."""
+        """Copy the board's disk and initramfs into the snapshot."""
         copy_sparse(disk, self._disk)
         copy_sparse(initrd, self._initrd)  # a board that restarts loads it again
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import SandboxError
-from ..scenario import CAST
+from ..scenario import APPS
 
 CROWD = "lmkd_py.board.qemu.guest.crowd"
 HOG_MIB_PER_S = 12
@@ -17,7 +17,7 @@ Ask = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """One application of the board."""
+    """An application on the board."""
 
     name: str
     pid: int
@@ -32,7 +32,7 @@ class Stage:
         room_kb = self._meminfo("MemAvailable") + self._meminfo("SwapTotal")
         self.app_mib = max(3, room_kb // 1024 // _SHARES)
         self.hog_mib = room_kb // 512  # twice what there is: something has to give
-        self.cast: tuple[Guest, ...] = ()
+        self.apps: tuple[Guest, ...] = ()
 
     def _meminfo(self, key: str) -> int:
         for line in self._ask("cat /proc/meminfo").splitlines():
@@ -45,14 +45,19 @@ class Stage:
         return [int(line.split()[0]) for line in said.splitlines()]
 
     def populate(self) -> tuple[Guest, ...]:
-        """The cast of the sandbox's demo, each with its memory."""
-        pids = self._start(*(f"{name}:{adj}:{self.app_mib}" for name, adj in CAST))
-        self.cast = tuple(Guest(name, pid, adj) for (name, adj), pid in zip(CAST, pids, strict=True))
-        return self.cast
+        """The applications of the sandbox's demo, each with its memory."""
+        pids = self._start(*(f"{name}:{adj}:{self.app_mib}" for name, adj in APPS))
+        self.apps = tuple(Guest(name, pid, adj) for (name, adj), pid in zip(APPS, pids, strict=True))
+        return self.apps
 
-    def grow_hog(self, adj: int = 0, name: str = "game-0", mib_per_s: float = HOG_MIB_PER_S) -> Guest:
-        """An application that grows until it dies."""
-        (pid,) = self._start(f"{name}:{adj}:{self.hog_mib}:{mib_per_s:g}")
+    def grow_hog(
+        self, adj: int = 0, name: str = "game-0", mib_per_s: float = HOG_MIB_PER_S, spare_mib: int = 0
+    ) -> Guest:
+        """An application that grows until it dies, or, while less than `spare_mib` of swap is free, thrashes.
+
+        The latter is a shortage that lasts: the kernel's OOM killer acts when there is no swap left.
+        """
+        (pid,) = self._start(f"{name}:{adj}:{self.hog_mib}:{mib_per_s:g}:{spare_mib}")
         return Guest(name, pid, adj)
 
     def living(self, guests: tuple[Guest, ...]) -> tuple[Guest, ...]:

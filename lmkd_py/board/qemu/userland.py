@@ -44,7 +44,7 @@ Description=ADB endpoint
 [Service]
 Environment=PYTHONPATH=/opt/lmkd PYTHONDONTWRITEBYTECODE=1 HOME=/ PATH=/usr/bin:/usr/sbin
 ExecStart=/usr/bin/python3 -m lmkd_py.board.adbd --bare --root / --listen 10.0.2.15 --port %s --name board \\
-    --restart-with 'reboot -f'
+    --auth never --keys /adb_keys --restart-with 'reboot -f'
 StandardOutput=file:/dev/console
 StandardError=file:/dev/console
 OOMScoreAdjust=-1000
@@ -126,7 +126,7 @@ def is_left_out(where: str, has_systemd: bool) -> bool:
 
 
 def compiled(path: Path, where: str) -> Files:
-    """A module, compiled."""
+    """The bytecode file of a module, for the board's Python."""
     # Compiled here: under emulation it would take seconds at each start. Another Python's code is of no use there.
     if sys.version_info[:2] != (3, 11):
         return {where: (FILE | 0o644, path.read_bytes())}

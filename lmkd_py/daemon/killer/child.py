@@ -12,12 +12,15 @@ import fcntl
 import gc
 import os
 import sys
-from errno import EACCES, EPERM
+from errno import EACCES, ENODEV, ENOENT, EPERM
+from time import monotonic_ns
 
-from ...core.config import Config, MonitorConfig
-from ...kernel import memory, syscalls
-from ...kernel.domain import open_domain
-from ...kernel.triggers import StallMeter, Trigger, open_triggers
+from ...core.config import DomainKind, MonitorConfig
+from ...core.notes import ArmedTrigger, Note
+from ...kernel.acting import memory, syscalls
+from ...kernel.sensing.domain import Domain, open_domain
+from ...kernel.sensing.triggers import StallMeter, Trigger, open_triggers
+from ...wire.report import Report
 from .. import shared as layout
 from ..inherited import (
     EXIT_BROKEN,
@@ -31,13 +34,15 @@ from ..inherited import (
     SHARED_FD,
     SOCKET_FD,
     Inherited,
+    reason_of,
 )
 from ..shared import Shared
 from ..shortage import is_shortage
+from ..slow_closers import give_copies
 from .evaluate import Evaluator
 from .framestack import FrameStack
 from .inbox import Inbox
-from .layers import RESIDENT, Layers
+from .layers import RESIDENT, LayerSetup
 from .loop import Loop
 from .reaper import Reapers
 from .rehearse import rehearse
@@ -45,6 +50,7 @@ from .ring import Ring
 from .roster import Roster
 from .strike import Striker
 from .victim import Awaited
+from .warm import WarmTick, serves
 
 HEAP_RESERVE_BYTES = 512 << 10  # blocks above 512 bytes (ancillary data, long lists) churn in here
 POOL_BYTES, SMALL_OBJECT_BYTES = 16 << 10, 512  # CPython's; pools were 4 KiB before 3.10
@@ -52,8 +58,8 @@ BYTES_OVERHEAD = sys.getsizeof(b"")
 
 
 def killer_main(inherited: Inherited) -> None:
-    """The child's whole life; never returns."""
-    code = EXIT_KERNEL_LACKS
+    """The killer process from fork to exit; never returns."""
+    code = EXIT_BROKEN
     shared = None
     try:
         _shed(inherited.fds)
@@ -61,13 +67,10 @@ def killer_main(inherited: Inherited) -> None:
         code = _arm_and_run(shared, inherited)
     except PermissionError as error:
         code = EXIT_NO_PERMISSION
-        _say(shared, f"no permission: {_words(error)}; run as root")
-    except FileNotFoundError as error:
-        code = EXIT_DOMAIN_GONE
-        _say(shared, _words(error))
+        _say(shared, f"no permission: {reason_of(error)}; run as root")
     except OSError as error:
-        code = EXIT_NO_MEMORY if is_shortage(error) else code
-        _say(shared, _words(error))
+        code = _code_of(error, inherited.config.monitor)
+        _say(shared, reason_of(error))
     except MemoryError:
         code = EXIT_NO_MEMORY
     except BaseException as error:
@@ -83,13 +86,19 @@ def killer_main(inherited: Inherited) -> None:
         os._exit(code)
 
 
-def _words(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+def _code_of(error: OSError, monitor: MonitorConfig) -> int:
+    # What is missing of the whole system is missing in the kernel. All else may be over at the next try.
+    if is_shortage(error):
+        return EXIT_NO_MEMORY
+    if error.errno in (ENOENT, ENODEV):
+        names_one = monitor.domain_kind in (DomainKind.MEMCG_V1, DomainKind.CGROUP_V2)
+        return EXIT_DOMAIN_GONE if names_one else EXIT_KERNEL_LACKS
+    return EXIT_BROKEN
 
 
 def _say(shared: Shared | None, text: str) -> None:
     if shared is not None:
-        shared.write_text(text)
+        shared.write_report(Report(failure=text))
 
 
 def _shed(fds: tuple[int, ...]) -> None:
@@ -113,12 +122,15 @@ def _shed(fds: tuple[int, ...]) -> None:
 
 def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     config, words = inherited.config, shared.words
+    words[layout.KILLER_PID] = os.getpid()
+    layers = LayerSetup(inherited)
+    layers.get_in_line()
     _keep_heap()
     domain = open_domain(config.monitor)
-    triggers, missing = open_triggers(config.monitor, domain)
+    armed_ms, totals = monotonic_ns() // 1_000_000, domain.stall_totals()
+    triggers, missing = open_triggers(config.monitor, domain, config.policy.kind)
     if not triggers:
-        return _without_triggers(shared, "; ".join(missing))
-    layers = Layers(inherited)
+        return _without_triggers(shared, missing)
     triggers += layers.kick(domain)
     layers.sample(domain)
     roster = Roster(inherited.rows)
@@ -127,12 +139,15 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     awaited = Awaited(shared, reapers)
     never = (*inherited.never, os.getpid())
     striker = Striker(roster, never, bool(config.monitor.observe))
-    meter = _meter(config, triggers)
+    meter = _meter(config.monitor, domain, triggers)
+    if meter is not None:
+        meter.begin(armed_ms, *totals)
     evaluator = Evaluator(domain, inbox, striker, awaited, Ring(shared, NOTIFY_FD), meter)
     evaluator.killer_pid = os.getpid()
     loop = Loop(shared, evaluator, triggers, KICK_FD)
+    if serves(config.monitor, domain):
+        loop.warm = WarmTick(evaluator, config.monitor.warm_ms, config.monitor.warm_cpu_pct)
     _presize_fd_table(inherited.rows)
-    layers.get_in_line()
     layers.open_window(loop)
     reapers.start(layers.hurry if layers.active & RESIDENT else lambda: None)
     evaluator.layers = layers.active
@@ -148,13 +163,14 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     memory.populate(shared.map)
     layers.lock()
     evaluator.layers = words[layout.LAYERS] = layers.active
-    lines = [f"trigger {_settings(trigger)}" for trigger in triggers]
+    words[layout.PROGRESS_SOURCE] = domain.progress_source
+    effective = [trigger.effective for trigger in triggers]
     if meter is not None:
         evaluator.meter_index = len(triggers)
-        lines.append(f"trigger psi total: {_meter_settings(config.monitor)}")
-    lines += [f"missing {reason}" for reason in missing]
-    lines += [f"note {note}" for note in layers.notes]
-    shared.write_text("\n".join([f"domain {domain.describe()}", *lines]))
+        effective.append(ArmedTrigger("psi total", _meter_settings(config.monitor, triggers)))
+    notes = (*missing, *domain.lacks(), *layers.notes)
+    shared.write_report(Report(domain.describe(), tuple(effective), notes))
+    give_copies(inbox.sock, [trigger.fd for trigger in triggers if trigger.stall_us])
     words[layout.STATE] = layout.ARMED
     os.write(NOTIFY_FD, b"\1\0\0\0\0\0\0\0")
     code = loop.run()
@@ -162,12 +178,15 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     return code
 
 
-def _without_triggers(shared: Shared, missing: str) -> int:
-    # The reasons are words by now. A trigger refused for want of rights is there for whoever has them.
-    if os.strerror(EACCES) in missing or os.strerror(EPERM) in missing:
-        shared.write_text(f"no permission: no trigger can be set up: {missing}; run as root")
+def _without_triggers(shared: Shared, missing: list[Note]) -> int:
+    from ...wire.sentences import sentence  # only who fails needs words
+
+    why = "; ".join(sentence(note) for note in missing) or "the configuration switches all of them off"
+    # A trigger refused for want of rights is there for whoever has them.
+    if any(note.errno in (EACCES, EPERM) for note in missing):
+        _say(shared, f"no permission: no trigger can be set up: {why}; run as root")
         return EXIT_NO_PERMISSION
-    shared.write_text(f"no trigger can be set up: {missing or 'the configuration switches all of them off'}")
+    _say(shared, f"no trigger can be set up: {why}")
     return EXIT_KERNEL_LACKS
 
 
@@ -190,24 +209,20 @@ def _touch_pools() -> list[object]:
     return kept
 
 
-def _meter_settings(monitor: MonitorConfig) -> str:
+def _meter_settings(monitor: MonitorConfig, triggers: list[Trigger]) -> str:
     """How the totals are metered, for the header."""
     some, full, window = monitor.psi_some_stall_ms, monitor.psi_full_stall_ms, monitor.psi_window_ms
-    return f"read at 10 Hz for 1 s after vmpressure low, some {some} ms or full {full} ms in {window} ms"
+    psi = [trigger for trigger in triggers if trigger.stall_us]
+    low = "vmpressure low and " if not psi or any(trigger.stretched for trigger in psi) else ""
+    after = f"after {low}an event the totals do not bear out"
+    return f"read at 10 Hz for 1 s {after}, some {some} ms or full {full} ms in {window} ms"
 
 
-def _settings(trigger: Trigger) -> str:
-    """`name: how it is set up`; the name alone where there is nothing to set."""
-    rest = trigger.effective[len(trigger.name) :] if trigger.effective.startswith(trigger.name) else trigger.effective
-    rest = rest.strip(" ,")
-    return f"{trigger.name}: {rest}" if rest else trigger.name
-
-
-def _meter(config: Config, triggers: list[Trigger]) -> StallMeter | None:
-    if not any(trigger.stretched for trigger in triggers):
+def _meter(monitor: MonitorConfig, domain: Domain, triggers: list[Trigger]) -> StallMeter | None:
+    if not domain.psi_memory_path:
         return None
-    monitor = config.monitor
-    return StallMeter(monitor.psi_window_ms, monitor.psi_some_stall_ms, monitor.psi_full_stall_ms)
+    span_ms = max((trigger.window_ms for trigger in triggers), default=0)
+    return StallMeter(monitor.psi_window_ms, monitor.psi_some_stall_ms, monitor.psi_full_stall_ms, span_ms)
 
 
 def _presize_fd_table(rows: int) -> None:

@@ -12,7 +12,6 @@ import sys
 
 from ...core.vocabulary import ABSENT
 
-SPARE_WANTED_BYTES = 4096
 FRAMES_ON_HEAP = sys.version_info < (3, 11)
 CHUNK_BYTES = 16 << 10  # DATA_STACK_CHUNK_SIZE; doubled by the interpreter for a frame that would not fit
 _LARGEST_CHUNK_BYTES = 1 << 20

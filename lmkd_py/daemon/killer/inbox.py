@@ -13,7 +13,17 @@ from typing import NamedTuple
 
 from ...core.config import PolicyConfig
 from .. import shared as layout
-from ..shared import FD_BATCH, INBOX_BYTES, INBOX_HEAD, INBOX_RECORD, INBOX_SLOTS, INBOX_TAIL, PAGE, WORD_MASK, Shared
+from ..shared import (
+    FD_BATCH,
+    INBOX_BYTES,
+    INBOX_HEAD,
+    INBOX_OFFSET,
+    INBOX_RECORD,
+    INBOX_SLOTS,
+    INBOX_TAIL,
+    WORD_MASK,
+    Shared,
+)
 from .roster import Roster
 
 ANCILLARY_BYTES = socket.CMSG_SPACE(253 * 4)  # SCM_MAX_FD descriptors
@@ -29,7 +39,7 @@ class Adopted(NamedTuple):
 
 
 class Inbox:
-    """The killer's end. `policy` is the configuration in force, replaced as a whole when a generation is complete."""
+    """The killer's end. `policy` is the one in force, replaced as a whole, with its config generation."""
 
     def __init__(
         self, shared: Shared, sock: socket.socket, roster: Roster, policy: PolicyConfig, generation: int
@@ -41,7 +51,6 @@ class Inbox:
         self.generation = generation
         self.adopted: Adopted | None = None
         self.offers = 0  # records that may have brought somebody to strike
-        self._coming = list(policy)
         self._fds: list[int] = []
 
     def drain(self) -> int:
@@ -50,7 +59,7 @@ class Inbox:
         tail = words[INBOX_TAIL]
         done = 0
         while tail != words[INBOX_HEAD]:
-            at = PAGE + (tail % INBOX_SLOTS) * INBOX_BYTES
+            at = INBOX_OFFSET + (tail % INBOX_SLOTS) * INBOX_BYTES
             behind = at + INBOX_RECORD.size
             data = shared_map[at:behind]
             fields = INBOX_RECORD.unpack(data)
@@ -90,11 +99,14 @@ class Inbox:
             roster.size(row, self._fds.pop(0), self._fds.pop(0))
         elif op == layout.UNSIZED:
             roster.unsize(row)
+        elif op == layout.PINNED:
+            roster.pin(row, self._fds.pop(0))
+        elif op == layout.SWAP:
+            roster.swap[row] = fields[9]
         elif op == layout.POLICY:
-            self._coming[row] = fields[9]
-        elif op == layout.GENERATION:
-            self.policy = PolicyConfig(*self._coming)
-            self.generation = fields[9]
+            found = self.shared.read_policy()
+            if found is not None:  # else the one that is being written has a record of its own
+                self.generation, self.policy = found
         elif op == layout.ADOPT:
             if self.adopted is not None:
                 os.close(self.adopted.pidfd)

@@ -8,23 +8,24 @@ from __future__ import annotations
 import os
 from time import monotonic_ns
 
-from ...core import polling
+from ...core import futile, polling
+from ...core.numbers import EVENT, HELD, KILL, LOW_LEVEL, MEDIUM_LEVEL, POLL
 from ...core.snapshot import Outcome
-from ...core.vocabulary import ABSENT, Action, Level, WakeupKind
-from ...kernel.memalloc import Window
-from ...kernel.poll import POLLERR, POLLIN, POLLNVAL, PollSet
-from ...kernel.triggers import Trigger, fired, oom_control
-from ...kernel.triggers.trigger import ANSWERED, COUNTER_FILE, EVENTFD
+from ...core.vocabulary import ABSENT
+from ...core.wakeup import announced
+from ...kernel.acting.poll import POLLIN, PollSet
+from ...kernel.protection.memalloc import MemallocWindow
+from ...kernel.sensing.triggers import Trigger, fired, is_broken, mask_of, oom_control
+from ...kernel.sensing.triggers.trigger import ANSWERED, COUNTER_FILE, EVENTFD
 from .. import shared as layout
 from ..inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
 from ..shared import Shared
 from .evaluate import Evaluator
 from .ring import NOTIFY_AT
+from .stand_in import StandIn
+from .warm import WarmTick
 
 KICK_SLOT, VICTIM_SLOT, STEWARD_SLOT, TRIGGER_SLOT = 0, 1, 2, 3
-EVENT, POLL, LOW, MEDIUM = int(WakeupKind.EVENT), int(WakeupKind.POLL), int(Level.LOW), int(Level.MEDIUM)
-KILL = int(Action.KILL)
-BROKEN = POLLERR | POLLNVAL
 LAYER_WINDOW = 1 << 4
 METER_MS = 1000  # how long after vmpressure low the PSI totals are metered (without CAP_SYS_RESOURCE)
 
@@ -38,19 +39,23 @@ class Loop:
         self.evaluator = evaluator
         self.awaited = evaluator.awaited
         self.inbox = evaluator.inbox
-        self.triggers = triggers
+        self.triggers = evaluator.triggers = triggers
         self.kick_fd = kick_fd
+        # Whether reclaim is a reason to read the totals: where PSI has no trigger, or one that may come late.
+        psi = [trigger for trigger in triggers if trigger.stall_us]
+        self._meters_low = evaluator.meter is not None and (not psi or any(trigger.stretched for trigger in psi))
         self.poll = polling.IDLE
-        self.window: Window | None = None  # of PF_MEMALLOC; open from a wakeup's first evaluation to behind its last
+        self.window: MemallocWindow | None = None  # open from a wakeup's first evaluation until after its last
+        self.warm = WarmTick(evaluator, 0, 0)  # none, unless they are wanted and serve
         self.live = False
         self.meter_until_ms = 0
         self._suspect = False
-        self._missed = ABSENT  # level of a trigger that fired while another killer was live
+        self._missed_slot = 0  # of the highest trigger that fired while another killer was live
+        self._held_until_ms = 0  # end of the pause that the steward knows of
         self._unserved = False  # the last kill found nobody to strike
         self._hung = False  # at the last poll; right behind a death the one who waited may only not have run yet
         self._offers = 0
-        self._eight = bytearray(8)
-        self._into = [self._eight]
+        self._into = [bytearray(8)]
         self.polls = PollSet(TRIGGER_SLOT + len(triggers))
         self.polls.set(KICK_SLOT, kick_fd, POLLIN)
         self.polls.set(STEWARD_SLOT, evaluator.inbox.sock.fileno(), 0)  # only the hang-up
@@ -58,29 +63,33 @@ class Loop:
         order = sorted(range(len(triggers)), key=lambda index: -triggers[index].level)
         self._indexes = (0,) * TRIGGER_SLOT + tuple(order)
         self._levels = (ABSENT,) * TRIGGER_SLOT + tuple(triggers[index].level for index in order)
+        self._bits = (0,) * TRIGGER_SLOT + tuple(mask_of([triggers[index]]) for index in order)
+        self.stand_in = StandIn(self.words, mask_of(triggers))
         self._slots = tuple(range(TRIGGER_SLOT, TRIGGER_SLOT + len(triggers)))
+        self._oom_slot = 0
         for slot in self._slots:
             trigger = triggers[self._indexes[slot]]
             if trigger.drain != ANSWERED:  # that one has nobody to strike for while we stand by
                 self.polls.set(slot, trigger.fd, trigger.poll_events)
-        self._oom_slot = 0
-        for slot in self._slots:
-            if triggers[self._indexes[slot]].name == oom_control.V1:
+            if trigger.name == oom_control.V1:
                 self._oom_slot = slot
-                oom_control.hangs(triggers[self._indexes[slot]])  # the first read of a file allocates
+                oom_control.hangs(trigger)  # the first read of a file allocates
 
     def run(self) -> int:
         """Until the steward says stop or the domain is gone."""
-        words, polls, inbox, reported = self.words, self.polls, self.inbox, self.polls.reported
+        words, inbox, reported = self.words, self.inbox, self.polls.reported
         while words[layout.MODE] != layout.STOP:
             if self.window is not None and self.window.is_open:
                 self.window.end()
-            timeout = polling.wait_ms(self.poll, monotonic_ns() // 1_000_000, inbox.policy)
+            now_ms = monotonic_ns() // 1_000_000
+            timeout = polling.wait_ms(self.poll, now_ms, inbox.policy)
             if timeout < 0:
-                self._before_sleep()
+                if self.evaluator.ring.backlog():
+                    self.evaluator.ring.notify()  # nothing will wake us soon: the steward files what it has not seen
                 if self.live and not self._unserved and self._goes_on_hanging():
                     continue
-            ready = polls.wait(timeout) if timeout else 0
+                timeout = self.stand_in.wait_ms(timeout, now_ms) if self.live else timeout
+            ready = self._wait(timeout) if timeout else 0
             woke_ns = monotonic_ns()
             if ready > 0 and reported[KICK_SLOT]:
                 os.readv(self.kick_fd, self._into)
@@ -98,13 +107,18 @@ class Loop:
                 self._offers = inbox.offers
                 self._goes_on_hanging()
             if self.evaluator.domain.gone:
-                self.shared.write_text("the guarded domain is gone")
                 return EXIT_DOMAIN_GONE
         return EXIT_STOPPED
 
+    def _wait(self, timeout_ms: int) -> int:
+        if self.live and self.poll.handler >= 0:
+            return self.warm.wait(self.polls, timeout_ms, max(MEDIUM_LEVEL, self.poll.handler))
+        return self.polls.wait(timeout_ms)
+
     def rehearse(self) -> None:
         """One evaluation of the dry run, as deep in calls as an armed one; the loop and the ring stay as new."""
-        self._evaluate(monotonic_ns(), EVENT, MEDIUM, ABSENT)
+        self.warm.touch(MEDIUM_LEVEL)
+        self._evaluate(monotonic_ns(), EVENT, MEDIUM_LEVEL, ABSENT)
         if self.window is not None:
             self.window.end()
         self.poll = polling.IDLE
@@ -123,16 +137,42 @@ class Loop:
             slot = self._highest()
         if self._suspect:
             self._suspect = False
-            self._evaluate(woke_ns, EVENT, LOW, ABSENT)
-        if slot and self._levels[slot] > LOW:
-            self._evaluate(woke_ns, EVENT, self._levels[slot], self._indexes[slot])
+            self._evaluate(woke_ns, EVENT, LOW_LEVEL, ABSENT)
+        if slot and self._levels[slot] > LOW_LEVEL:
+            self._evaluate_events(woke_ns, slot)
         else:
             if slot:
                 self._low(woke_ns, self._indexes[slot])
             if polling.hold_expired(self.poll, now_ms, self.inbox.policy):
                 self.poll = polling.hold_over(self.poll, now_ms)
+        if self.stand_in.take_due(now_ms) and not slot and self.poll.handler < 0 and not self.poll.holding:
+            self._evaluate(woke_ns, POLL, LOW_LEVEL, ABSENT)
         if slot:
+            self.warm.event(woke_ns)
             self._quieten()
+
+    def _evaluate_events(self, woke_ns: int, slot: int) -> None:
+        # The highest event that is up, or the next one where the totals bear out that one only: what is looked at again
+        # in the same instant has not moved since.
+        other = slot + 1
+        while other < len(self._levels) and self._levels[other] > LOW_LEVEL and not self.polls.reported[other]:
+            other += 1
+        if other < len(self._levels) and self._levels[other] > LOW_LEVEL:
+            slot = self._highest_true(slot) or slot
+        index = self._indexes[slot]
+        self._evaluate(woke_ns, EVENT, self._levels[slot], index)
+        if self.evaluator.demoted:
+            # The kernel will not speak again within its window: the totals are read meanwhile.
+            until_ms = woke_ns // 1_000_000 + self.triggers[index].window_ms + METER_MS
+            self.meter_until_ms = max(self.meter_until_ms, until_ms)
+
+    def _highest_true(self, slot: int) -> int:
+        """`slot` or the next one whose event is true and above LOW; 0: none is."""
+        while slot and self._levels[slot] > LOW_LEVEL:
+            if self.evaluator.is_borne_out(self._indexes[slot]):
+                return slot
+            slot = self._highest(slot)
+        return 0
 
     def _poll(self, woke_ns: int, level: int) -> None:
         if self._evaluate(woke_ns, POLL, level, ABSENT) == KILL:
@@ -151,33 +191,33 @@ class Loop:
     def _low(self, woke_ns: int, trigger: int) -> None:
         # Comes every few milliseconds while anything reclaims; it only has to keep somebody looking.
         now_ms = woke_ns // 1_000_000
-        if self.evaluator.meter is not None:
-            self.meter_until_ms = now_ms + METER_MS
+        if self._meters_low:
+            self.meter_until_ms = max(self.meter_until_ms, now_ms + METER_MS)
         if self.poll.handler >= 0 or self.poll.holding:
             self.poll = polling.prolonged(self.poll, now_ms)
         else:
-            self._evaluate(woke_ns, EVENT, LOW, trigger)
+            self._evaluate(woke_ns, EVENT, LOW_LEVEL, trigger)
 
     def _evaluate(self, woke_ns: int, kind: int, level: int, trigger: int) -> int:
         if self.window is not None and not self.window.is_open and self.window.begin() < 0:
             self._lose_window()
         metered = woke_ns // 1_000_000 <= self.meter_until_ms
         judgement, outcome, snapshot = self.evaluator.evaluate(woke_ns, kind, level, trigger, metered)
-        struck = 1 if outcome.pid else 0
+        policy, now_ms, struck = self.inbox.policy, snapshot.now_ms, 1 if outcome.pid else 0
         if judgement.action == KILL:
             self.words[layout.CALLS] = (self.words[layout.CALLS] + 1) & layout.WORD_MASK
-        self.poll = polling.after(
-            self.poll, judgement, struck, snapshot.now_ms, snapshot.kind, snapshot.level, self.inbox.policy
-        )
+        self.poll = polling.after(self.poll, judgement, struck, now_ms, *announced(snapshot), policy)
         if struck:
             self.polls.set(VICTIM_SLOT, self.awaited.pidfd, POLLIN)
             self.words[layout.KILLS] = self.evaluator.kills
             self.evaluator.ring.notify()
             self._unserved = self._hung = False
         elif judgement.action == KILL:
-            self._unserved = True
-            self._offers = self.inbox.offers
+            self._unserved, self._offers = True, self.inbox.offers
             self.evaluator.ring.notify()  # the steward may find somebody
+        elif judgement.action == HELD and futile.held_until_ms(judgement.state) != self._held_until_ms:
+            self._held_until_ms = futile.held_until_ms(judgement.state)
+            self.evaluator.ring.notify()  # the steward says what holds the memory
         elif self.evaluator.ring.backlog() >= NOTIFY_AT:
             self.evaluator.ring.notify()
         return judgement.action
@@ -185,8 +225,7 @@ class Loop:
     def _lose_window(self) -> None:
         # It was granted when we were armed. On without it, and every record from here on says so.
         self.window = None
-        self.evaluator.layers &= ~LAYER_WINDOW
-        self.words[layout.LAYERS] = self.evaluator.layers
+        self.words[layout.LAYERS] = self.evaluator.layers = self.evaluator.layers & ~LAYER_WINDOW
 
     def _goes_on_hanging(self) -> bool:
         """Where all tasks of the domain hang, no trigger would fire ever again: its last one counts as given anew.
@@ -205,22 +244,20 @@ class Loop:
         slot = self._oom_slot
         return slot != 0 and oom_control.hangs(self.triggers[self._indexes[slot]])
 
-    def _before_sleep(self) -> None:
-        # Nothing will wake us soon: let the steward file what it has not seen.
-        if self.evaluator.ring.backlog():
-            self.evaluator.ring.notify()
-
-    def _highest(self) -> int:
-        """Slot of the trigger with the highest level among those that fired; 0: none did."""
+    def _highest(self, after: int = 0) -> int:
+        """Slot of the trigger with the highest level among those that fired, behind slot `after`; 0: none did."""
         reported = self.polls.reported
         for slot in self._slots:
             revents = reported[slot]
-            if revents:
+            if revents and slot > after:
                 trigger = self.triggers[self._indexes[slot]]
-                if revents & BROKEN:
-                    self.polls.clear(slot)  # its cgroup is gone; a sample tells whether the domain is, too
-                    self._suspect = True
-                elif trigger.drain != COUNTER_FILE or fired(trigger) != ABSENT:
+                level = fired(trigger) if trigger.drain == COUNTER_FILE else trigger.level
+                if is_broken(trigger, revents):
+                    self.polls.clear(slot)
+                    self.stand_in.lose(self._bits[slot])
+                    self.evaluator.ring.notify()
+                    self._suspect = True  # a sample tells whether the domain is gone, too
+                elif level != ABSENT:
                     return slot
         return 0
 
@@ -239,7 +276,9 @@ class Loop:
     def _stand_by(self, ready: int) -> None:
         slot = self._highest() if ready > 0 else 0
         if slot:
-            self._missed = max(self._missed, self._levels[slot])
+            slot = self._highest_true(slot)
+            if slot and not 0 < self._missed_slot <= slot:
+                self._missed_slot = slot
             self._quieten()
 
     def _go_live(self, woke_ns: int) -> None:
@@ -254,7 +293,7 @@ class Loop:
             # The former killer has struck already: no second victim for the same event.
             self.awaited.begin(adopted.pid, adopted.start_ticks, adopted.pidfd, True, adopted.struck_ms * 1_000_000)
             self.evaluator.outcome = Outcome(adopted.pid, 0, ABSENT, adopted.struck_ms, 0, 1)
-            self.poll = polling.IDLE._replace(paused=MEDIUM, holding=1, struck_ms=adopted.struck_ms)
+            self.poll = polling.IDLE._replace(paused=MEDIUM_LEVEL, holding=1, struck_ms=adopted.struck_ms)
             self.polls.set(VICTIM_SLOT, adopted.pidfd, POLLIN)
-        elif self._missed > LOW:
-            self._evaluate(woke_ns, EVENT, self._missed, ABSENT)
+        elif self._missed_slot:
+            self._evaluate_events(woke_ns, self._missed_slot)

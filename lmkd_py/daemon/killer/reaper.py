@@ -12,7 +12,7 @@ from errno import ENOMEM
 from time import monotonic_ns
 from typing import Callable
 
-from ...kernel.syscalls import process_mrelease
+from ...kernel.acting.syscalls import process_mrelease
 
 REAPERS = 2
 STACK_BYTES = 128 << 10  # the default 8 MiB would all be locked
@@ -60,7 +60,7 @@ class Reapers:
         self.jobs = [Job() for _ in range(REAPERS)]
 
     def start(self, prepare: Callable[[], None]) -> None:
-        """Start the threads."""
+        """Start-up. One thread for each job; OSError where there are no threads to be had."""
         _thread.stack_size(STACK_BYTES)
         for job in self.jobs:
             try:

@@ -12,18 +12,21 @@ from typing import Any
 
 from ...core.config import PolicyConfig
 from ...core.decide import conclude, judge
+from ...core.numbers import STEADY
 from ...core.snapshot import NO_OUTCOME, Candidate, Outcome, Snapshot
 from ...core.state import INITIAL, PolicyState
-from ...core.vocabulary import ABSENT, Compat, Level, WakeupKind
-from ...kernel.process import read_rss_pages
-from ...kernel.syscalls import pidfd_open, pidfd_send_signal, process_mrelease
+from ...core.vocabulary import ABSENT, Level, PolicyKind, WakeupKind
+from ...kernel.acting.process import read_rss_pages
+from ...kernel.acting.syscalls import pidfd_open, pidfd_send_signal, process_mrelease
 from ...wire.record import NO_AFTERMATH, Record, Timings
 from ..shared import CALLS, KILLS
 from .evaluate import Evaluator
 from .loop import Loop
 
-AOSP = int(Compat.AOSP)
-ROUNDS = 50  # enough for CPython's inline caches and for every buffer to reach its size
+AOSP_EXACT = int(PolicyKind.AOSP_EXACT)
+ROUNDS = (
+    4  # of 42 decisions (70 with STEADY): enough for inline caches and buffers; more of them only delay the next killer
+)
 
 
 def rehearse(loop: Loop) -> None:
@@ -37,6 +40,7 @@ def rehearse(loop: Loop) -> None:
             snapshot = _sample(evaluator)
             for bent in _shortages(snapshot):
                 _decide(evaluator, bent)
+            _check_events(evaluator, snapshot)
             _strike_self(evaluator, pidfd, fds, scratch)
         _evaluate(loop, pidfd, fds)
     finally:
@@ -44,6 +48,9 @@ def rehearse(loop: Loop) -> None:
             os.close(fd)
     evaluator.state = INITIAL
     evaluator.outcome = NO_OUTCOME
+    evaluator.demoted = False
+    if evaluator.meter is not None:
+        evaluator.meter.restart()
 
 
 class _Stage:
@@ -69,31 +76,49 @@ def _evaluate(loop: Loop, pidfd: int, fds: list[int]) -> None:
     evaluator.domain = stage  # type: ignore[assignment]
     striker.signal = 0
     try:
-        for shortage in _shortages(stage.shortage):
-            stage.shortage = shortage
-            for config in (policy, PolicyConfig(kill_heaviest_task=1), PolicyConfig(compat=AOSP)):
-                evaluator.inbox.policy = config
-                for striker.never in ((), never):
-                    for sized in (0, 1):
+        shortages = _shortages(stage.shortage)
+        others = (PolicyConfig(kill_heaviest_task=1), PolicyConfig(kind=AOSP_EXACT), PolicyConfig(kind=STEADY))
+        for config in (policy, *others):
+            evaluator.inbox.policy = config
+            # Each way a victim can be struck or spared, under the policy in force; one of each under the others. Once:
+            # what a strike does does not depend on what led to it, and all of this delays the next killer.
+            ways = [((), 0), (never, 1)]
+            if config is policy:
+                ways = [(ours, sized) for ours in ((), never) for sized in (0, 1, 2)]
+            for stage.shortage in shortages:
+                striker.never = ()
+                if _evaluate_once(loop, pidfd, fds, 1) and ways:
+                    for striker.never, sized in ways:
                         _evaluate_once(loop, pidfd, fds, sized)
+                    ways = []
     finally:
         evaluator.domain, evaluator.inbox.policy = domain, policy
         striker.never, striker.signal = never, signal
 
 
-def _evaluate_once(loop: Loop, pidfd: int, fds: list[int], sized: int) -> None:
+def _evaluate_once(loop: Loop, pidfd: int, fds: list[int], sized: int) -> bool:
+    """True if it came to a kill."""
     evaluator, roster = loop.evaluator, loop.evaluator.roster
     evaluator.state = INITIAL._replace(started=1)
+    # With STEADY the first row, which is as large as we are, goes before one of a page.
+    steady = evaluator.inbox.policy.kind == STEADY and sized == 1
+    if steady:
+        roster.add(2, (os.getpid(), 0, 901, 1, 1, 1), os.dup(pidfd))
     for row, adj in ((0, 900), (1, 100)):
         roster.add(row, (os.getpid(), 0, adj, 1, 1, 1), os.dup(pidfd))
-        if sized:
+        if sized == 1:
             roster.size(row, os.dup(fds[0]), os.dup(fds[1]))
+        elif sized:
+            roster.pin(row, os.dup(fds[1]))
     loop.rehearse()
     roster.drop(0)
     roster.drop(1)
+    roster.drop(2)
     roster.looked_at = 0
+    kills = loop.words[CALLS] > 0
     evaluator.kills = loop.words[KILLS] = loop.words[CALLS] = 0
     evaluator.awaited.forget()
+    return kills
 
 
 def _sample(evaluator: Evaluator) -> Snapshot:
@@ -106,7 +131,7 @@ def _shortages(base: Snapshot) -> list[Snapshot]:
     later = base._replace(
         now_ms=base.now_ms + 500,
         workingset_refault_pages=base.workingset_refault_pages + 10_000_000,
-        pgscan_direct_pages=base.pgscan_direct_pages + 100,
+        direct_progress=base.direct_progress + 100,
     )
     low: dict[str, Any] = {
         "mem_free_kb": 1,
@@ -129,14 +154,22 @@ def _shortages(base: Snapshot) -> list[Snapshot]:
         later._replace(memevents=1, direct_reclaim_since_ms=1),
         base._replace(**low, now_ms=base.now_ms + 2500, kind=int(WakeupKind.POLL)),
         base._replace(outcome=struck, victim_alive=1),
+        later._replace(level=int(Level.CRITICAL), event_stall_us=1, event_threshold_us=2),
+        base._replace(**low, hangs=1, metered_level=int(Level.CRITICAL)),
+        later._replace(**low, watermark_boost_pages=1, zram_stored_kb=1 << 20, zram_used_kb=1 << 18),
     ]
 
 
 def _decide(evaluator: Evaluator, snapshot: Snapshot) -> None:
     state: PolicyState = INITIAL._replace(started=1, killed_last=1)
     every = (Candidate(2, 0, 900, ABSENT, 1, 1), Candidate(3, 0, 100, 5, 1, 2), Candidate(4, 0, 100, 6, 1, 3))
-    for config in (evaluator.inbox.policy, PolicyConfig(filecache_min_kb=1 << 40, direct_reclaim_threshold_ms=1)):
-        judgement = judge(snapshot, state, config)
+    futile = state._replace(victim_kb=1 << 40, victim_dead_ms=1, futile_kills=9, futile_kb=1 << 40)
+    rare = PolicyConfig(filecache_min_kb=1 << 40, direct_reclaim_threshold_ms=1)
+    steady, stalling = PolicyConfig(kind=STEADY), _stalling(snapshot, state)
+    dying = stalling._replace(dying_kb=1)
+    policies = ((evaluator.inbox.policy, state), (rare, state), (PolicyConfig(), futile))
+    for config, before in (*policies, (steady, futile), (steady, stalling), (steady, dying)):
+        judgement = judge(snapshot, before, config)
         decision = conclude(judgement, every, config)
         evaluator.ring.rehearse(
             Record(
@@ -155,6 +188,27 @@ def _decide(evaluator: Evaluator, snapshot: Snapshot) -> None:
                 killer_pid=0,
             )
         )
+
+
+def _stalling(snapshot: Snapshot, state: PolicyState) -> PolicyState:
+    """One bad window of STEADY lies behind, and another ends now."""
+    return state._replace(
+        killed_last=0,
+        stall_since_ms=snapshot.now_ms - 1000,
+        stall_some_us=max(0, snapshot.psi_mem_some_total_us - 900_000),
+        stall_file_pages=max(0, snapshot.workingset_refault_pages - 10_000_000),
+        stall_windows=1,
+        stall_verdict=1,
+        stall_kills=2,
+    )
+
+
+def _check_events(evaluator: Evaluator, snapshot: Snapshot) -> None:
+    for index, trigger in enumerate(evaluator.triggers):
+        evaluator.is_borne_out(index)
+        if evaluator.meter is not None and trigger.stall_us:
+            evaluator._checked(snapshot, evaluator.meter, trigger)
+            evaluator._metered(snapshot, evaluator.meter)
 
 
 def _strike_self(evaluator: Evaluator, pidfd: int, fds: list[int], scratch: bytearray) -> None:

@@ -11,8 +11,9 @@ import os
 from array import array
 
 from ...core.snapshot import Candidate
-from ...core.vocabulary import ABSENT, ADJ_MAX, PERCEPTIBLE_APP_ADJ
-from ...kernel.process import read_rss_pages
+from ...core.victims import relieves, size_pages
+from ...core.vocabulary import ABSENT, ADJ_MAX, CACHED_APP_MIN_ADJ, PERCEPTIBLE_APP_ADJ
+from ...kernel.acting.process import read_rss_pages
 
 NOBODY = -1
 COLLECT_AT_LEAST = 4  # rows offered to the ranking where the first tier has fewer: runners-up for a failed strike
@@ -34,6 +35,7 @@ class Roster:
         self.statm_fd = _ints("i", rows, NOBODY)
         self.adj_fd = _ints("i", rows, NOBODY)
         self.rss = _ints("i", rows, ABSENT)
+        self.swap = _ints("i", rows, ABSENT)  # pages, when the steward last looked
         self.start = _ints("q", rows, 0)
         self.age = _ints("q", rows, 0)
         self.newer = _ints("i", rows, NOBODY)
@@ -50,6 +52,7 @@ class Roster:
         if self.pidfd[row] != NOBODY:
             self.drop(row)
         self.pid[row], self.uid[row], self.adj[row], self.rss[row], self.start[row], self.age[row] = values
+        self.swap[row] = ABSENT
         self.pidfd[row] = pidfd
         self.fds_held += 1
         self._link(row)
@@ -64,7 +67,7 @@ class Roster:
         self._link(row)
 
     def drop(self, row: int) -> None:
-        """Forget a row and close what it holds."""
+        """Remove a row and close its descriptors."""
         pidfd = self.take(row)
         if pidfd != NOBODY:
             os.close(pidfd)
@@ -76,28 +79,42 @@ class Roster:
             return NOBODY
         self._unlink(row)
         self.unsize(row)
+        self._unpin(row)
         self.pidfd[row] = NOBODY
         self.fds_held -= 1
         return pidfd
 
     def size(self, row: int, statm_fd: int, adj_fd: int) -> None:
         """Take over the pinned statm and oom_score_adj of a row; of a row already gone they are closed."""
+        self.pin(row, adj_fd)
         if self.pidfd[row] == NOBODY:
             os.close(statm_fd)
-            os.close(adj_fd)
             return
         self.unsize(row)
         self.statm_fd[row] = statm_fd
+        self.fds_held += 1
+
+    def pin(self, row: int, adj_fd: int) -> None:
+        """Take over the pinned oom_score_adj of a row; of a row already gone it is closed."""
+        if self.pidfd[row] == NOBODY:
+            os.close(adj_fd)
+            return
+        self._unpin(row)
         self.adj_fd[row] = adj_fd
-        self.fds_held += 2
+        self.fds_held += 1
 
     def unsize(self, row: int) -> None:
-        """Close the pinned statm and oom_score_adj of a row."""
+        """Close the pinned statm of a row; its oom_score_adj stays, as whoever is struck is read first."""
         if self.statm_fd[row] != NOBODY:
             os.close(self.statm_fd[row])
+            self.statm_fd[row] = NOBODY
+            self.fds_held -= 1
+
+    def _unpin(self, row: int) -> None:
+        if self.adj_fd[row] != NOBODY:
             os.close(self.adj_fd[row])
-            self.statm_fd[row] = self.adj_fd[row] = NOBODY
-            self.fds_held -= 2
+            self.adj_fd[row] = NOBODY
+            self.fds_held -= 1
 
     def _link(self, row: int) -> None:
         adj = self.adj[row]
@@ -134,8 +151,30 @@ class Roster:
         adj = self.occupied.bit_length() - 1
         if adj < min_adj or kill_heaviest or adj <= PERCEPTIBLE_APP_ADJ:
             return NOBODY
-        self.looked_at += 1
         return self.oldest[adj]
+
+    def relief(self, first: int, min_adj: int, times: int) -> tuple[int, Candidate, Candidate] | None:
+        """Who goes before `first`, the first in line, for its size: its row, itself, and `first` with its size.
+
+        As victims.rank has it: the largest of the cached tier, if it is `times` as large. None: nobody does.
+        """
+        if times == 0 or self.adj[first] < CACHED_APP_MIN_ADJ:
+            return None
+        in_line = self.candidate(first, 1)
+        row, largest, most = first, in_line, size_pages(in_line)
+        floor = max(min_adj, CACHED_APP_MIN_ADJ)
+        left = self.occupied >> floor << floor
+        while left:
+            adj = left.bit_length() - 1
+            left ^= 1 << adj
+            other = self.oldest[adj]
+            while other != NOBODY:
+                candidate = self.candidate(other, 1)
+                self.looked_at += 1
+                if size_pages(candidate) > most:
+                    row, largest, most = other, candidate, size_pages(candidate)
+                other = self.newer[other]
+        return (row, largest, in_line) if relieves(most, size_pages(in_line), times) and row != first else None
 
     def collect(self, min_adj: int, max_adj: int, kill_heaviest: int) -> dict[int, Candidate]:
         """Candidates by row of the most expendable tiers in min_adj..max_adj; reads sizes where size decides.
@@ -167,4 +206,6 @@ class Roster:
             fd = self.statm_fd[row]
             # Not among the pinned ones: the size it was registered with. Unreadable: dead, so without size.
             rss = self.rss[row] if fd == NOBODY else max(0, read_rss_pages(fd, self._scratch))
-        return Candidate(self.pid[row], self.uid[row], self.adj[row], rss, self.start[row], self.age[row])
+        return Candidate(
+            self.pid[row], self.uid[row], self.adj[row], rss, self.start[row], self.age[row], self.swap[row]
+        )

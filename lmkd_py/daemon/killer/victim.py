@@ -35,7 +35,7 @@ class Awaited:
         words[AWAITED_PID] = pid
 
     def died(self, now_ns: int) -> None:
-        """Its pidfd said so."""
+        """The victim's pidfd has become readable."""
         self._settle(now_ns)
 
     def forget(self) -> None:

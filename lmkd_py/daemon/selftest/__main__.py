@@ -11,23 +11,26 @@ from ..inherited import EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION, 
 from . import machine, verdict
 from .group import STATE, NoGroup, make_group, watch
 from .load import PLACES, Load, NoDisk
-from .measure import Stand, locked_kb
-from .subject import Subject, SubjectFailed
+from .phases import Phases, locked_kb
+from .tested_daemon import DaemonFailed, TestedDaemon
 
 LIMIT_MIB = 64
 SECONDS = 20.0
 DOES_NOT_HOLD = 1
 USAGE = """usage: lmkd-py selftest [--seconds S] [--json] [--negative-control]
 
-Shows the memory guarantee on this machine, in a memory cgroup of its own: which layers are active, what the killer
-takes from the kernel, how fast it is, whether the kernel strikes when it stands still. Takes about S seconds (20).
---negative-control does the same with a killer that allocates: it has to fail.
+Tests the memory guarantee on this machine, in a memory cgroup of its own: which layers are active, what the killer
+takes from the kernel, how fast it is, and whether the kernel kills while the daemon stands still. Needs root.
+
+  --seconds S          about how long to make pressure, 1 to 3600; default 20
+  --json               print the result as one JSON object
+  --negative-control   use a killer that allocates; the test must fail
 
 exit codes: 0 the guarantee holds, 1 it does not, 2 bad usage, 3 no permission, 4 the kernel lacks something"""
 
 
 def main(words: list[str]) -> int:
-    """One run; the exit code."""
+    """Run the self-test; the exit code."""
     seconds, flags = SECONDS, []
     rest = list(words)
     while rest:
@@ -48,10 +51,10 @@ def main(words: list[str]) -> int:
         else:
             return _usage(f"found {word!r}, wanted --seconds S, --json or --negative-control")
     if os.geteuid() != 0:
-        return _fail("no permission: a memory cgroup of its own takes root; run it as root", EXIT_NO_PERMISSION)
+        return _fail("no permission: making a memory cgroup needs root", EXIT_NO_PERMISSION)
     try:
         found = run(seconds, "--negative-control" in flags)
-    except (NoGroup, NoDisk, SubjectFailed) as error:
+    except (NoGroup, NoDisk, DaemonFailed) as error:
         return _fail(str(error), EXIT_KERNEL_LACKS)
     except OSError as error:
         code = EXIT_NO_PERMISSION if isinstance(error, PermissionError) else EXIT_KERNEL_LACKS
@@ -85,16 +88,16 @@ def run(seconds: float, careless: bool) -> dict[str, Any]:
     os.mkdir(root, 0o700)
     watcher, ends = watch(group, root)
     load = Load(group)
-    subject = None
+    daemon = None
     try:
         _tell("a daemon of its own")
-        subject = Subject(os.path.join(root, STATE), group, careless)
-        here = machine.look(root, subject.monitor)
-        return _measure(Stand(group, load, subject, here, LIMIT_MIB), seconds)
+        daemon = TestedDaemon(os.path.join(root, STATE), group, careless)
+        here = machine.look(root, daemon.monitor)
+        return _measure(Phases(group, load, daemon, here, LIMIT_MIB), seconds)
     finally:
         load.close()
-        if subject is not None:
-            subject.stop()
+        if daemon is not None:
+            daemon.stop()
         os.close(ends)
         os.waitpid(watcher, 0)
 
@@ -104,26 +107,26 @@ def _tell(phase: str) -> None:
     print(f"selftest: {phase} ...", file=sys.stderr, flush=True)
 
 
-def _measure(stand: Stand, seconds: float) -> dict[str, Any]:
-    subject, group, here = stand.subject, stand.group, stand.machine
-    steward = subject.process.pid
+def _measure(phases: Phases, seconds: float) -> dict[str, Any]:
+    daemon, group, here = phases.daemon, phases.group, phases.machine
+    steward = daemon.process.pid
     held_kb = locked_kb(steward)
     _tell("wakeups at rest")
-    quiet = stand.wakeups(seconds / 4)
+    quiet = phases.wakeups(seconds / 4)
     _tell("kills under pressure")
-    busy = stand.kills(seconds / 2)
-    given_back = stand.least_locked_kb < held_kb
-    latencies = stand.latencies_us()
-    status = subject.status()
-    _tell("pressure while the daemon stands still")
-    frozen = stand.frozen(seconds) if status.layers >> 3 & 1 else None
+    busy = phases.kills(seconds / 2)
+    given_back = phases.least_locked_kb < held_kb
+    latencies = phases.latencies_us()
+    status = daemon.status()
+    _tell("pressure while the daemon is stopped")
+    frozen = phases.frozen(seconds) if status.layers >> 3 & 1 else None
     kernel = os.uname()
     found: dict[str, Any] = {
         "kernel": f"{kernel.sysname} {kernel.release} {kernel.machine}",
         "python": sys.version.split()[0],
         "group": group.memory,
         "limit_mib": LIMIT_MIB,
-        "layers": verdict.layers(status.layers, here, subject.said("note")),
+        "layers": verdict.layers(status.layers, here, daemon.reply.notes),
         "variant": here.variant,
         "strike_notes": list(here.strike_notes),
         "uncounted": here.uncounted,

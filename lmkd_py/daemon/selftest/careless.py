@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ...core.config import MonitorConfig
-from ...kernel.domain import Domain, open_domain
+from ...kernel.sensing.domain import Domain, open_domain
 from ..killer import child
 
 # What the daemon is started with in place of __main__.START.

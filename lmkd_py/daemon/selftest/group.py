@@ -12,11 +12,12 @@ import time
 from typing import NamedTuple
 
 from ...core.config import DomainKind
+from ...kernel.acting.syscalls import pidfd_open, pidfd_send_signal
 from ...kernel.bpf import disown, parent_of
-from ...kernel.domain.members import cgroup_members
-from ...kernel.mounts import cgroup_v2_root, memcg_v1_root
-from ...kernel.syscalls import pidfd_open, pidfd_send_signal
-from ..steward.killers_file import living
+from ...kernel.protection.lasting import forget_lasting
+from ...kernel.sensing.domain.members import cgroup_members
+from ...kernel.sensing.mounts import cgroup_v2_root, memcg_v1_root
+from ..steward.killers.killers_file import living
 
 CLEAR_S = 20.0
 STATE = "root"  # below our own directory: the state root of the daemon under test
@@ -36,11 +37,11 @@ class Group(NamedTuple):
 
     @property
     def directories(self) -> tuple[str, ...]:
-        """Each once."""
+        """Its memory and PSI directories, without duplicates."""
         return tuple(dict.fromkeys(path for path in (self.memory, self.psi) if path))
 
     def join(self, pid: int = 0) -> None:
-        """Move a process in; 0 is ourselves."""
+        """Move a process into the group; 0: the calling process."""
         for directory in self.directories[::-1]:
             write(directory, "cgroup.procs", str(pid))
 
@@ -57,12 +58,12 @@ class Group(NamedTuple):
         return 0
 
     def oom_kills(self) -> int:
-        """By the kernel's own OOM killer."""
+        """Kills in the group by the kernel's OOM killer."""
         return self.number("memory.oom_control" if self.kind == DomainKind.MEMCG_V1 else "memory.events", "oom_kill")
 
 
 def write(directory: str, name: str, text: str) -> None:
-    """One control file."""
+    """Write one value to a control file. Raises OSError."""
     with open(os.path.join(directory, name), "w") as file:
         file.write(text)
 
@@ -156,6 +157,7 @@ def clear(group: Group, root: str) -> None:
     if root:
         try:
             disown(parent_of(state))
+            forget_lasting(state)
         except OSError:
             pass
         remove_tree(root)
@@ -188,7 +190,7 @@ def _quietly(attempt: object, *words: str) -> None:
 
 
 def remove_tree(root: str) -> None:
-    """A directory and all below it."""
+    """Remove a directory with everything in it."""
     for place, directories, files in os.walk(root, topdown=False):
         for name in files:
             _quietly(os.unlink, os.path.join(place, name))

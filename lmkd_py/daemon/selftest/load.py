@@ -8,8 +8,8 @@ import signal
 import sys
 import time
 
-from ...kernel.mounts import file_system_of
-from ...kernel.syscalls import PR_SET_PDEATHSIG, pidfd_open, pidfd_send_signal, prctl
+from ...kernel.acting.syscalls import PR_SET_PDEATHSIG, pidfd_open, pidfd_send_signal, prctl
+from ...kernel.sensing.mounts import file_system_of
 from .group import Group
 
 PAGE = mmap.PAGESIZE
@@ -46,8 +46,8 @@ def make_file(directory: str, mib: int) -> int:
     return fd
 
 
-class Process:
-    """A child of ours in the group."""
+class LoadProcess:
+    """A child process in the group, with its pidfd."""
 
     def __init__(self, pid: int, adj: int) -> None:
         self.pid = pid
@@ -64,7 +64,7 @@ class Process:
         return not self.died_ns
 
     def end(self) -> None:
-        """Kill and collect."""
+        """Kill and reap it."""
         if self.look():
             pidfd_send_signal(self.pidfd, signal.SIGKILL)
             os.waitpid(self.pid, 0)
@@ -77,18 +77,18 @@ class Load:
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.victims: list[Process] = []
-        self.readers: list[Process] = []
+        self.victims: list[LoadProcess] = []
+        self.readers: list[LoadProcess] = []
         self._file = -1
 
-    def add_victim(self, adj: int, mib: float) -> Process:
+    def add_victim(self, adj: int, mib: float) -> LoadProcess:
         """One more with that oom_score_adj, once it is there."""
         made = self._fork(adj, lambda ready: _hold(int(mib * MIB), ready))
         self.victims.append(made)
         return made
 
-    def start_readers(self, count: int, file_mib: int, adj: int = 0) -> list[Process]:
-        """Random readers of one fresh file."""
+    def start_readers(self, count: int, file_mib: int, adj: int = 0) -> list[LoadProcess]:
+        """Start processes that read one fresh file at random."""
         if self._file < 0:
             self._file = make_file(disk_directory(file_mib + SPARE_MIB), file_mib)
         fd = self._file
@@ -96,7 +96,7 @@ class Load:
         self.readers += made
         return made
 
-    def _fork(self, adj: int, work: object) -> Process:
+    def _fork(self, adj: int, work: object) -> LoadProcess:
         ours, theirs = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -116,20 +116,20 @@ class Load:
         os.close(theirs)
         os.read(ours, 1)
         os.close(ours)
-        return Process(pid, adj)
+        return LoadProcess(pid, adj)
 
     def living(self) -> int:
-        """Victims that are alive."""
+        """How many victims are alive."""
         return sum([victim.look() for victim in self.victims])
 
     def stop_readers(self) -> None:
-        """The pressure ends."""
+        """Kill and reap the readers, and with them the pressure."""
         for reader in self.readers:
             reader.end()
         self.readers.clear()
 
     def close(self) -> None:
-        """Nobody is left."""
+        """Kill and reap readers and victims."""
         self.stop_readers()
         for victim in self.victims:
             victim.end()

@@ -7,20 +7,14 @@ from typing import NamedTuple
 
 from ...core.config import MonitorConfig
 from ...kernel.bpf import VARIANT_NAMES
-from ...kernel.domain import open_domain
-from ...kernel.memalloc import open_window
-from ...kernel.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS, EventCounter
 from ...kernel.probe import Features, probe
-from ...kernel.reserve import Reserve
-from ..steward.backstop import load
+from ...kernel.protection.memalloc import open_window
+from ...kernel.protection.reserve import Reserve
+from ...kernel.sensing.domain import open_domain
+from ...kernel.sensing.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS, EventCounter
+from ...wire.sentences import sentence
+from ..steward.killers.kernel_strike import load_kernel_strike
 
-LAYERS = (
-    "the kill path allocates nothing",
-    "resident and first in line",
-    "a private pool, given back before acting",
-    "the kernel strikes when the killer does not answer",
-    "a PF_MEMALLOC window while it acts",
-)
 CALLS = ("mmap", "munmap", "brk", "madvise", "openat")
 
 
@@ -64,15 +58,15 @@ def _resident(features: Features) -> str:
 def _pool() -> str:
     reserve = Reserve(MonitorConfig().reserve_kb)
     reserve.close()
-    return reserve.refused
+    return "" if reserve.active else sentence(reserve.note)
 
 
 def _strike(root: str, monitor: MonitorConfig) -> tuple[str, str, tuple[str, ...]]:
-    backstop = load(root, monitor, 0)
-    if backstop.arms is None:
-        return backstop.refused, "", ()
-    name, notes = VARIANT_NAMES[backstop.arms.variant], backstop.arms.notes
-    backstop.stand_down()
+    kernel_strike = load_kernel_strike(root, monitor, 0)
+    if kernel_strike.attached is None:
+        return kernel_strike.refused, "", ()
+    name, notes = VARIANT_NAMES[kernel_strike.attached.variant], kernel_strike.attached.notes
+    kernel_strike.stand_down()
     return "", name, notes
 
 

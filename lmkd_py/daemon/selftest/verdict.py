@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...kernel.perf import PAGE_FAULTS, RECLAIM_EVENTS
-from .machine import LAYERS, Machine
-from .measure import Counts, Frozen
+from ...core.notes import Note
+from ...kernel.sensing.perf import PAGE_FAULTS, RECLAIM_EVENTS
+from ...wire.sentences import LAYER_NAMES, sentence
+from ..required import reasons
+from .machine import Machine
+from .phases import Counts, Frozen
 
 RECLAIM = "vmscan:"
 BUFFERS = ("kmem:kmalloc", "kmem:mm_page_alloc", *RECLAIM_EVENTS)
 TO_COUNT = (
-    "to count takes root with CAP_PERFMON (or kernel.perf_event_paranoid -1), tracefs on /sys/kernel/tracing and a "
+    "counting needs root with CAP_PERFMON (or kernel.perf_event_paranoid -1), tracefs on /sys/kernel/tracing and a "
     "kernel with tracepoints"
-)
-# What the killer's notes on each layer have in them.
-NOTES_ON = (
-    ("frame stack", "each sample reads"),
-    ("lock_memory", "rt_priority", "mlockall", "SCHED_FIFO"),
-    ("pool",),
-    ("strike",),
-    ("window",),
 )
 
 
@@ -31,13 +26,13 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else 0.0
 
 
-def layers(active: int, machine: Machine, notes: list[str]) -> list[dict[str, Any]]:
+def layers(active: int, machine: Machine, notes: Sequence[Note]) -> list[dict[str, Any]]:
     """One object a layer. `shown`: what it does could be counted here; a killer's word for layer 0 shows nothing."""
     found = []
-    for number, name in enumerate(LAYERS):
+    for number, name in enumerate(LAYER_NAMES):
         is_active = bool(active >> number & 1)
-        said = [note for note in notes if any(word in note for word in NOTES_ON[number])]
-        why = "" if is_active else machine.why[number] or "; ".join(said or notes)
+        said = "; ".join(sentence(note) for note in reasons(number, notes))
+        why = "" if is_active else machine.why[number] or said or "the killer did not say why"
         is_shown = number != 0 or not machine.uncounted
         if is_active and not is_shown:
             why = f"{machine.uncounted}; {TO_COUNT}"
@@ -62,7 +57,7 @@ def judge(found: dict[str, Any], quiet: Counts, busy: Counts, frozen: Frozen | N
         if layer["supported"] and not layer["active"]
     ]
     if found["uncounted"]:
-        wrong.append(f"layer 0 is not shown, as nothing could be counted: {found['uncounted']}; {TO_COUNT}")
+        wrong.append(f"layer 0 was not tested, because nothing could be counted: {found['uncounted']}; {TO_COUNT}")
     for counts, what, number in ((quiet, "wakeups", quiet.wakeups), (busy, "kills", busy.kills)):
         took = counts.events
         if found["access_faults"] and set(took) <= set(PAGE_FAULTS):
@@ -76,11 +71,11 @@ def judge(found: dict[str, Any], quiet: Counts, busy: Counts, frozen: Frozen | N
             words = ", ".join([f"{name.partition(':')[2]} {count}" for name, count in sorted(took.items())])
             wrong.append(f"layer 0 does not hold: the killer took memory in {number} {what}: {words}")
         if any(name.startswith(RECLAIM) for name in counts.events):
-            wrong.append("the killer had to reclaim memory itself")
+            wrong.append("the killer entered memory reclaim")
     if quiet.wakeups == 0:
-        wrong.append("the killer never woke: the readers did not bring the group under pressure")
+        wrong.append("the killer never woke: the readers made no pressure")
     if busy.kills == 0:
-        wrong.append("nobody was killed: the readers did not bring the group under pressure")
+        wrong.append("nobody was killed: the readers made no pressure")
     if found["layers"][1]["active"] and quiet.major_faults + busy.major_faults:
         wrong.append(f"layer 1 does not hold: {quiet.major_faults + busy.major_faults} major faults of the killer")
     if found["layers"][2]["active"] and busy.kills and not found["pool_given_back"]:
@@ -95,26 +90,26 @@ def judge(found: dict[str, Any], quiet: Counts, busy: Counts, frozen: Frozen | N
 def _judge_strike(frozen: Frozen, variant: str) -> list[str]:
     wrong = []
     if not frozen.struck:
-        wrong.append("layer 3 does not hold: nobody was struck while the daemon stood still")
+        wrong.append("layer 3 does not hold: the kernel killed nobody while the daemon was stopped")
     elif variant != "current" and list(frozen.struck) != sorted(frozen.struck, reverse=True):
-        wrong.append(f"layer 3 does not hold: the dead were not in the order of the list: {frozen.struck}")
+        wrong.append(f"layer 3 does not hold: processes died in another order than the list: {frozen.struck}")
     elif variant != "current" and len(frozen.struck) < frozen.listed:
-        wrong.append(f"layer 3 does not hold: {len(frozen.struck)} of {frozen.listed} were struck in time")
+        wrong.append(f"layer 3 does not hold: {len(frozen.struck)} of {frozen.listed} were killed in time")
     if frozen.wrong:
-        wrong.append(f"layer 3 does not hold: {frozen.wrong} died that were not to die")
+        wrong.append(f"layer 3 does not hold: {frozen.wrong} processes died that had to live")
     if frozen.filed < len(frozen.struck):
         wrong.append(f"of {len(frozen.struck)} strikes in the kernel {frozen.filed} are in the trace")
     return wrong
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """For people."""
+    """What the selftest prints of the findings."""
     told = [f"group {found['group']}, {found['limit_mib']} MiB; {found['kernel']}, Python {found['python']}"]
     for layer in found["layers"]:
         state = "NOT ACTIVE" if layer["supported"] else "not here"
         if layer["active"]:
-            state = "active" if layer["shown"] else "NOT SHOWN"
-        told.append(f"layer {layer['layer']} {state:<9} {layer['name']}{': ' + layer['why'] if layer['why'] else ''}")
+            state = "active" if layer["shown"] else "NOT TESTED"
+        told.append(f"layer {layer['layer']} {state:<10} {layer['name']}{': ' + layer['why'] if layer['why'] else ''}")
     if found["uncounted"]:
         told.append(f"allocations cannot be counted here: {found['uncounted']}")
     else:
@@ -123,7 +118,7 @@ def lines(found: dict[str, Any]) -> list[str]:
             said = ", ".join([f"{name.partition(':')[2]} {count}" for name, count in sorted(counts["events"].items())])
             told.append(f"allocations, reclaims and mappings in {counts[per]} {per}: {said or 'none'}")
         pages = found["busy"]["pages_of_reapers"] / max(1, found["busy"]["kills"])
-        told.append(f"process_mrelease, in threads of its own that never wait: {pages:.1f} pages a kill")
+        told.append(f"process_mrelease, in separate threads: {pages:.1f} pages a kill")
     latency = found["latency_us"]
     told.append(
         f"wake-up to signal, µs: p50 {latency['p50']:.0f}, p99 {latency['p99']:.0f}, max {latency['max']:.0f}"
@@ -134,7 +129,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     strike = found["strike"]
     if strike is not None:
         told.append(
-            f"strike in the kernel ({'; '.join([found['variant'], *found['strike_notes']])}), daemon standing still: "
+            f"strike in the kernel ({'; '.join([found['variant'], *found['strike_notes']])}), daemon stopped: "
             f"{len(strike['struck'])} dead, the first after {strike['first_ms']:.0f} ms; {strike['filed']} in the trace"
         )
     told += [f"WRONG: {sentence}" for sentence in found["wrong"]]
@@ -143,6 +138,6 @@ def lines(found: dict[str, Any]) -> list[str]:
     if found["wrong"]:
         verdict = "the guarantee does not hold here"
         if found["uncounted"] and len(found["wrong"]) == 1:
-            verdict = "the guarantee is not shown here: what the killer takes could not be counted"
+            verdict = "the guarantee was not tested here: allocations could not be counted"
     told.append(f"verdict: {verdict}")
     return told

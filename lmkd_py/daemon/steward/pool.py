@@ -7,29 +7,29 @@ shortage means to wait for it. What the pool gave back is there to be had at onc
 
 from __future__ import annotations
 
-from ...core.config import MonitorConfig
+from ...core.config import DomainKind, MonitorConfig
 from ...core.snapshot import NO_OUTCOME, Snapshot
 from ...core.vocabulary import ABSENT, Level, WakeupKind
-from ...kernel.domain import Domain, open_domain
-from ...kernel.reserve import Reserve
+from ...kernel.protection.reserve import Reserve
+from ...kernel.sensing.domain import Domain, open_domain
 
 STEP_KB = 256
 
 
 class Pool:
-    """`reserve` and how it comes and goes."""
+    """When `reserve` is given back, and when it is taken again."""
 
     def __init__(self, reserve: Reserve) -> None:
         self.reserve = reserve
         self.host: Domain | None = None  # where the pages come from
         try:
-            self.host = open_domain(MonitorConfig())
+            self.host = open_domain(MonitorConfig(domain_kind=DomainKind.SYSTEM))
         except (OSError, ValueError):
             pass
 
     @property
     def is_away(self) -> bool:
-        """Given back, and to be taken again."""
+        """Whether the pool has been given back and not taken again."""
         return bool(self.reserve.active and not self.reserve.locked)
 
     def give_back(self) -> None:
@@ -49,20 +49,26 @@ class Pool:
         except OSError:
             self.reserve.give_back()  # the limit on locked memory was lowered, or memory ran out: another time
 
+    def close(self) -> None:
+        """Unlock and close everything."""
+        self.reserve.close()
+        if self.host is not None:
+            self.host.close()
+
     def resize(self, kb: int) -> None:
-        """Another size, from a new configuration."""
+        """Take a pool of another size, as a new configuration asks."""
         if kb != self.reserve.kb:
             self.reserve.close()
             self.reserve = Reserve(kb)
 
 
 def look(domain: Domain) -> Snapshot:
-    """One sample."""
+    """A snapshot of the domain now."""
     return domain.sample(0, int(WakeupKind.POLL), int(Level.LOW), NO_OUTCOME, 0, 1)
 
 
 def spare_kb(snapshot: Snapshot) -> int:
-    """What is free above the low watermark."""
+    """Free memory above the low watermark in kB; 0 if unknown."""
     if ABSENT in (snapshot.mem_free_kb, snapshot.watermark_low_pages):
         return 0
     return snapshot.mem_free_kb - snapshot.watermark_low_pages * snapshot.page_kb

@@ -1,80 +1,135 @@
-"""Taking a new config.bin while guarding: policy at once, what is watched by a new killer."""
+"""Taking a new config.bin while guarding: policy at once, what is watched by a new killer.
+
+A new killer is forked, too, where the old one has lost what it watches (lost_triggers.py): replace_guard() serves both.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ...core.config import Config, ConfigError
-from ...kernel.domain import Domain, open_domain
-from .. import shared as layout
+from ...core.notes import Note
+from ...core.vocabulary import NoteKind
+from ...kernel.sensing.domain import Domain, open_domain
+from ...wire.config import config_hash, encode_config
+from ...wire.pending import read_pending
 from ..config_file import load_config
-from .backstop import load
-from .keeper import KillerFailed
+from .killers.keeper import KillerFailed
+from .killers.kernel_strike import load_kernel_strike
 
 if TYPE_CHECKING:
-    from .service import Service
+    from .killers.keeper import Killer
+    from .steward import Steward
 
 
-def reload(service: Service) -> str:
-    """Make what config.bin says now the configuration. Returns why not, or ''; the old one stays then."""
+def reload(steward: Steward) -> str:
+    """Make what config.bin says now the configuration, and note it. Returns why not, or ''; the old one stays then."""
+    former = steward.config
+    refused = _take_config(steward)
+    if refused:
+        steward.journal.note(NoteKind.RELOAD_REFUSED, refused)
+    elif steward.config != former:
+        waits = _waits(steward.root)
+        is_revert = steward.config == steward.to_revert_to and not waits
+        steward.to_revert_to = former if waits else None
+        kind = NoteKind.CONFIG_REVERTED if is_revert else NoteKind.RELOADED
+        digest = config_hash(encode_config(steward.config))
+        steward.journal.add(Note(kind=kind, number=steward.generation, subject=digest))
+    return refused
+
+
+def _waits(root: str) -> bool:
+    # For its confirmation, what was pushed. A reload that brings the former config back once it does not any more has
+    # taken the push back.
     try:
-        config = load_config(service.root, service.observe)
+        return read_pending(root) is not None
+    except OSError:
+        return False
+
+
+def _take_config(steward: Steward) -> str:
+    try:
+        config = load_config(steward.root, steward.observe)
     except (ConfigError, OSError) as error:
-        service.journal.note("reload-refused", str(error))
         return str(error)
-    if config == service.config:
+    if config == steward.config:
         return ""
-    if config.monitor != service.config.monitor:
-        return _replace_killer(service, config)
-    outbox = service.killer.outbox
+    # With AOSP's policy other triggers are registered.
+    if config.monitor != steward.config.monitor or config.policy.kind != steward.config.policy.kind:
+        return replace_guard(steward, config)
+    outbox = steward.killer.outbox
     assert outbox is not None
-    for index, value in enumerate(config.policy):
-        outbox.put(layout.POLICY, index, (0, 0, 0, 0, 0, 0, value))
-    outbox.put(layout.GENERATION, 0, (0, 0, 0, 0, 0, 0, service.generation + 1))
-    service.config = config
-    service.generation += 1
-    service.journal.begin(service.config, service.generation, service.killer, service.domain.describe())
+    if steward.vacancy.pid:  # the next killer begins with it
+        steward.config = config
+        steward.generation += 1
+        return ""
+    outbox.put_policy(config.policy, steward.generation + 1)
+    steward.config = config
+    steward.generation += 1
+    steward.journal.begin(steward.config, steward.generation, steward.killer, steward.domain)
     return ""
 
 
-def _replace_killer(service: Service, config: Config) -> str:
-    former, former_config, former_domain = service.killer, service.config, service.domain
-    former_backstop = service.backstop
-    service.config = config
-    service.generation += 1
-    service.backstops += 1
-    service.backstop = load(service.root, config.monitor, service.backstops)
+def take_swap(steward: Steward) -> None:
+    """/proc/swaps has changed: another killer, which pins what zram tells of the areas there are now."""
+    if steward.swaps.changed():
+        steward.journal.note(NoteKind.SWAP_CHANGED)
+        refused = replace_guard(steward, steward.config)
+        if refused:
+            steward.journal.note(NoteKind.SWAP_REFUSED, refused)
+
+
+def replace_guard(steward: Steward, config: Config) -> str:
+    """Everything anew for this configuration: domain, strike in the kernel, killer. Returns why not, or ''.
+
+    Until it stands the former killer guards; where it fails all is as before.
+    """
+    former, former_config, former_domain = steward.killer, steward.config, steward.domain
+    former_strike = steward.kernel_strike
+    former_generation, former_lost = steward.generation, steward.lost
+    steward.config = config
+    if config != former_config:
+        steward.generation += 1
+        steward.lost = former_lost.after_reload(former_config.monitor, config.monitor)
+    steward.kernel_strike = load_kernel_strike(steward.root, steward.guarded.monitor, former_strike.number + 1)
+    domain: Domain | None = None
+    newborn: Killer | None = None
     try:
-        domain = open_domain(config.monitor)
-        service.calm.pool.resize(config.monitor.reserve_kb)
-        killer = service.fork(service.required_layer)
-        _watch(service, domain)
+        domain = open_domain(steward.guarded.monitor)
+        steward.deferred.pool.resize(config.monitor.reserve_kb)
+        killer = newborn = steward.fork(steward.required_layer)
+        _watch(steward, domain)
         # The former killer guards another domain: it must not hear of this one's candidates.
-        service.registry.outbox = None
-        service.scan()
-        service.take_over(killer, former)
+        steward.candidates.outbox = None
+        steward.events.scan()
+        newborn = None  # who takes over is ended by whom it does not work out for
+        steward.take_over(killer, former)
     except (KillerFailed, OSError, ValueError, MemoryError) as failure:
-        service.backstop.stand_down()
-        service.backstop = former_backstop
-        service.config = former_config
-        service.calm.pool.resize(former_config.monitor.reserve_kb)
-        service.generation -= 1
-        service.owed = True  # what the former killer told us while we waited for the new one was not listened to
-        if service.domain is not former_domain:
-            service.domain.close()
-            _watch(service, former_domain)
-            service.registry.outbox = former.outbox
-            service.broken_off = True
-        refusal = str(failure) or "no memory"
-        service.journal.note("reload-refused", refusal)
-        return refusal
-    service.journal.file_strikes(former_backstop.take(former.pid))
-    former_backstop.stand_down()
+        steward.kernel_strike.stand_down()
+        steward.kernel_strike = former_strike
+        steward.config = former_config
+        steward.deferred.pool.resize(former_config.monitor.reserve_kb)
+        steward.generation, steward.lost = former_generation, former_lost
+        if newborn is not None:
+            steward.candidates.never.discard(newborn.pid)
+            newborn.end()
+            newborn.close()
+        if domain is not None and domain is not steward.domain:
+            domain.close()
+        steward.catch_up_due = True  # nobody read what the former killer told us while we waited for the new one
+        if steward.domain is not former_domain:
+            steward.domain.close()
+            _watch(steward, former_domain)
+            steward.candidates.outbox = former.outbox
+            steward.interrupted = True
+        return str(failure) or "no memory"
+    steward.strikes.retire(former_strike)
     former_domain.close()
     return ""
 
 
-def _watch(service: Service, domain: Domain) -> None:
-    service.domain = service.calm.domain = domain
-    service.discovery.watch(domain, service.config.monitor)
-    service.registry.sized_limit = service.config.monitor.sized_candidates
+def _watch(steward: Steward, domain: Domain) -> None:
+    steward.domain = steward.deferred.domain = domain
+    steward.discovery.watch(domain, steward.config.monitor)
+    steward.candidates.sized_limit = steward.config.monitor.sized_candidates
+    steward.events.watch()

@@ -13,8 +13,8 @@ from typing import Any
 from adb_shell import exceptions  # type: ignore[import-untyped]
 from adb_shell.adb_device import AdbDevice  # type: ignore[import-untyped]
 
-from .link import LinkError, LinkTimeout, ServiceRefused, Unauthorized
-from .transport import HEADER, MAX_PAYLOAD, VERSION, Packet, ProtocolError, Transport, byte_sum, header_bytes
+from .link import LinkError, LinkTimeout, ProtocolError, ServiceRefused, Unauthorized
+from .transport import HEADER, MAX_PAYLOAD, VERSION, Packet, Transport, byte_sum, header_bytes
 
 # adb-shell puts it behind `host::`.
 BANNER = "features=shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir"
@@ -67,7 +67,7 @@ class DirectLink:
 
     @property
     def features(self) -> frozenset[str]:
-        """As the banner lists them."""
+        """The features in the device's banner."""
         _, _, properties = self.banner.partition("::")
         for one in properties.split(";"):
             name, _, value = one.partition("=")
@@ -76,19 +76,15 @@ class DirectLink:
         return frozenset()
 
     def set_deadline(self, at: float) -> None:
-        """See link.Link."""
         self._transport.deadline = at
 
     def abort(self) -> None:
-        """See link.Link."""
         self._transport.abort()
 
     def close(self) -> None:
-        """See link.Link."""
         self._transport.close()
 
     def open(self, service: str) -> DirectStream:
-        """See link.Link."""
         name = service.encode() + b"\0"
         if len(name) > self.max_packet:
             raise ServiceRefused(f"a service name of {len(name)} bytes, the device takes {self.max_packet}")
@@ -104,7 +100,6 @@ class DirectLink:
         return stream
 
     def send(self, command: bytes, local: int, remote: int, payload: bytes | memoryview = b"") -> None:
-        """One message."""
         check = byte_sum(payload) if self._sums else 0
         try:
             self._transport.write_all((header_bytes(command, local, remote, payload, check), payload), SILENCE_S)
@@ -127,7 +122,7 @@ class DirectLink:
         return self._transport.readable()
 
     def forget(self, stream: DirectStream) -> None:
-        """No longer listen to it."""
+        """Drop what still arrives for this stream."""
         self._streams.pop(stream.local, None)
 
     def _receive(self) -> Packet:
@@ -149,7 +144,7 @@ class DirectLink:
 
 
 class DirectStream:
-    """See link.Stream."""
+    """A link.Stream over a DirectLink."""
 
     def __init__(self, link: DirectLink, local: int) -> None:
         self._link = link
@@ -162,7 +157,7 @@ class DirectStream:
         self._taken = True  # the device has our last message
 
     def take(self, packet: Packet) -> None:
-        """A message for us."""
+        """Handle one message for this stream."""
         if packet.command == b"OKAY":
             self.remote = self.remote or packet.arg0
             self._taken = True
@@ -176,7 +171,6 @@ class DirectStream:
             raise ProtocolError(f"{packet.command!r} on a stream")
 
     def send(self, data: bytes | memoryview) -> None:
-        """See link.Stream."""
         rest = memoryview(data)
         while rest:
             while not self._taken and not self.ended:
@@ -194,7 +188,6 @@ class DirectStream:
             self._link.send(b"WRTE", self.local, self.remote, part)
 
     def recv(self) -> bytes:
-        """See link.Stream."""
         while True:
             if self._held:
                 data = self._held.popleft()
@@ -210,13 +203,11 @@ class DirectStream:
                 return data
 
     def pending(self) -> bool:
-        """See link.Stream."""
         while not self._held and self._fresh is None and not self.ended and self._link.readable():
             self._link.pump()
         return bool(self._held) or self._fresh is not None or self.ended
 
     def close(self) -> None:
-        """See link.Stream."""
         self._link.forget(self)
         try:
             if self.remote:

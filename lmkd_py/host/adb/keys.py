@@ -1,18 +1,51 @@
-"""The key a device knows this host by: the user's own ~/.android/adbkey where there is one, else one is made."""
+"""The keys a device knows this host by: the user's own ~/.android/adbkey where there is one, else one is made.
+
+As adb does it: an RSA key without a passphrase in PEM. The public half comes from the private one, so a missing, stale
+or unwritable adbkey.pub is no matter. Keys that cannot be used are left out, with a word about each.
+"""
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
+import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from adb_shell.auth.keygen import keygen, write_public_keyfile  # type: ignore[import-untyped]
-from adb_shell.auth.sign_cryptography import CryptographySigner  # type: ignore[import-untyped]
+from adb_shell.auth.keygen import keygen  # type: ignore[import-untyped]
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, utils
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from ...wire.local_files import read_bounded
+
+BITS = 2048  # the only size ADB has
+MAX_BYTES = 1 << 16
+OTHER = "choose another with --key PATH"
+Say = Callable[[str], None]
 
 
 class KeyFileError(Exception):
     """A key file that cannot be used: which and why."""
+
+
+class Signer:
+    """A private key and what the device is to be told of it; the two methods are adb-shell's."""
+
+    def __init__(self, key: RSAPrivateKey, comment: bytes) -> None:
+        self._key = key
+        self.public_line = base64.b64encode(_android_key(key)) + b" " + comment
+
+    def Sign(self, data: bytes) -> bytes:
+        """The signature of a token of 20 bytes, which stands where a SHA-1 digest would."""
+        return self._key.sign(data, padding.PKCS1v15(), utils.Prehashed(hashes.SHA1()))
+
+    def GetPublicKey(self) -> bytes:
+        """The line of adbkey.pub for this key."""
+        return self.public_line
 
 
 def key_paths(given: Path | None = None) -> list[Path]:
@@ -27,12 +60,79 @@ def key_paths(given: Path | None = None) -> list[Path]:
     return [home / "adbkey", *(path for path in found if path.exists())]
 
 
-def signers(given: Path | None = None) -> list[Any]:
-    """A signer for each key. The first is made when it is missing. KeyFileError for one that is no RSA key."""
+def signers(given: Path | None = None, say: Say = lambda _: None) -> list[Signer]:
+    """A signer for each key that can be used; the first is made when it is missing.
+
+    KeyFileError for a given one that cannot be used, and when there is none; `say` hears of the others.
+    """
     paths = key_paths(given)
-    if not paths[0].exists():
-        make_key(paths[0])
-    return [_signer(path) for path in paths]
+    found: list[Signer] = []
+    refused: list[KeyFileError] = []
+    for place, path in enumerate(paths):
+        try:
+            if place == 0 and not os.path.lexists(path):
+                make_key(path)
+            found.append(read_key(path))
+        except KeyFileError as error:
+            refused.append(error)
+    if not found:
+        raise refused[0]
+    for why in refused:
+        say(f"left out: {why}")
+    return found
+
+
+def public_keys(given: Path | None = None, say: Say = lambda _: None) -> list[bytes]:
+    """The lines by which a device of this user's knows this user, whichever program asks: lmkctl or adb.
+
+    adb looks into ~/.android only, whatever ANDROID_USER_HOME says. KeyFileError as for signers().
+    """
+    lines = [signer.public_line for signer in signers(given, say)]
+    of_adb = Path.home() / ".android" / "adbkey"
+    if given is None and of_adb.exists():
+        try:
+            lines.append(read_key(of_adb).public_line)
+        except KeyFileError:
+            pass  # adb cannot use it either
+    return list(dict.fromkeys(lines))
+
+
+def read_key(path: Path) -> Signer:
+    """The RSA key in a file. KeyFileError."""
+    try:
+        key = load_pem_private_key(read_bounded(str(path), MAX_BYTES), None)
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}; {OTHER}") from error
+    except TypeError:
+        raise KeyFileError(f"{path}: found a key with a passphrase, wanted one without; {OTHER}") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileError(f"{path}: found no private key, wanted an RSA key in PEM; {OTHER}") from None
+    if not isinstance(key, RSAPrivateKey):
+        kind = type(key).__name__.strip("_").removesuffix("PrivateKey") or "another"
+        raise KeyFileError(f"{path}: found a key of kind {kind}, wanted RSA; {OTHER}")
+    if key.key_size != BITS:
+        raise KeyFileError(f"{path}: found an RSA key of {key.key_size} bits, wanted {BITS}; {OTHER}")
+    return Signer(key, _comment(path))
+
+
+def _comment(path: Path) -> bytes:
+    # What the device shows when it asks its owner: the words behind the key in adbkey.pub.
+    try:
+        words = read_bounded(f"{path}.pub", MAX_BYTES, 0.0).split(None, 1)
+    except OSError:
+        words = []
+    comment = b" ".join(words[1].split())[:200] if len(words) == 2 else b""
+    return comment or f"{os.environ.get('USER') or 'unknown'}@{os.uname().nodename}".encode("ascii", "replace")
+
+
+def _android_key(key: RSAPrivateKey) -> bytes:
+    """The 524 bytes of AOSP's struct RSAPublicKey: words, -1/n mod 2^32, n and 2^4096 mod n (little-endian), e."""
+    numbers = key.public_key().public_numbers()
+    size = BITS // 8
+    inverse = -pow(numbers.n, -1, 1 << 32) % (1 << 32)
+    square = pow(1 << BITS, 2, numbers.n)
+    modulus, factor = numbers.n.to_bytes(size, "little"), square.to_bytes(size, "little")
+    return struct.pack(f"<II{size}s{size}sI", size // 4, inverse, modulus, factor, numbers.e)
 
 
 def make_key(path: Path) -> None:
@@ -47,7 +147,7 @@ def make_key(path: Path) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise KeyFileError(f"{path}: {error.strerror}; choose another with --key PATH") from error
+        raise KeyFileError(f"{path}: {error.strerror}; {OTHER}") from error
 
 
 def _generate(path: Path) -> None:
@@ -59,14 +159,3 @@ def _generate(path: Path) -> None:
     keygen(str(new))
     os.replace(f"{new}.pub", f"{path}.pub")
     os.replace(new, path)
-
-
-def _signer(path: Path) -> Any:
-    try:
-        if not Path(f"{path}.pub").exists():
-            write_public_keyfile(str(path), f"{path}.pub")
-        return CryptographySigner(str(path))
-    except OSError as error:
-        raise KeyFileError(f"{error.filename or path}: {error.strerror}; choose another with --key PATH") from error
-    except ValueError as error:
-        raise KeyFileError(f"{path}: found no RSA key in it ({error}); choose another with --key PATH") from error

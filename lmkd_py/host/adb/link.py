@@ -10,7 +10,7 @@ class LinkError(Exception):
 
 
 class LinkTimeout(LinkError):
-    """Nothing came in time."""
+    """The device did not answer before the deadline."""
 
 
 class Unauthorized(Exception):
@@ -19,6 +19,10 @@ class Unauthorized(Exception):
 
 class ServiceRefused(Exception):
     """adbd does not offer the service, or not to us."""
+
+
+class ProtocolError(Exception):
+    """The device sent bytes that are not ADB."""
 
 
 class Stream(Protocol):
@@ -34,15 +38,15 @@ class Stream(Protocol):
         """Whether recv() would return at once."""
 
     def close(self) -> None:
-        """Hang up; never raises."""
+        """Close the stream. Never raises."""
 
 
 class Link(Protocol):
-    """A connection to one device."""
+    """An ADB connection to one device."""
 
     @property
     def features(self) -> frozenset[str]:
-        """What adbd offers: shell_v2, stat_v2 ..."""
+        """Features of the device's adbd, such as shell_v2."""
 
     @property
     def max_packet(self) -> int:
@@ -58,4 +62,4 @@ class Link(Protocol):
         """Break it under whoever waits; from any thread."""
 
     def close(self) -> None:
-        """Let go; never raises."""
+        """Close the connection. Never raises."""

@@ -11,15 +11,14 @@ import socket
 import time
 from typing import NamedTuple
 
-from .link import LinkError, LinkTimeout, ServiceRefused, Unauthorized
-from .transport import ProtocolError
+from .link import LinkError, LinkTimeout, ProtocolError, ServiceRefused, Unauthorized
 
 DEFAULT_PORT = 5037
 READ_BYTES = 1 << 18
 
 
 class ServerAddress(NamedTuple):
-    """Where the adb server listens."""
+    """Host and port of the adb server."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
@@ -82,7 +81,6 @@ class ServerLink:
             connection.close()
 
     def open(self, service: str) -> _Socket:
-        """See link.Link."""
         if self._aborted:
             raise LinkError("interrupted")
         connection = _Socket(self._server, self._deadline)
@@ -102,19 +100,16 @@ class ServerLink:
         return connection
 
     def set_deadline(self, at: float) -> None:
-        """See link.Link."""
         self._deadline = at
         for connection in self._open:
             connection.deadline = at
 
     def abort(self) -> None:
-        """See link.Link."""
         self._aborted = True
         for connection in list(self._open):
             connection.abort()
 
     def close(self) -> None:
-        """See link.Link."""
         for connection in self._open:
             connection.close()
         self._open.clear()
@@ -180,7 +175,6 @@ class _Socket:
                 raise LinkError(str(error)) from error
 
     def send(self, data: bytes | memoryview) -> None:
-        """See link.Stream."""
         rest = memoryview(data)
         while rest:
             self._await(select.POLLOUT)
@@ -192,24 +186,21 @@ class _Socket:
                 raise LinkError(str(error)) from error
 
     def recv(self) -> bytes:
-        """See link.Stream."""
         return self._some(READ_BYTES)
 
     def pending(self) -> bool:
-        """See link.Stream."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(0))
 
     def abort(self) -> None:
-        """Break it under whoever waits."""
+        """Shut the socket down, so that a thread blocked in it returns."""
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
 
     def close(self) -> None:
-        """See link.Stream."""
         self.closed = True
         self._socket.close()
 

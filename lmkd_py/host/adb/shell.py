@@ -10,8 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .link import LinkError, Stream
-from .transport import ProtocolError
+from .link import LinkError, ProtocolError, Stream
 
 HEAD = struct.Struct("<BI")
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
@@ -39,7 +38,7 @@ class Result(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Standard output, stripped."""
+        """Standard output as text, stripped."""
         return self.out.decode("utf-8", "replace").strip()
 
     @property
@@ -57,7 +56,7 @@ def command_line(command: str | tuple[str, ...] | list[str]) -> str:
 
 
 def v2_service(line: str) -> str:
-    """Name of the service that runs it."""
+    """Raw: no pty, so that the output comes through unchanged."""
     return f"shell,v2,raw:{line}"
 
 
@@ -129,7 +128,7 @@ def run_wrapped(stream: Stream, nonce: str, limit: int = MAX_OUTPUT) -> Result:
 
 
 def unwrap(said: bytes, nonce: str) -> Result:
-    """What the wrapper printed, taken apart."""
+    """Output and exit status from what the wrapper script printed."""
     lines = said.replace(b"\r", b"").split(b"\n")
     mark = nonce.encode() + b":"
     marks = [(index, line[len(mark) :]) for index, line in enumerate(lines) if line.startswith(mark)]

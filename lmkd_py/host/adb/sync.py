@@ -11,8 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from .link import LinkError, Stream
-from .transport import ProtocolError
+from .link import LinkError, ProtocolError, Stream
 
 HEAD = struct.Struct("<4sI")
 STAT = struct.Struct("<4s3I")
@@ -26,7 +25,7 @@ Reader = Callable[[int], bytes]
 
 
 class SyncRefused(Exception):
-    """The device's reason for not doing it."""
+    """The device refused the transfer; the text is its reason."""
 
 
 class Stat(NamedTuple):
@@ -38,7 +37,7 @@ class Stat(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """A file on its way to a device."""
+    """A file to send: where to, its mode, and how to read it."""
 
     path: str
     mode: int
@@ -47,7 +46,7 @@ class Sending(NamedTuple):
 
 
 class SyncSession:
-    """One `sync:` stream."""
+    """File transfers over one `sync:` stream."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -90,7 +89,7 @@ class SyncSession:
             self._receive(ahead.popleft(), sink, limit)
 
     def stat(self, path: str) -> Stat:
-        """What sync v1 knows of a path."""
+        """Mode, size and mtime of a path, as sync v1 gives them."""
         self._put(b"STAT", path.encode())
         self._flush()
         self._fill(STAT.size)
@@ -100,7 +99,7 @@ class SyncSession:
         return Stat(mode, size, mtime)
 
     def quit(self) -> None:
-        """Say that nothing more comes."""
+        """Tell the device that the session ends."""
         self._out += HEAD.pack(b"QUIT", 0)
         try:
             self._flush()

@@ -1,4 +1,4 @@
-"""adb-shell's TCP transport with its faults mended: see tests/host/test_adb_shell_contract.py for each of them.
+"""adb-shell's TCP transport with its faults mended: see tests/host/adb/test_adb_shell_contract.py for each of them.
 
 Whole writes, TCP_NODELAY, an end of file that is an error and no busy loop, poll instead of select (file descriptors
 above 1024), lengths checked before memory is taken for them, one deadline over everything.
@@ -15,6 +15,8 @@ from typing import NamedTuple
 from adb_shell.exceptions import TcpTimeoutException  # type: ignore[import-untyped]
 from adb_shell.transport.tcp_transport import TcpTransport  # type: ignore[import-untyped]
 
+from .link import ProtocolError
+
 HEADER = struct.Struct("<4s5I")  # command, arg0, arg1, length, checksum, magic
 VERSION = 0x01000001  # from here on nobody sums up bytes
 MAX_PAYLOAD = 1 << 20  # what we offer in CNXN; no honest peer sends more
@@ -22,12 +24,8 @@ MAX_HANDSHAKE = 64 << 10
 MAX_HANDSHAKE_MESSAGES = 64  # a device that asks for one key after another, for ever
 
 
-class ProtocolError(Exception):
-    """Bytes that no adbd sends."""
-
-
 class Packet(NamedTuple):
-    """One ADB message."""
+    """One ADB message: command, two arguments, payload."""
 
     command: bytes
     arg0: int
@@ -36,12 +34,12 @@ class Packet(NamedTuple):
 
 
 def byte_sum(data: bytes | memoryview) -> int:
-    """ADB's checksum."""
+    """ADB's checksum: the sum of all bytes, modulo 2^32."""
     return sum(data) & 0xFFFFFFFF
 
 
 def header_bytes(command: bytes, arg0: int, arg1: int, payload: bytes | memoryview, check: int) -> bytes:
-    """The 24 bytes before a payload."""
+    """The 24 bytes that precede a payload."""
     magic = int.from_bytes(command, "little") ^ 0xFFFFFFFF
     return HEADER.pack(command, arg0, arg1, len(payload), check, magic)
 
@@ -111,7 +109,7 @@ class Transport(TcpTransport):  # type: ignore[misc]
         return len(data)
 
     def write_all(self, parts: tuple[bytes | memoryview, ...], transport_timeout_s: float | None) -> None:
-        """Send the parts as one stretch of bytes."""
+        """Send all parts, in order."""
         views = [memoryview(part) for part in parts if len(part)]
         while views:
             self._await(select.POLLOUT, transport_timeout_s, "taking data")

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from .guard import Counters, Guard, KillerGuard, Strike
+from .guard import Guard, KillerGuard, LoggedStrike, ProgramCounters, strikes_in
 from .loader import load_apart
-from .order import VARIANT_CURRENT, VARIANT_LIST, VARIANT_NAMES, VARIANT_WALK, Arms, BpfRefused, Order
-from .pins import disown, parent_of, unpin
+from .order import VARIANT_CURRENT, VARIANT_LIST, VARIANT_NAMES, VARIANT_WALK, AttachedProgram, BpfRefused, Order
+from .pins import Abandoned, abandoned, disown, parent_of, unpin
 
 __all__ = [
     "VARIANT_CURRENT",
     "VARIANT_LIST",
     "VARIANT_NAMES",
     "VARIANT_WALK",
-    "Arms",
+    "Abandoned",
+    "AttachedProgram",
     "BpfRefused",
-    "Counters",
+    "ProgramCounters",
     "Guard",
     "KillerGuard",
     "Order",
-    "Strike",
+    "LoggedStrike",
+    "abandoned",
     "disown",
     "load_apart",
     "parent_of",
+    "strikes_in",
     "unpin",
 ]

@@ -7,10 +7,10 @@ import fcntl
 import os
 import struct
 
-from ..mounts import mount_points
-from ..syscalls import perf_event_open
+from ..acting.syscalls import perf_event_open
+from ..sensing.mounts import mount_points
 from . import calls
-from .pins import BPFFS, GUARD, LINK, LOG, unpin
+from .pins import BPFFS, GUARD, LINK, LOG, WATCHES, unpin
 
 MEMCG_RECLAIM, DIRECT_RECLAIM = "mm_vmscan_memcg_reclaim_begin", "mm_vmscan_direct_reclaim_begin"
 
@@ -20,15 +20,20 @@ _ATTR_SIZE = 112  # PERF_ATTR_SIZE_VER5 (Linux 4.1)
 _PERF_EVENT_IOC_SET_BPF = 0x40042408
 
 
-def tracepoint_id(name: str) -> int:
-    """Number of a vmscan tracepoint; OSError where there is no tracefs, or none of that name."""
+def events_dir() -> str:
+    """Directory of tracefs' events, mounted for this process alone where nobody has; OSError where it cannot be had."""
     for place in _TRACEFS:
         if os.path.isdir(os.path.join(place, "events")):
             break
     else:
         place = _TRACEFS[0]
         calls.mount_tracefs_privately(place)
-    with open(os.path.join(place, "events/vmscan", name, "id"), encoding="ascii") as file:
+    return os.path.join(place, "events")
+
+
+def tracepoint_id(name: str, group: str = "vmscan") -> int:
+    """Number of a tracepoint; OSError where there is no tracefs, or none of that name."""
+    with open(os.path.join(events_dir(), group, name, "id"), encoding="ascii") as file:
         return int(file.read())
 
 
@@ -67,6 +72,21 @@ def make_pin_dir(pin_dir: str) -> None:
     else:
         os.makedirs(path, mode=0o700, exist_ok=True)
         calls.mount_bpffs(path)
+
+
+def pin_watches(pin_dir: str, links: list[tuple[int, bool]]) -> None:
+    """Name what attach() has returned for process events, in the order of WATCHES, so that it outlives its descriptors.
+
+    For links only, and where there is a BPF file system already: it is a convenience (see watch.py).
+    """
+    if all(is_link for _, is_link in links) and any(_below(pin_dir, point) for point in mount_points("bpf")):
+        unpin(pin_dir)
+        try:
+            os.makedirs(pin_dir, mode=0o700)
+            for name, (fd, _) in zip(WATCHES, links):
+                calls.obj_pin(fd, os.path.join(pin_dir, name))
+        except OSError:
+            unpin(pin_dir)
 
 
 def _below(path: str, point: str) -> bool:

@@ -26,7 +26,7 @@ _SAME_AS = (TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG)
 
 
 class Member(NamedTuple):
-    """One member of a struct or union."""
+    """Offset, type and name of one member of a struct or union."""
 
     offset: int  # bytes
     type_id: int

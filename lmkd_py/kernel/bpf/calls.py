@@ -7,8 +7,8 @@ import errno
 import os
 import struct
 
-from ..libc import LIBC, function, oserror, raw_syscall
-from ..numbers import NR
+from ..acting.libc import LIBC, function, oserror, raw_syscall
+from ..acting.numbers import NR
 
 _MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _OBJ_PIN, _RAW_TRACEPOINT_OPEN, _LINK_CREATE = 0, 2, 5, 6, 17, 28
 TRACEPOINT, RAW_TRACEPOINT = 5, 17  # program types
@@ -44,7 +44,7 @@ def map_create(name: str, kind: int, key_size: int, value_size: int, max_entries
 
 
 def map_update(map_fd: int, key: bytes, value: bytes) -> None:
-    """Store one element."""
+    """Store one element in a map. Raises OSError."""
     key_buffer, value_buffer = ctypes.create_string_buffer(key), ctypes.create_string_buffer(value)
     addresses = ctypes.addressof(key_buffer), ctypes.addressof(value_buffer)
     _call(_MAP_UPDATE_ELEM, struct.pack("=IIQQQ", map_fd, 0, *addresses, 0), "map element")
@@ -112,7 +112,7 @@ def raw_tracepoint_open(prog_fd: int, tracepoint: str) -> int:
 
 
 def mount_bpffs(target: str) -> None:
-    """Mount a new BPF file system."""
+    """Mount a new BPF file system. Raises OSError."""
     if _mount(b"bpf", os.fsencode(target), b"bpf", 0, b"mode=0700") < 0:
         raise oserror("mount", f"bpf on {target}")
 

@@ -12,8 +12,9 @@ import resource
 import struct
 
 from . import attach, calls, elf, experiment, freecount, layout
-from .facts import FIRST, Facts, facts_of_this_kernel
+from .facts import FIRST, KernelFacts, facts_of_this_kernel
 from .order import BpfRefused, Order
+from .pins import unpin
 from .variants import load_first
 
 OBJECT = os.path.join(os.path.dirname(__file__), "strike.o")
@@ -28,7 +29,7 @@ def build(order: Order, cache_dir: str, pin_dir: str) -> tuple[int, list[int], l
     try:
         facts = facts_of_this_kernel(cache_dir)
     except (OSError, ValueError) as error:
-        wanted = "wanted CONFIG_DEBUG_INFO_BTF, or root's CAP_BPF and CAP_PERFMON for the experiment"
+        wanted = "needs CONFIG_DEBUG_INFO_BTF, or root with CAP_BPF and CAP_PERFMON for the experiment"
         raise BpfRefused(f"the kernel's type information: {error}; {wanted}") from None
     free_at = 0
     if whole_system and not facts.knows(layout.CSS_MEMCG, layout.ZONE_FREE):
@@ -50,7 +51,9 @@ def build(order: Order, cache_dir: str, pin_dir: str) -> tuple[int, list[int], l
     try:
         link_fd, is_link = attach.attach(loaded.prog_fd, attach.tracepoint_id(tracepoint))
     except OSError as error:
-        raise BpfRefused(f"tracepoint {tracepoint}: {error}; wanted tracefs and leave to use perf events") from None
+        if can_pin:
+            unpin(pin_dir)
+        raise BpfRefused(f"tracepoint {tracepoint}: {error}; needs tracefs and CAP_PERFMON") from None
     if can_pin:
         _pin(maps, link_fd, is_link, pin_dir, notes)
     return loaded.variant, [maps["guard"], maps["rows"], maps["log"], maps["kicks"], link_fd], notes
@@ -59,7 +62,7 @@ def build(order: Order, cache_dir: str, pin_dir: str) -> tuple[int, list[int], l
 def _want_64_bits(machine: str) -> None:
     # A 64-bit kernel calls itself armv8l before a 32-bit program.
     if "64" not in machine and machine not in ("armv8l", "s390x"):
-        raise BpfRefused(f"a 32-bit kernel ({machine}); wanted a 64-bit one: the programs follow pointers of 8 bytes")
+        raise BpfRefused(f"a 32-bit kernel ({machine}); needs a 64-bit one: the programs follow 8-byte pointers")
 
 
 def _lift_limit() -> None:
@@ -73,7 +76,7 @@ def _free_at() -> int:
     try:
         return freecount.address()
     except (OSError, ValueError, calls.Rejected) as error:
-        wanted = "wanted CONFIG_DEBUG_INFO_BTF and memory cgroups, or to find it in the kernel's data"
+        wanted = "needs CONFIG_DEBUG_INFO_BTF and memory cgroups, or readable kernel addresses"
         raise BpfRefused(f"whole system: the count of free pages: {error}; {wanted}") from None
 
 
@@ -90,10 +93,10 @@ def _maps(parsed: elf.Object) -> dict[str, int]:
 
 def _words_for(error: OSError) -> str:
     if error.errno == errno.EPERM:
-        return f"{error}; wanted root or CAP_BPF and CAP_PERFMON (on Android only bpfloader may load programs)"
+        return f"{error}; needs root, or CAP_BPF and CAP_PERFMON (on Android only bpfloader may load programs)"
     if error.errno == errno.ENOSYS:
-        return f"{error}; wanted a kernel with CONFIG_BPF_SYSCALL"
-    return f"{error}; wanted BPF arrays that can be mapped and ring buffers (Linux 5.8)"
+        return f"{error}; needs a kernel with CONFIG_BPF_SYSCALL"
+    return f"{error}; needs mmap-able BPF arrays and ring buffers (Linux 5.8)"
 
 
 def _guard_cgroup(path: str, domain_fd: int) -> int:
@@ -110,7 +113,7 @@ def _guard_cgroup(path: str, domain_fd: int) -> int:
         os.close(directory)
 
 
-def _write_words(guard_fd: int, order: Order, facts: Facts, cgroup_id: int, free_at: int) -> None:
+def _write_words(guard_fd: int, order: Order, facts: KernelFacts, cgroup_id: int, free_at: int) -> None:
     words = [0] * layout.WORDS
     first = layout.LIMIT_EVENTS
     words[first : layout.TICK_NS] = order[1:9]
@@ -142,9 +145,11 @@ def _make_pin_dir(pin_dir: str, notes: list[str]) -> bool:
 
 def _pin(maps: dict[str, int], link_fd: int, is_link: bool, pin_dir: str, notes: list[str]) -> None:
     if not is_link:
+        unpin(pin_dir)
         notes.append("not pinned: this kernel has no links to perf events (Linux 5.15): a crash disarms at once")
         return
     try:
         attach.pin(pin_dir, maps["guard"], maps["log"], link_fd)
     except OSError as error:
+        unpin(pin_dir)
         notes.append(f"not pinned: {error}: a crash disarms at once")

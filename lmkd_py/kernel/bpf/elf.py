@@ -20,7 +20,7 @@ _NO_SECTION = 0
 
 
 class MapDefinition(NamedTuple):
-    """struct map_def of the C source."""
+    """struct map_def, as the C source has it."""
 
     kind: int
     key_size: int

@@ -11,7 +11,7 @@ from time import sleep
 
 from . import calls, layout, search
 from .peek import Peek
-from .specimen import GROWTH_PAGES, Specimen
+from .probed_process import GROWTH_PAGES, ProbedProcess
 
 NOTE = "offsets found by experiment (kernel without BTF)"
 
@@ -37,7 +37,7 @@ def find() -> dict[int, int]:
         raise ValueError(str(error)) from None
     found: dict[int, int] = {}
     try:
-        peek.task()  # says what is wrong, where a specimen would only die of it
+        peek.task()  # says what is wrong, where a probed process would only die of it
         for _ in range(_ROUNDS):
             found.update(_round(peek))
             if len(found) == len(WORDS):
@@ -48,18 +48,18 @@ def find() -> dict[int, int]:
 
 
 def _round(peek: Peek) -> dict[int, int]:
-    specimens: list[Specimen] = []
+    processes: list[ProbedProcess] = []
     try:
         for threads in (1, 2):
-            specimens.append(Specimen(peek, threads))
-        found = _find(peek, specimens[0], specimens[1])
+            processes.append(ProbedProcess(peek, threads))
+        found = _find(peek, processes[0], processes[1])
     finally:
-        for specimen in specimens:
-            specimen.end()
+        for process in processes:
+            process.end()
     return {word: offset for word, offset in found.items() if offset != search.UNKNOWN}
 
 
-def _find(peek: Peek, lone: Specimen, pair: Specimen) -> dict[int, int]:
+def _find(peek: Peek, lone: ProbedProcess, pair: ProbedProcess) -> dict[int, int]:
     found: dict[int, int] = {}
     found[layout.TASK_SIGNAL], found[layout.SIGNAL_ADJ] = search.signal_pair(_shots(peek, lone, pair))
     _task_words(peek, lone, pair, found)
@@ -72,37 +72,37 @@ def _task(peek: Peek, address: int) -> bytes:
     return peek.read(address, _TASK_BYTES)
 
 
-def _shots(peek: Peek, lone: Specimen, pair: Specimen) -> list[search.Shot]:
+def _shots(peek: Peek, lone: ProbedProcess, pair: ProbedProcess) -> list[search.Shot]:
     with open("/proc/self/oom_score_adj", encoding="ascii") as file:
         first = max(0, int(file.read()))
     # Raised only: that needs no right. With CAP_SYS_RESOURCE the kernel would note each value as the least, too.
     adjs = [first + (_ADJ_MAX - first) * step // _ADJS for step in range(1, _ADJS + 1)]
-    specimens = (lone, pair, lone, pair, lone)
+    processes = (lone, pair, lone, pair, lone)
     shots = []
     with calls.WithoutResourceRight():
-        for specimen, adj in zip(specimens, adjs):
-            with open(f"/proc/{specimen.pid}/oom_score_adj", "w", encoding="ascii") as file:
+        for process, adj in zip(processes, adjs):
+            with open(f"/proc/{process.pid}/oom_score_adj", "w", encoding="ascii") as file:
                 file.write(str(adj))
-            for address in specimen.tasks:
+            for address in process.tasks:
                 task = _task(peek, address)
                 behind = {each: peek.read(each, _BEHIND_BYTES) for each in set(search.pointers(task).values())}
                 shots.append(search.Shot(adj, task, behind))
     return shots
 
 
-def _task_words(peek: Peek, lone: Specimen, pair: Specimen, found: dict[int, int]) -> None:
+def _task_words(peek: Peek, lone: ProbedProcess, pair: ProbedProcess, found: dict[int, int]) -> None:
     tick_s = 1 / os.sysconf("SC_CLK_TCK")
     sleep(_TICKS * tick_s)
-    for specimen in (lone, pair):
-        specimen.run()  # so that times of its last run are not those of its start
-    own = [(specimen, address, _task(peek, address)) for specimen in (lone, pair) for address in specimen.tasks]
-    leaders = search.places((struct.pack("<Q", specimen.tasks[0]), task) for specimen, _, task in own)
+    for process in (lone, pair):
+        process.run()  # so that times of its last run are not those of its start
+    own = [(process, address, _task(peek, address)) for process in (lone, pair) for address in process.tasks]
+    leaders = search.places((struct.pack("<Q", process.tasks[0]), task) for process, _, task in own)
     found[layout.TASK_LEADER] = search.only(leaders)
-    starts = [(specimen.start_ticks, task) for specimen, address, task in own if address == specimen.tasks[0]]
+    starts = [(process.start_ticks, task) for process, address, task in own if address == process.tasks[0]]
     found[layout.TASK_START] = search.start_time(starts, int(1e9 * tick_s))
 
 
-def _memory_words(peek: Peek, lone: Specimen, found: dict[int, int]) -> None:
+def _memory_words(peek: Peek, lone: ProbedProcess, found: dict[int, int]) -> None:
     start = lone.tasks[0]
     task = _task(peek, start)
     # Not into itself: where page faults of shared memory count as major (Linux 5.10), its two counts grow likewise.
@@ -118,28 +118,28 @@ def _memory_words(peek: Peek, lone: Specimen, found: dict[int, int]) -> None:
         found[layout.MM_RSS_FILE], found[layout.MM_RSS_ANON], found[layout.MM_RSS_SHMEM] = file, anon, shmem
 
 
-def _signal_words(peek: Peek, lone: Specimen, pair: Specimen, found: dict[int, int]) -> None:
-    def signal_of(specimen: Specimen) -> bytes:
-        (address,) = struct.unpack("<Q", peek.read(specimen.tasks[0] + found[layout.TASK_SIGNAL], 8)[:8])
+def _signal_words(peek: Peek, lone: ProbedProcess, pair: ProbedProcess, found: dict[int, int]) -> None:
+    def signal_of(process: ProbedProcess) -> bytes:
+        (address,) = struct.unpack("<Q", peek.read(process.tasks[0] + found[layout.TASK_SIGNAL], 8)[:8])
         return peek.read(address, _BEHIND_BYTES)
 
     flags: list[tuple[bytes, bytes]] = []
     live: list[tuple[bytes, bytes]] = []
 
-    def look(specimen: Specimen, flag: int, threads: int) -> None:
-        dump = signal_of(specimen)
+    def look(process: ProbedProcess, flag: int, threads: int) -> None:
+        dump = signal_of(process)
         flags.append((struct.pack("<I", flag), dump))
         live.append((struct.pack("<I", threads), dump))
 
-    for specimen in (lone, pair):
-        look(specimen, _AS_STARTED, specimen.threads)
+    for process in (lone, pair):
+        look(process, _AS_STARTED, process.threads)
     lone.stop()
     look(lone, _STOPPED, 1)
     lone.resume()
     look(lone, _CONTINUED, 1)
-    for specimen in (lone, pair):
-        specimen.kill()
-        look(specimen, _KILLED, 0)
+    for process in (lone, pair):
+        process.kill()
+        look(process, _KILLED, 0)
     found[layout.SIGNAL_FLAGS] = search.only(search.places(flags))
     # Since 5.19 a second counter is like it for our purpose, and behind it.
     found[layout.SIGNAL_LIVE] = min(search.places(live), default=search.UNKNOWN)

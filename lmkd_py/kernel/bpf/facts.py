@@ -6,6 +6,7 @@ Its BTF says it all. A kernel without is experimented on for the offsets that th
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import zlib
 from typing import NamedTuple
@@ -36,7 +37,7 @@ _MAGIC = b"lmkdbtf3"
 UNKNOWN = -1  # an offset this kernel does not have (no memory cgroups), or that an experiment did not show
 
 
-class Facts(NamedTuple):
+class KernelFacts(NamedTuple):
     """Words FIRST..LAST of the guard, and the BTF ids of KERNEL_FUNCTIONS (0: not in this kernel)."""
 
     words: tuple[int, ...]
@@ -44,15 +45,15 @@ class Facts(NamedTuple):
     by_experiment: int = 0  # 1: the kernel has no BTF, and no function of it can be called
 
     def function_ids(self) -> dict[str, int]:
-        """Ids by name, of those this kernel has."""
+        """BTF ids of the functions that this kernel has, by name."""
         return {name: number for name, number in zip(KERNEL_FUNCTIONS, self.functions) if number}
 
     def knows(self, *words: int) -> bool:
-        """Whether these words were found."""
+        """Whether all of these words are known."""
         return all(self.words[word - FIRST] != UNKNOWN for word in words)
 
 
-def resolve(btf_path: str = PATH) -> Facts:
+def resolve(btf_path: str = PATH) -> KernelFacts:
     """From the kernel's BTF. OSError if it offers none, ValueError if what every variant needs is not in it."""
     with open(btf_path, "rb") as file:
         btf = Btf(file.read(), (*_TYPES, *KERNEL_FUNCTIONS))
@@ -65,7 +66,7 @@ def resolve(btf_path: str = PATH) -> Facts:
             values.update(dict.fromkeys(range(layout.CSS_MEMCG, LAST + 1), UNKNOWN))
     except (struct.error, IndexError, RecursionError) as error:
         raise ValueError(f"kernel BTF is damaged: {error!r}") from None
-    return Facts(tuple(values.values()), tuple(btf.function(name) for name in KERNEL_FUNCTIONS))
+    return KernelFacts(tuple(values.values()), tuple(btf.function(name) for name in KERNEL_FUNCTIONS))
 
 
 def _task_words(btf: Btf, values: dict[int, int]) -> None:
@@ -127,31 +128,31 @@ def build_id(path: str = "/sys/kernel/notes") -> bytes:
     return b""
 
 
-def encode(key: bytes, facts: Facts) -> bytes:
-    """Cache file of these facts."""
+def encode(key: bytes, facts: KernelFacts) -> bytes:
+    """The cache file's contents for these facts."""
     body = _CACHE.pack(_MAGIC, key, *facts.words, *facts.functions, facts.by_experiment)
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def decode(key: bytes, raw: bytes) -> Facts | None:
-    """Facts of a cache file; None if it is damaged, of another kernel or of another version of ours."""
+def decode(key: bytes, raw: bytes) -> KernelFacts | None:
+    """The facts of a cache file; None if it is damaged, of another kernel or of another version of ours."""
     if len(raw) != _CACHE.size + 4 or zlib.crc32(raw[:-4]) != struct.unpack("<I", raw[-4:])[0]:
         return None
     magic, kernel, *numbers = _CACHE.unpack(raw[:-4])
     if magic != _MAGIC or kernel != key.ljust(32, b"\0"):
         return None
     words = LAST - FIRST + 1
-    return Facts(tuple(numbers[:words]), tuple(numbers[words:-1]), numbers[-1])
+    return KernelFacts(tuple(numbers[:words]), tuple(numbers[words:-1]), numbers[-1])
 
 
-def explore() -> Facts:
+def explore() -> KernelFacts:
     """By experiment. OSError or ValueError if what every variant needs was not found."""
     found = experiment.find()
     words = tuple(found.get(word, UNKNOWN) for word in range(FIRST, LAST + 1))
-    return Facts(words, (0,) * len(KERNEL_FUNCTIONS), 1)
+    return KernelFacts(words, (0,) * len(KERNEL_FUNCTIONS), 1)
 
 
-def _find() -> Facts:
+def _find() -> KernelFacts:
     try:
         return resolve()
     except (OSError, ValueError) as error:
@@ -161,24 +162,48 @@ def _find() -> Facts:
             raise ValueError(f"{error}; by experiment: {failure}") from None
 
 
-def facts_of_this_kernel(cache_dir: str) -> Facts:
+def facts_of_this_kernel(cache_dir: str) -> KernelFacts:
     """Cached facts, else found and cached (where `cache_dir` is writable and the kernel has a build id)."""
     key = build_id()
     path = os.path.join(cache_dir, "btf.cache")
-    try:
-        with open(path, "rb") as file:
-            cached = decode(key, file.read(_CACHE.size + 5)) if key else None
-    except OSError:
-        cached = None
+    cached = decode(key, _read_own(path, _CACHE.size + 5)) if key and cache_dir else None
     if cached is not None:
         return cached
     facts = _find()
     # An experiment of which a part failed may do better the next time.
     if key and cache_dir and (not facts.by_experiment or facts.knows(*experiment.WORDS)):
         try:
-            with open(path + ".new", "wb") as file:
-                file.write(encode(key, facts))
-            os.replace(path + ".new", path)
+            _write_anew(path, encode(key, facts))
         except OSError:  # found anew the next time, too
             pass
     return facts
+
+
+def _read_own(path: str, most_bytes: int) -> bytes:
+    """Of a regular file that only we or root can have written; b"" for anything else. As wire/state_file.py reads."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        about = os.fstat(fd)
+        safe = stat.S_ISREG(about.st_mode) and about.st_uid in (0, os.geteuid()) and not about.st_mode & 0o022
+        return os.read(fd, most_bytes) if safe else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def _write_anew(path: str, data: bytes) -> None:
+    new = path + ".new"
+    try:
+        os.unlink(new)
+    except FileNotFoundError:
+        pass
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+    os.replace(new, path)

@@ -42,7 +42,7 @@ def address(kallsyms: str = "/proc/kallsyms", iomem: str = "/proc/iomem") -> int
     finally:
         peek.close()
     if not found:
-        raise ValueError("nowhere in the kernel's data is what /proc/vmstat says")
+        raise ValueError("no place in the kernel's data holds the values of /proc/vmstat")
     return found[0]  # where all memory is one zone, that zone's own count is as good
 
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import layout
-from .order import Arms
+from .order import AttachedProgram
 
 
-class Strike(NamedTuple):
-    """One kill by the BPF program."""
+class LoggedStrike(NamedTuple):
+    """A kill by the BPF program, as its log holds it."""
 
     number: int
     at_ns: int  # CLOCK_MONOTONIC
@@ -25,18 +25,18 @@ class Strike(NamedTuple):
     rss_pages: int  # layout.RSS_UNKNOWN: its memory was gone already, or this kernel does not show it
 
 
-def strikes_in(words: memoryview, log: mmap.mmap, since: int) -> list[Strike]:
+def strikes_in(words: memoryview, log: mmap.mmap, since: int) -> list[LoggedStrike]:
     """Strikes number `since` and later, oldest first; of more than LOG_ROWS only the last are left."""
     end = words[layout.STRIKES]
     found = []
     for number in range(max(since, end - layout.LOG_ROWS), end):
         row = layout.LOG_ROW.unpack_from(log, number % layout.LOG_ROWS * layout.LOG_ROW.size)
-        found.append(Strike(number, *row))
+        found.append(LoggedStrike(number, *row))
     return found
 
 
-class Counters(NamedTuple):
-    """What the program has done so far."""
+class ProgramCounters(NamedTuple):
+    """The BPF program's counters since it was loaded."""
 
     armed: int
     events: int
@@ -50,13 +50,13 @@ class Counters(NamedTuple):
 class KillerGuard:
     """The killer's end: poll `ring_fd`, kick(), evaluate, answer() last."""
 
-    def __init__(self, arms: Arms) -> None:
-        self.ring_fd = arms.ring_fd
-        self._guard = mmap.mmap(arms.guard_fd, layout.WORDS_BYTES)
+    def __init__(self, attached: AttachedProgram) -> None:
+        self.ring_fd = attached.ring_fd
+        self._guard = mmap.mmap(attached.guard_fd, layout.WORDS_BYTES)
         self.words = memoryview(self._guard).cast("Q")
         # A ring buffer's pages: the consumer's position, ours to write; the producer's, read-only.
-        self._consumer = mmap.mmap(arms.ring_fd, mmap.PAGESIZE)
-        self._producer = mmap.mmap(arms.ring_fd, mmap.PAGESIZE, prot=mmap.PROT_READ, offset=mmap.PAGESIZE)
+        self._consumer = mmap.mmap(attached.ring_fd, mmap.PAGESIZE)
+        self._producer = mmap.mmap(attached.ring_fd, mmap.PAGESIZE, prot=mmap.PROT_READ, offset=mmap.PAGESIZE)
         self._consumed = memoryview(self._consumer).cast("L")
         self._produced = memoryview(self._producer).cast("L")
 
@@ -74,11 +74,11 @@ class KillerGuard:
 class Guard(KillerGuard):
     """Both ends; the steward uses what is below, the killer what is above."""
 
-    def __init__(self, arms: Arms) -> None:
-        super().__init__(arms)
-        self.variant = arms.variant
-        self._rows = mmap.mmap(arms.rows_fd, layout.ROWS_BYTES)
-        self._log = mmap.mmap(arms.log_fd, layout.LOG_BYTES, prot=mmap.PROT_READ)
+    def __init__(self, attached: AttachedProgram) -> None:
+        super().__init__(attached)
+        self.variant = attached.variant
+        self._rows = mmap.mmap(attached.rows_fd, layout.ROWS_BYTES)
+        self.log = mmap.mmap(attached.log_fd, layout.LOG_BYTES, prot=mmap.PROT_READ)
 
     def arm(self, mode: int) -> None:
         """layout.KICK_ONLY or STRIKE; also after a lapsed lease. A kick nobody has answered is forgotten."""
@@ -101,7 +101,7 @@ class Guard(KillerGuard):
         """Unmap; the descriptors stay their owner's."""
         for view in (self.words, self._consumed, self._produced):
             view.release()
-        for area in (self._guard, self._consumer, self._producer, self._rows, self._log):
+        for area in (self._guard, self._consumer, self._producer, self._rows, self.log):
             area.close()
 
     def set_word(self, word: int, value: int) -> None:
@@ -125,14 +125,14 @@ class Guard(KillerGuard):
         """Index of the row that would die next in the list published last."""
         return self.words[layout.CURSOR] & layout.CURSOR_INDEX_MASK
 
-    def strikes(self, since: int) -> list[Strike]:
+    def strikes(self, since: int) -> list[LoggedStrike]:
         """Strikes number `since` and later, oldest first; of more than LOG_ROWS only the last are left."""
-        return strikes_in(self.words, self._log, since)
+        return strikes_in(self.words, self.log, since)
 
-    def counters(self) -> Counters:
+    def counters(self) -> ProgramCounters:
         """Read one word after the other, so they may be an event apart."""
         words = self.words
-        return Counters(
+        return ProgramCounters(
             words[layout.ARMED],
             words[layout.EVENTS],
             words[layout.KICKS],

@@ -33,6 +33,7 @@ ACK = 16
 CURSOR = 17
 CURSOR_HALF_SHIFT, CURSOR_GENERATION_SHIFT = 15, 16
 CURSOR_INDEX_MASK = 0x7FFF
+FILED = 18  # strikes below this number are in a trace: a steward that takes over files the rest
 
 # Written by BPF.
 KICK = 24  # CLOCK_MONOTONIC of the last kick; outstanding while KICK > ACK

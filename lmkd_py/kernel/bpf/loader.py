@@ -1,4 +1,4 @@
-"""Loads the strike program in a short-lived child: the caller neither grows nor imports what only loading needs.
+"""Loads BPF programs in a short-lived child: the caller neither grows nor imports what only loading needs.
 
 The child resolves the kernel's types, loads, attaches and pins, passes the descriptors over a socket pair and ends.
 """
@@ -9,26 +9,45 @@ import _signal as signal  # type: ignore[import-not-found]
 import _socket as socket
 import os
 import struct
+from typing import TYPE_CHECKING
 
-from ..syscalls import PR_SET_PDEATHSIG, prctl
-from .order import Arms, BpfRefused, Order
+from ..acting.syscalls import PR_SET_PDEATHSIG, prctl
+from .order import AttachedProgram, BpfRefused, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ANSWER = struct.Struct("=i")  # variant, 0: refused; the text behind it is the notes or the refusal
 _MAX_TEXT, _MAX_FDS = 16384, 16
 _PATIENCE_S = 60.0  # under thrash the child's 20 MB may take long; a hung one must not hang the daemon's start
 
 
-def load_apart(order: Order, cache_dir: str, pin_dir: str) -> Arms:
+def load_apart(order: Order, cache_dir: str, pin_dir: str) -> AttachedProgram:
     """The program attached and its limits set, not armed. BpfRefused (one line) where that cannot be done.
 
     cache_dir keeps the kernel's offsets ("": nowhere), pin_dir the link after a crash ("": it dies with us).
+    """
+
+    def build() -> tuple[int, list[int], list[str]]:
+        from . import child  # only in the loading process: it must not grow the caller
+
+        return child.build(order, cache_dir, pin_dir)
+
+    variant, fds, notes = apart(build)
+    return AttachedProgram(variant, fds[0], fds[1], fds[2], fds[3], tuple(fds[4:]), notes)
+
+
+def apart(build: Callable[[], tuple[int, list[int], list[str]]]) -> tuple[int, list[int], tuple[str, ...]]:
+    """What `build` returns in a short-lived child: a number above 0, descriptors (ours from then on), notes.
+
+    BpfRefused with the reason where it raises, or does not answer.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
     if child == 0:
         try:
             ours.close()
-            _serve(theirs, order, cache_dir, pin_dir)
+            _serve(theirs, build)
         finally:
             os._exit(0)
     theirs.close()
@@ -43,13 +62,11 @@ def load_apart(order: Order, cache_dir: str, pin_dir: str) -> Arms:
         os.waitpid(child, 0)
 
 
-def _serve(channel: socket.socket, order: Order, cache_dir: str, pin_dir: str) -> None:
+def _serve(channel: socket.socket, build: Callable[[], tuple[int, list[int], list[str]]]) -> None:
     try:
         signal.set_wakeup_fd(-1)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        from . import child  # only here: it must not grow the caller
-
-        variant, fds, notes = child.build(order, cache_dir, pin_dir)
+        variant, fds, notes = build()
     except BpfRefused as refusal:
         variant, fds, notes = 0, [], [str(refusal)]
     except Exception as error:  # whatever it is, the daemon has to hear of it and start without
@@ -59,7 +76,7 @@ def _serve(channel: socket.socket, order: Order, cache_dir: str, pin_dir: str) -
     channel.sendmsg([_ANSWER.pack(variant), text], rights)
 
 
-def _receive(channel: socket.socket) -> Arms:
+def _receive(channel: socket.socket) -> tuple[int, list[int], tuple[str, ...]]:
     data, ancillary, _, _ = channel.recvmsg(
         _ANSWER.size + _MAX_TEXT, socket.CMSG_SPACE(4 * _MAX_FDS), socket.MSG_CMSG_CLOEXEC
     )
@@ -73,4 +90,4 @@ def _receive(channel: socket.socket) -> Arms:
     notes = tuple(data[_ANSWER.size :].decode("utf-8", "replace").splitlines())
     if not variant:
         raise BpfRefused("; ".join(notes))
-    return Arms(variant, fds[0], fds[1], fds[2], fds[3], tuple(fds[4:]), notes)
+    return variant, fds, notes

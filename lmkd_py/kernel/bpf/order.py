@@ -28,7 +28,7 @@ class Order(NamedTuple):
     variants: tuple[int, ...] = (VARIANT_LIST, VARIANT_CURRENT, VARIANT_WALK)  # tried in this order
 
 
-class Arms(NamedTuple):
+class AttachedProgram(NamedTuple):
     """A program attached to the domain's reclaim, not armed yet. Closing link_fds detaches it unless it is pinned."""
 
     variant: int
@@ -43,7 +43,7 @@ class Arms(NamedTuple):
         """All descriptors; their owner closes them."""
         return (self.guard_fd, self.rows_fd, self.log_fd, self.ring_fd, *self.link_fds)
 
-    def moved(self, first: int) -> Arms:
+    def moved(self, first: int) -> AttachedProgram:
         """The same in a process that holds them under the numbers from `first` on, in the order of fds()."""
         links = tuple(range(first + 4, first + 4 + len(self.link_fds)))
         return self._replace(guard_fd=first, rows_fd=first + 1, log_fd=first + 2, ring_fd=first + 3, link_fds=links)

@@ -10,7 +10,7 @@ import mmap
 import os
 import struct
 
-from ..syscalls import prctl
+from ..acting.syscalls import prctl
 from . import calls, elf
 
 OBJECT = os.path.join(os.path.dirname(__file__), "probe.o")
@@ -59,5 +59,5 @@ class Peek:
             raise ValueError("the tracepoint task_rename ran no program")
 
     def close(self) -> None:
-        """Out of the kernel."""
+        """Unload the program."""
         os.close(self._link)

@@ -6,13 +6,14 @@ import mmap
 import os
 import struct
 
-from ..libc import raw_syscall
-from ..numbers import NR
+from ..acting.libc import raw_syscall
+from ..acting.numbers import NR
 from . import layout
-from .guard import Strike, strikes_in
+from .guard import LoggedStrike, strikes_in
 
 BPFFS = "/sys/fs/bpf"
 LINK, GUARD, LOG = "strike", "guard", "log"  # names in a pin directory: the link, and two of its maps
+WATCHES = ("birth", "name", "adj", "move")  # or, of process events, the links alone
 _OBJ_GET = 7
 
 
@@ -27,44 +28,71 @@ def parent_of(root: str) -> str:
 
 def unpin(pin_dir: str) -> None:
     """Remove what this daemon, or a dead one before it, has pinned in `pin_dir`. Nothing there is fine."""
-    for name in (LINK, GUARD, LOG):
+    for name in (LINK, GUARD, LOG, *WATCHES):
         _remove(os.unlink, os.path.join(pin_dir, name))
     for directory in (pin_dir, os.path.dirname(pin_dir)):  # the parent goes with its last
         _remove(os.rmdir, directory)
 
 
-def disown(parent: str, keep: str = "") -> list[Strike]:
-    """Disarm and unpin every load below `parent` but `keep`; what their programs have struck.
+class Abandoned:
+    """A load whose owner is dead, disarmed; `words` and `log` as its program left them, until remove()."""
 
-    Whoever armed them is dead: the caller has seen to that.
+    def __init__(self, pin_dir: str) -> None:
+        """OSError or ValueError: nothing is pinned there, or nothing of ours."""
+        self.pin_dir = pin_dir
+        self._guard, self.log = _area(pin_dir, GUARD, layout.WORDS_BYTES), _area(pin_dir, LOG, layout.LOG_BYTES)
+        self.words = memoryview(self._guard).cast("Q")
+        self.words[layout.ARMED] = layout.OFF
+
+    @property
+    def killer_pid(self) -> int:
+        """Who did not answer: the second of those that are never struck."""
+        return self.words[layout.NEVER + 1]
+
+    def remove(self) -> None:
+        """Unmap and unpin it: the kernel takes the program out."""
+        self.words.release()
+        self._guard.close()
+        self.log.close()
+        unpin(self.pin_dir)
+
+
+def abandoned(parent: str, own: tuple[str, ...] = ()) -> list[Abandoned]:
+    """Every load below `parent`, disarmed; not those whose name begins with one of `own`.
+
+    Whoever armed them is dead: the caller has seen to that. What is there and holds no load is removed.
     """
     try:
         names = os.listdir(parent)
     except OSError:
         return []
     found = []
-    for pin_dir in (os.path.join(parent, name) for name in sorted(names)):
-        if pin_dir != keep:
-            found += _disarm(pin_dir)
-            unpin(pin_dir)
+    for name in sorted(names):
+        if not name.startswith(own):
+            pin_dir = os.path.join(parent, name)
+            try:
+                found.append(Abandoned(pin_dir))
+            except (OSError, ValueError):
+                unpin(pin_dir)
     return found
 
 
-def _disarm(pin_dir: str) -> list[Strike]:
-    areas = []
+def disown(parent: str) -> list[LoggedStrike]:
+    """Disarm and unpin every load below `parent`; what their programs have struck."""
+    found = []
+    for load in abandoned(parent):
+        found += strikes_in(load.words, load.log, 0)
+        load.remove()
+    _remove(os.rmdir, parent)
+    return found
+
+
+def _area(pin_dir: str, name: str, size: int) -> mmap.mmap:
+    fd = obj_get(os.path.join(pin_dir, name))
     try:
-        for name, size in ((GUARD, layout.WORDS_BYTES), (LOG, layout.LOG_BYTES)):
-            fd = obj_get(os.path.join(pin_dir, name))
-            try:
-                areas.append(mmap.mmap(fd, size))
-            finally:
-                os.close(fd)
-    except (OSError, ValueError):  # not pinned, or nothing of ours
-        return []
-    guard, log = areas
-    with memoryview(guard).cast("Q") as words:
-        words[layout.ARMED] = layout.OFF
-        return strikes_in(words, log, 0)
+        return mmap.mmap(fd, size)
+    finally:
+        os.close(fd)
 
 
 def obj_get(path: str) -> int:

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from . import calls, elf
-from .facts import Facts
+from .facts import KernelFacts
 from .order import VARIANT_CURRENT, VARIANT_LIST, VARIANT_NAMES, VARIANT_WALK, BpfRefused
 
 # The function each variant stands on, and where it came into the kernel: words for a person, never compared.
@@ -29,7 +29,9 @@ class Loaded(NamedTuple):
     notes: tuple[str, ...]
 
 
-def load_first(parsed: elf.Object, place: str, wanted: tuple[int, ...], maps: dict[str, int], facts: Facts) -> Loaded:
+def load_first(
+    parsed: elf.Object, place: str, wanted: tuple[int, ...], maps: dict[str, int], facts: KernelFacts
+) -> Loaded:
     """Load the first of `wanted` for the domain `place` (memcg, system). BpfRefused with one line if none is taken."""
     notes: list[str] = []
     for variant in wanted:
@@ -46,11 +48,11 @@ def load_first(parsed: elf.Object, place: str, wanted: tuple[int, ...], maps: di
                 return Loaded(variant, fd, tuple(notes))
             refused.append(reason)
         notes.append(f"{name}: {', and '.join(refused)}")
-    raise BpfRefused("no strike program loads here: " + "; ".join(notes))
+    raise BpfRefused("this kernel accepts no strike program: " + "; ".join(notes))
 
 
 def _load(
-    parsed: elf.Object, place: str, variant: int, form: str, maps: dict[str, int], facts: Facts
+    parsed: elf.Object, place: str, variant: int, form: str, maps: dict[str, int], facts: KernelFacts
 ) -> tuple[int, str]:
     # (descriptor, ""), or (-1, why not)
     program = parsed.programs.get(f"{place}/{form}")
@@ -65,18 +67,18 @@ def _load(
         return -1, str(error)
 
 
-def _missing(program: elf.Program, facts: Facts) -> str:
+def _missing(program: elf.Program, facts: KernelFacts) -> str:
     known = facts.function_ids()
     calls_needed = [each.name for each in program.references if each.kind == elf.R_BPF_64_32]
     return next((name for name in calls_needed if name not in known), "")
 
 
-def _absent(variant: int, missing: str, facts: Facts) -> str:
+def _absent(variant: int, missing: str, facts: KernelFacts) -> str:
     if facts.by_experiment:
-        return "it calls kernel functions by their BTF ids; wanted CONFIG_DEBUG_INFO_BTF"
+        return "it calls kernel functions by BTF id; needs CONFIG_DEBUG_INFO_BTF"
     stands_on, since = _STANDS_ON.get(variant, ("", ""))
     # Named first whatever is missing beside it: it is the youngest.
-    return f"this kernel has no {stands_on or missing}; wanted {since or 'a newer one'}"
+    return f"this kernel has no {stands_on or missing}; needs {since or 'a newer kernel'}"
 
 
 def _why_not(variant: int) -> str:
@@ -88,5 +90,5 @@ def _why_not(variant: int) -> str:
         except OSError:  # no such namespaces in this kernel
             continue
         if found != initial:
-            return f"this process has a {kind} namespace of its own; wanted the initial one, whose numbers BPF sees"
+            return f"this process has a {kind} namespace of its own; BPF needs the pids of the initial one"
     return ""

@@ -14,8 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from lmkd_py.kernel.memalloc import CLEAR, DEVICE, SET, Window, open_window
-from lmkd_py.kernel.syscalls import gettid
+from lmkd_py.kernel.acting.syscalls import gettid
+from lmkd_py.kernel.protection.memalloc import CLEAR, DEVICE, SET, MemallocWindow, open_window
 
 PF_MEMALLOC = 0x800
 LIMIT = "/sys/module/lmkd_memalloc/parameters/max_window_ms"
@@ -23,25 +23,24 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def flag(pid: int | str = "self", tid: int | None = None) -> int:
-    """1 if this thread carries the flag now."""
+    """1 if the thread has PF_MEMALLOC set."""
     place = f"/proc/{pid}/task/{tid}/stat" if tid else f"/proc/{pid}/stat"
     with open(place) as file:
         return 1 if int(file.read().rpartition(")")[2].split()[6]) & PF_MEMALLOC else 0
 
 
 def ioctl(fd: int, request: int) -> int:
-    """0 or more, or a negative errno."""
+    """The result of an ioctl, or a negative errno."""
     result = LIBC.ioctl(fd, ctypes.c_ulong(request), ctypes.c_ulong(0))
     return -ctypes.get_errno() if result < 0 else result
 
 
 def say(name: str, *values: object) -> None:
-    """One answer."""
     print(name, *values, flush=True)
 
 
 def set_limit(ms: str) -> None:
-    """How long a window may be open."""
+    """Set how long a window may stay open, in ms."""
     with open(LIMIT, "w") as file:
         file.write(ms)
 
@@ -55,7 +54,7 @@ def in_child(work: Callable[[], int]) -> int:
 
 
 def in_thread(work: Callable[[], object]) -> object:
-    """work()'s result, by another thread."""
+    """The result of `work` in another thread."""
     results: list[object] = []
     thread = threading.Thread(target=lambda: results.append(work()))
     thread.start()
@@ -73,7 +72,7 @@ def drop_capability() -> None:
 
 
 def asked() -> None:
-    """Set and clear, by whom."""
+    """Who may set and clear the flag."""
     window = open_window()
     say("closed", flag())
     say("set", window.begin(), flag())
@@ -118,7 +117,7 @@ def alone() -> None:
     def leave_open() -> int:
         return ioctl(left.fd, SET)
 
-    left = Window(os.open(DEVICE, os.O_RDWR))
+    left = MemallocWindow(os.open(DEVICE, os.O_RDWR))
     first = in_thread(leave_open)
     while (second_set := ioctl(left.fd, SET)) == -errno.EBUSY:
         time.sleep(0.01)  # Python's thread is gone a moment before the kernel's
@@ -132,7 +131,7 @@ def alone() -> None:
 
 
 def inherited() -> None:
-    """Children and programs."""
+    """Whether children, threads and new programs get the flag."""
     window = open_window()
     window.begin()
     say("fork", in_child(flag), flag())
@@ -150,7 +149,7 @@ def inherited() -> None:
     say("child_closes", in_child(closes), flag())
 
     def execs() -> int:
-        mine = Window(os.open(DEVICE, os.O_RDWR))
+        mine = MemallocWindow(os.open(DEVICE, os.O_RDWR))
         os.set_inheritable(mine.fd, True)
         if mine.begin() == 0 and flag():
             os.execv(sys.executable, program)
@@ -162,7 +161,7 @@ def inherited() -> None:
 
 
 def limited() -> None:
-    """A window that stays open for too long."""
+    """What happens when a window stays open for too long."""
     set_limit("50")
     window = open_window()
     window.begin()

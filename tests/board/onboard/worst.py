@@ -18,9 +18,9 @@ import sys
 import time
 from pathlib import Path
 
-from lmkd_py.kernel.memory import MCL_CURRENT, MCL_FUTURE, mlockall
-from lmkd_py.kernel.perf import EventCounter
-from lmkd_py.kernel.syscalls import pidfd_open
+from lmkd_py.kernel.acting.memory import MCL_CURRENT, MCL_FUTURE, mlockall
+from lmkd_py.kernel.acting.syscalls import pidfd_open
+from lmkd_py.kernel.sensing.perf import EventCounter
 from tests.board.onboard.drain import COUNTED, GIVE, KEEP, MIB, drain, oom_kills
 
 WANTED = {"killer": 3, "kernel": 1}  # deaths
@@ -29,7 +29,7 @@ PATIENCE_S, FILL_MIB_PER_S = 60, 48
 
 
 def hog(mib: int, adj: int) -> int:
-    """A child that grows."""
+    """Fork a child that allocates `mib` and has this adj."""
     pid = os.fork()
     if pid:
         return pid
@@ -45,7 +45,7 @@ def hog(mib: int, adj: int) -> int:
 
 
 def main() -> None:
-    """See above."""
+    """Run the mode that the module's docstring describes."""
     mode, *numbers = sys.argv[1:]
     steward, killer, mib, *apps = map(int, numbers)
     fd = os.open("/dev/lmkd_drain", os.O_RDWR)

@@ -2,7 +2,7 @@
 
 Applications take their memory, then a game in the foreground asks for more than is left, and uses it. What came of
 it is written as JSON to `out`. The order: `killer` (a command line, or none when it runs already), `marker` (a word of
-the killer's command lines), `cast` ([name, adj] each), `app_mib`, `game_mib`, `mib_per_s`, `limit_s`, `out`, and
+the killer's command lines), `apps` ([name, adj] each), `app_mib`, `game_mib`, `mib_per_s`, `limit_s`, `out`, and
 `cgroup` (a cgroup v2 directory in which each application gets one of its own, or none).
 """
 
@@ -25,7 +25,8 @@ STEP_S = 0.1
 STALLED = 0.1  # of an interval: it counts as pressure
 SHORT = 0.15  # of RAM and swap
 CALM_S = 5.0  # without such an interval, and it is over
-SETTLE_S = 3.0  # for a killer to come up
+SETTLE_S = 3.0  # for a killer to come up: that long none of its processes has come or gone
+UNSETTLED_S = 60.0
 # What the game works with once it has its memory: the last third of it, three times. All of it may be more than RAM.
 USED_SHARE, USED_TIMES = 3, 3
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -69,6 +70,18 @@ def marked(marker: str) -> list[int]:
     return sorted(found)
 
 
+def settled(marker: str) -> list[int]:
+    """The same once no more of them come or go: a daemon that starts may have helpers, which end."""
+    found, since = marked(marker), time.monotonic()
+    deadline = since + UNSETTLED_S
+    while time.monotonic() - since < SETTLE_S and time.monotonic() < deadline:
+        time.sleep(0.5)
+        now = marked(marker)
+        if now != found:
+            found, since = now, time.monotonic()
+    return found
+
+
 def cost(pids: list[int]) -> dict[str, int]:
     """Major faults and CPU time of processes that run, together."""
     faults = ticks = 0
@@ -84,7 +97,7 @@ def cost(pids: list[int]) -> dict[str, int]:
 
 
 def memory_kb(pids: list[int]) -> dict[str, int]:
-    """What processes take, together."""
+    """Rss and Pss of these processes, summed."""
     total = {"rss_kb": 0, "pss_kb": 0}
     for pid in pids:
         found = numbers(f"/proc/{pid}/smaps_rollup")
@@ -93,7 +106,7 @@ def memory_kb(pids: list[int]) -> dict[str, int]:
     return total
 
 
-class App:
+class TrialApp:
     """A child of ours; `pidfd` tells when it has died."""
 
     def __init__(self, name: str, adj: int, cgroup: str) -> None:
@@ -110,7 +123,7 @@ class App:
         self.pidfd = os.pidfd_open(self.pid)
 
     def bury(self, now_s: float) -> None:
-        """Note how it died."""
+        """Reap it and note when and by which signal it died."""
         _, status = os.waitpid(self.pid, 0)
         self.death_s, self.signal = now_s, os.WTERMSIG(status) if os.WIFSIGNALED(status) else -1
 
@@ -128,9 +141,9 @@ def open_cgroup(cgroup: str) -> None:
         file.write("+memory")
 
 
-def start_app(name: str, adj: int, mib: int, cgroup: str) -> App:
+def start_app(name: str, adj: int, mib: int, cgroup: str) -> TrialApp:
     """One that has its memory when this returns, and then sleeps."""
-    app = App(name, adj, cgroup)
+    app = TrialApp(name, adj, cgroup)
     if not app.pid:
         held = take(mib * MIB)
         os.write(app.place, b"+")
@@ -140,9 +153,9 @@ def start_app(name: str, adj: int, mib: int, cgroup: str) -> App:
     return app
 
 
-def start_game(mib: int, mib_per_s: float, cgroup: str) -> App:
+def start_game(mib: int, mib_per_s: float, cgroup: str) -> TrialApp:
     """It grows at a pace, goes over all of it a few times, says so and sleeps."""
-    app = App("game-0", 0, cgroup)
+    app = TrialApp("game-0", 0, cgroup)
     if not app.pid:
         held: list[mmap.mmap] = []
         while len(held) < mib:
@@ -158,10 +171,10 @@ def start_game(mib: int, mib_per_s: float, cgroup: str) -> App:
     return app
 
 
-class Watch:
+class TrialWatch:
     """Deaths and stalls, looked at ten times a second."""
 
-    def __init__(self, apps: list[App], game: App, limit_s: float) -> None:
+    def __init__(self, apps: list[TrialApp], game: TrialApp, limit_s: float) -> None:
         self.apps, self.game = [*apps, game], game
         self.begin = time.monotonic()
         self.limit_s = limit_s
@@ -221,14 +234,14 @@ def trial(order: dict[str, Any]) -> dict[str, Any]:
     empty_swap()
     killer = subprocess.Popen(order["killer"], stdout=sys.stderr) if order["killer"] else None
     time.sleep(SETTLE_S)
-    pids = marked(order["marker"]) if order["marker"] else []
+    pids = settled(order["marker"]) if order["marker"] else []
     size = memory_kb(pids)
     cgroup = order["cgroup"]
     if cgroup:
         open_cgroup(cgroup)
-    apps = [start_app(name, adj, order["app_mib"], cgroup) for name, adj in order["cast"]]
+    apps = [start_app(name, adj, order["app_mib"], cgroup) for name, adj in order["apps"]]
     before, counted = cost(pids), numbers("/proc/vmstat")
-    watch = Watch(apps, start_game(order["game_mib"], order["mib_per_s"], cgroup), order["limit_s"])
+    watch = TrialWatch(apps, start_game(order["game_mib"], order["mib_per_s"], cgroup), order["limit_s"])
     is_calm = watch.run()
     after, vmstat = cost(pids), numbers("/proc/vmstat")
     still = marked(order["marker"]) if order["marker"] else []

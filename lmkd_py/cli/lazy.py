@@ -1,0 +1,58 @@
+"""The group of lmkctl's verbs as typer wants it. Only the verb that is called is loaded; the help needs none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command
+
+from .helptext import GroupedHelp
+from .verbs import VERBS, Verb
+
+
+class LazyVerbs(GroupedHelp):
+    """All verbs, each a name and a line of help until somebody calls it."""
+
+    _none_given = False
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for verb in VERBS.values():
+            line = TyperCommand(verb.name, help=verb.help, rich_help_panel=verb.panel, rich_markup_mode=None)
+            self.add_command(line)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb itself, loaded; None where there is none."""
+        verb = VERBS.get(cmd_name)
+        return None if verb is None else _loaded(verb)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options before the verb; none while a line without any is parsed."""
+        return [] if self._none_given else super().get_params(ctx)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer has it. Where no option stands before the verb, none is converted: each has its default.
+
+        Typer converts with pydantic, which takes longer to load than typer itself.
+        """
+        self._none_given = bool(args) and args[0] in VERBS
+        try:
+            rest = super().parse_args(ctx, args)
+            if self._none_given:
+                ctx.params.update({one.name: one.get_default(ctx) for one in self.params})
+        finally:
+            self._none_given = False
+        return rest
+
+
+def _loaded(verb: Verb) -> Any:
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    found = verb.load()
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=verb.name, rich_help_panel=verb.panel)
+        group: Any = get_command(alone)
+        return group.commands[verb.name]
+    alone.command(verb.name, rich_help_panel=verb.panel)(found)
+    return get_command(alone)

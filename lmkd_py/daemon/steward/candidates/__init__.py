@@ -1,0 +1,1 @@
+"""The processes that may be killed: found, identified, sized, handed to the killer."""

@@ -1,0 +1,22 @@
+"""Why a process cannot be a candidate."""
+
+from __future__ import annotations
+
+from errno import ESRCH
+
+
+class CandidateRefused(Exception):
+    """The text says why. `expected`: looking at processes meets such all the time (it has ended, is the kernel's)."""
+
+    def __init__(self, text: str, expected: bool = False) -> None:
+        super().__init__(text)
+        self.expected = expected
+
+
+class NoRoom(CandidateRefused):
+    """A process for which there is no place left."""
+
+
+def refused_by_kernel(pid: int, error: OSError) -> CandidateRefused:
+    """What the kernel refused to tell of a process."""
+    return CandidateRefused(f"pid {pid}: {error.strerror}", error.errno == ESRCH)

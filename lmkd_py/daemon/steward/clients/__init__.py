@@ -1,0 +1,1 @@
+"""Those who ask or tell the steward something through a socket."""

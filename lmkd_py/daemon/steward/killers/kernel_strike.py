@@ -1,0 +1,146 @@
+"""The strike inside the kernel, which acts when the killer does not: loaded before the killer is forked.
+
+The steward keeps the kill-list in step with the candidates. strike_filing.py files what the kernel struck while steward
+and killer were both stuck. One KernelStrike serves all killers of one configuration. Where the kernel allows none it
+stays empty and says why; its methods then do nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from ....core.config import DomainKind, MonitorConfig
+from ....core.snapshot import NO_OUTCOME
+from ....core.vocabulary import ABSENT, ADJ_MAX, Level, NoteKind, WakeupKind
+from ....kernel.bpf import AttachedProgram, BpfRefused, Guard, Order, load_apart, parent_of, unpin
+from ....kernel.bpf.layout import ARMED, KICK_ONLY, LAPSED, LIST_ROWS, STRIKE
+from ....kernel.sensing.domain import Domain, open_domain
+from ....kernel.sensing.triggers.bpf_kick import reclaims_of
+from ..candidates.candidates import Candidates
+from ..filing.strike_filing import Filing, own_pins
+
+if TYPE_CHECKING:
+    from ..filing.journal import Journal
+
+MS = 1_000_000
+REFILE_S = 0.1  # how often a changing list is written anew at most: sorting thousands takes a millisecond or two
+NOTHING_TO_DO = -1.0
+# Of the high watermark. What is free is not all for those who wait (CMA, reserves): with 1.8 times the high watermark
+# free the kernel's own OOM killer acted on a board of 256 MiB.
+FREE_LIMIT_WATERMARKS = 4
+
+
+class KernelStrike:
+    """`attached`: the loaded program, for the killer that is forked next; None: `refused` says why."""
+
+    def __init__(self, monitor: MonitorConfig, pins: str, attached: AttachedProgram | None, refused: str) -> None:
+        self.attached = attached
+        self.refused = refused
+        self.pins = pins
+        self.number = 1  # of this steward's loads
+        self.min_adj = monitor.strike_min_adj
+        self._mode = KICK_ONLY if monitor.observe or self.min_adj > ADJ_MAX else STRIKE
+        self._guard = Guard(attached) if attached is not None else None
+        self.filing: Filing | None = None  # of what it strikes
+        if self._guard is not None:
+            self.filing = Filing(self._guard.words, self._guard.log, 0, self.stand_down)
+        self._live = False
+        self._listed = ABSENT  # Candidates.changes as of the last list
+        self._listed_at = 0.0
+
+    def arm(self, steward_pid: int, killer_pid: int, *spared: int) -> None:
+        """A killer is live: it is kicked from here on, and struck for if it does not answer. Spares all of these."""
+        if self._guard is not None and self.filing is not None:
+            self._guard.never(steward_pid, killer_pid, *spared)
+            self.filing.killer_pid = killer_pid
+            self._live = True
+            self._guard.arm(self._mode)
+
+    def keep(self, candidates: Candidates, journal: Journal) -> float:
+        """List candidates anew if they have changed, arm again after a lapse; seconds until more is to do, or -1."""
+        guard = self._guard
+        if guard is None:
+            return NOTHING_TO_DO
+        if self._live and (guard.words[ARMED] != self._mode or guard.words[LAPSED]):
+            journal.note(NoteKind.STRIKE_LAPSED)
+            guard.arm(self._mode)
+        if candidates.changes == self._listed:
+            return NOTHING_TO_DO
+        wait = self._listed_at + REFILE_S - monotonic()
+        if wait > 0:
+            return wait
+        changes = candidates.changes
+        listed = candidates.most_expendable(LIST_ROWS, self.min_adj)
+        guard.publish([(each.pid, each.adj, each.start_ticks) for each in listed])
+        self._listed = changes
+        self._listed_at = monotonic()
+        return NOTHING_TO_DO
+
+    @property
+    def kick_fd(self) -> int:
+        """Readable while a kick waits for the killer's answer; -1: nobody is kicked."""
+        return self.attached.ring_fd if self.attached is not None else -1
+
+    def unanswered(self) -> bool:
+        """True while a kick waits for the killer's answer."""
+        return self._guard is not None and self._guard.kick() > 0
+
+    def disarm(self) -> None:
+        """At once; nothing is struck in the kernel from here on."""
+        self._live = False
+        if self._guard is not None:
+            self._guard.disarm()
+
+    def stand_down(self) -> None:
+        """Disarm, take the program out of the kernel, close everything."""
+        self.disarm()
+        if self._guard is not None and self.attached is not None:
+            self._guard.close()
+            for fd in self.attached.fds():
+                os.close(fd)
+            unpin(self.pins)
+            self._guard = self.attached = self.filing = None
+
+
+def load_kernel_strike(root: str, monitor: MonitorConfig, number: int) -> KernelStrike:
+    """Load what this configuration asks for, not armed yet. `number` counts the loads of this steward."""
+    pins = os.path.join(parent_of(root), f"{own_pins()}{number}")
+    try:
+        made = KernelStrike(monitor, pins, load_apart(order_of(monitor), root, pins), "")
+    except BpfRefused as refusal:
+        made = KernelStrike(monitor, pins, None, str(refusal))
+    made.number = number
+    return made
+
+
+def order_of(monitor: MonitorConfig) -> Order:
+    """What a configuration asks for; BpfRefused where it asks for nothing, or for what BPF cannot tell apart."""
+    if not monitor.strike:
+        raise BpfRefused("strike 0: the configuration switches it off")
+    if monitor.domain_kind == DomainKind.MEMCG_V1 and not monitor.domain_psi_path:
+        raise BpfRefused("attributing reclaim to a v1 memory cgroup needs its v2 twin; set monitor.domain_psi_path")
+    cgroup = {DomainKind.MEMCG_V1: monitor.domain_psi_path, DomainKind.CGROUP_V2: monitor.domain_path}
+    return Order(
+        cgroup=cgroup.get(monitor.domain_kind, ""),
+        limit_events=reclaims_of(monitor),
+        limit_window_ns=monitor.kick_window_ms * MS,
+        free_limit_pages=_free_limit_pages(monitor),
+        rekick_ns=monitor.kick_gap_ms * MS,
+        answer_ns=monitor.strike_answer_ms * MS,
+        gap_ns=monitor.strike_gap_ms * MS,
+        lease_ns=monitor.strike_lease_ms * MS,
+        adj_floor=monitor.strike_min_adj,
+    )
+
+
+def _free_limit_pages(monitor: MonitorConfig) -> int:
+    """A task of the whole system that reclaims with more free than this is not short of memory."""
+    try:
+        domain: Domain = open_domain(monitor)
+    except (OSError, ValueError) as error:  # the killer will say the same
+        raise BpfRefused(str(error)) from None
+    snapshot = domain.sample(0, int(WakeupKind.EVENT), int(Level.MEDIUM), NO_OUTCOME, 0, 1)
+    domain.close()
+    return max(0, snapshot.watermark_high_pages) * FREE_LIMIT_WATERMARKS

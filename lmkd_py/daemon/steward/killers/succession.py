@@ -1,0 +1,94 @@
+"""From one killer to the next: everything handed over, the former one ended, its last victim awaited by the new one.
+
+There is never a moment with two live killers, and the moment with none is the time the kernel needs to end one.
+"""
+
+from __future__ import annotations
+
+import os
+from time import monotonic, monotonic_ns, sleep
+from typing import TYPE_CHECKING
+
+from ....core.config import MonitorConfig
+from ....kernel.acting.process import read_stat
+from ....kernel.acting.syscalls import pidfd_open
+from ....kernel.protection.own_cgroup import give_rt_quota
+from ... import shared as layout
+from ...shared import WORD_MASK
+from ...shortage import is_shortage
+from ..candidates.candidates import Candidates
+from .keeper import Killer, wait_readable
+
+if TYPE_CHECKING:
+    from ..filing.journal import Journal
+
+HAND_OVER_TIMEOUT_S = 10.0
+
+
+def hand_over(candidates: Candidates, killer: Killer) -> None:
+    """Give a killer in stand-by every candidate and wait until it has taken them in (or is dead)."""
+    outbox = killer.outbox
+    assert outbox is not None
+    candidates.hand_over(outbox)
+    deadline = monotonic() + HAND_OVER_TIMEOUT_S
+    while monotonic() < deadline:
+        try:
+            if outbox.flush() and outbox.consumed():
+                return
+            outbox.kick()
+        except OSError as error:
+            if is_shortage(error):
+                sleep(0.001)
+                continue
+            return  # it died; its pidfd says so to whoever waits for it
+        if killer.wait_end(0.001):
+            return
+
+
+def go_live(killer: Killer, former: Killer | None) -> int:
+    """Let the new killer strike from here on; the former one, if there is one, has been ended and seen dead.
+
+    CLOCK_MONOTONIC ns of that moment.
+    """
+    outbox = killer.outbox
+    assert outbox is not None
+    if former is not None:
+        try:
+            _adopt(killer, former)  # only now is it certain whom it struck last
+        except (OSError, MemoryError):
+            pass  # the next victim may follow early; better than that nobody guards
+    killer.shared.words[layout.MODE] = layout.LIVE
+    outbox.kick()
+    return monotonic_ns()
+
+
+def settle(killer: Killer, monitor: MonitorConfig, journal: Journal) -> None:
+    """What a live killer can do without for some milliseconds, and nobody without a killer should wait for."""
+    refused = give_rt_quota(killer.pid) if monitor.rt_priority else None
+    if refused is not None:
+        journal.add(refused._replace(number=killer.pid))
+
+
+def _adopt(killer: Killer, former: Killer) -> None:
+    words = former.shared.words
+    pid, start = words[layout.AWAITED_PID], words[layout.AWAITED_START]
+    if not pid:
+        return
+    try:
+        pidfd = pidfd_open(pid)
+    except OSError:
+        return  # dead and gone: nothing to wait for
+    try:
+        stat = read_stat(pid)
+    except (OSError, ValueError):
+        os.close(pidfd)
+        return
+    if stat.start_ticks & WORD_MASK != start or wait_readable((pidfd,), 0):
+        os.close(pidfd)  # another process by now, or just dead
+        return
+    since_ms = int(monotonic() * 1000)
+    since_ms -= (since_ms - words[layout.AWAITED_SINCE_MS]) & WORD_MASK
+    outbox = killer.outbox
+    assert outbox is not None
+    outbox.put(layout.ADOPT, 0, (pid, 0, 0, 0, stat.start_ticks, 0, since_ms), (pidfd,))
+    outbox.flush()

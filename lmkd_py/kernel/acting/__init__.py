@@ -1,0 +1,1 @@
+"""System calls, signals and waiting: how we make the kernel do something."""

@@ -1,0 +1,1 @@
+"""Our own memory and place: locked, reserved, under no limit."""

@@ -1,0 +1,1 @@
+"""What is read from the kernel: counters, memory domains, triggers, process events."""

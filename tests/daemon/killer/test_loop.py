@@ -1,0 +1,58 @@
+"""The killer's loop by itself: what one wakeup must not lose to the next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from lmkd_py.core.config import MonitorConfig
+from lmkd_py.core.vocabulary import Level
+from lmkd_py.daemon.killer.evaluate import Evaluator
+from lmkd_py.daemon.killer.loop import TRIGGER_SLOT, Loop
+from lmkd_py.daemon.killer.reaper import Reapers
+from lmkd_py.daemon.killer.ring import Ring
+from lmkd_py.daemon.killer.strike import Striker
+from lmkd_py.daemon.killer.victim import Awaited
+from lmkd_py.kernel.acting.poll import POLLIN
+from lmkd_py.kernel.acting.syscalls import eventfd
+from lmkd_py.kernel.sensing.domain import open_domain
+from lmkd_py.kernel.sensing.triggers.trigger import ANSWERED, LEVEL_FD, Trigger, close_triggers
+from tests.daemon.pair import Pair
+
+MEDIUM = int(Level.MEDIUM)
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    """Of an armed killer in stand-by that has candidates of nobody, an event trigger and one that is answered."""
+    pair = Pair()
+    domain = open_domain(MonitorConfig())
+    notify = eventfd()
+    awaited = Awaited(pair.shared, Reapers())
+    striker = Striker(pair.roster, (), observe=True)
+    evaluator = Evaluator(domain, pair.inbox, striker, awaited, Ring(pair.shared, notify), None)
+    triggers = [
+        Trigger("event", eventfd(), POLLIN, MEDIUM, LEVEL_FD, ""),
+        Trigger("kick", eventfd(), POLLIN, MEDIUM, ANSWERED, ""),
+    ]
+    yield Loop(pair.shared, evaluator, triggers, notify)
+    close_triggers(triggers)
+    os.close(notify)
+    domain.close()
+    pair.close()
+
+
+def test_going_live_keeps_what_fired_in_the_same_wakeup(loop: Loop) -> None:
+    os.write(loop.triggers[0].fd, b"\1" + bytes(7))
+    assert loop.polls.wait(0) == 1
+    loop._go_live(0)
+    assert loop.polls.revents(TRIGGER_SLOT) == POLLIN
+
+
+def test_a_trigger_that_is_answered_waits_until_the_killer_is_live(loop: Loop) -> None:
+    os.write(loop.triggers[1].fd, b"\1" + bytes(7))
+    assert loop.polls.wait(0) == 0
+    loop._go_live(0)
+    assert loop.polls.wait(0) == 1

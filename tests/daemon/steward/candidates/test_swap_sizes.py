@@ -1,0 +1,84 @@
+"""What candidates have in swap reaches the killer, and with it the record of a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from lmkd_py.core.vocabulary import ABSENT
+from lmkd_py.daemon.steward.candidates import swap_sizes
+from lmkd_py.daemon.steward.candidates.candidates import CandidateProcess, Candidates
+from lmkd_py.kernel.acting.process import parse_swap_kb, read_swap_kb
+from tests.daemon.pair import Pair
+
+STATUS = b"Name:\tapp\nVmRSS:\t    1200 kB\nVmSwap:\t   %s kB\nThreads:\t1\n"
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    made = Pair()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def child() -> Iterator[int]:
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            signal.pause()
+    yield pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def _registered(pair: Pair, pid: int) -> tuple[Candidates, CandidateProcess]:
+    candidates = Candidates(8, 4)
+    candidates.outbox = pair.outbox
+    process = candidates.register(pid, 10001, 900)
+    assert process is not None
+    return candidates, process
+
+
+def test_swap_is_read_from_a_status_file_and_its_damage_is_named() -> None:
+    assert parse_swap_kb(STATUS % b"4321", "/proc/9/status") == 4321
+    assert parse_swap_kb(b"Name:\tzombie\nThreads:\t1\n", "/proc/9/status") == 0
+    with pytest.raises(ValueError, match="/proc/9/status"):
+        parse_swap_kb(STATUS % b"many", "/proc/9/status")
+    assert read_swap_kb(os.getpid()) >= 0
+
+
+def test_the_killer_learns_what_a_candidate_has_in_swap(
+    pair: Pair, child: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidates, process = _registered(pair, child)
+    sizes = {child: 8192}
+    monkeypatch.setattr(swap_sizes, "read_swap_kb", lambda pid: sizes[pid])
+    pair.carry()
+    assert pair.roster.swap[process.row] == ABSENT
+    assert swap_sizes.tell(candidates, 0) == 0  # a board without swap
+    for kb, told in ((8192, 1), (8200, 0), (4096, 1), (0, 1), (0, 0)):
+        sizes[child] = kb
+        assert swap_sizes.tell(candidates, 1 << 20) == told
+        pair.carry()
+    assert pair.roster.swap[process.row] == 0
+
+
+def test_whoever_gets_a_row_next_does_not_inherit_the_swap_of_the_one_before(
+    pair: Pair, child: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidates, process = _registered(pair, child)
+    monkeypatch.setattr(swap_sizes, "read_swap_kb", lambda pid: 8192)
+    swap_sizes.tell(candidates, 1 << 20)
+    pair.carry()
+    row = process.row
+    assert pair.roster.candidate(row, 0).swap_pages == 2048 * 4096 // os.sysconf("SC_PAGE_SIZE")
+    candidates.remove(child)
+    again = candidates.register(child, 10001, 900)
+    assert again is not None
+    assert again.row == row
+    pair.carry()
+    assert pair.roster.candidate(row, 0).swap_pages == ABSENT
