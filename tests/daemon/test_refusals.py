@@ -228,13 +228,17 @@ def test_without_rights_on_the_state_root_the_line_names_it(open_root: Path) -> 
 
 
 def test_a_killer_that_takes_too_long_to_arm_is_said_to_have_been_ended_for_it(tmp_path: Path) -> None:
-    program = (  # not through __main__, which starts another interpreter
-        "from lmkd_py.daemon.steward.killers import keeper; keeper.ARM_TIMEOUT_S = 0.0\n"
-        "import sys; from lmkd_py.daemon.commands import main; main(sys.argv[1:])"
+    # Not through __main__, which starts another interpreter. The killer hangs: one that is quick is armed before a
+    # steward that has lost its CPU looks for the first time.
+    program = (
+        "import sys, time\n"
+        "from lmkd_py.daemon.killer import child; child.killer_main = lambda inherited: time.sleep(600)\n"
+        "from lmkd_py.daemon.steward.killers import keeper; keeper.ARM_TIMEOUT_S = 0.2\n"
+        "from lmkd_py.daemon.commands import main; main(sys.argv[1:])"
     )
     words = [sys.executable, "-c", program, "run", "--observe", "--root", str(tmp_path)]
     done = subprocess.run(words, cwd=REPO_ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert_refused(done, inherited.EXIT_BROKEN, "the killer was not armed within 0 s and was ended")
+    assert_refused(done, inherited.EXIT_BROKEN, "the killer was not armed within 0.2 s and was ended")
     assert daemons_on(tmp_path) == []
 
 
