@@ -18,7 +18,7 @@ from lmkd_py.host.collect import COLLECT, Collection
 from lmkd_py.host.steps import run_steps
 from lmkd_py.wire.record import Record
 from tests.board.faults import KINDS, RevivingStage, control, failing
-from tests.board.qemu_boards import EARLY, SPARE_SWAP_MIB, ArmBoard, install, push, without_boost
+from tests.board.qemu_boards import EARLY, SPARE_SWAP_MIB, ArmBoard, install, push, wide_watermarks, without_boost
 from tests.support import in_soak
 
 pytestmark = pytest.mark.board
@@ -35,6 +35,7 @@ class Lab:
         self.board = ArmBoard(folder, "lab")
         self.device = self.board.device()
         without_boost(self.device)
+        wide_watermarks(self.device)
         self.service = install(self.device).service
         # The ring holds what a steward without memory cannot file meanwhile.
         push(self.device, Config(EARLY, MonitorConfig(ring_slots=1024)))

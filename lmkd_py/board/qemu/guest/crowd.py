@@ -1,8 +1,8 @@
 """Applications of a virtual board: `python3 -m lmkd_py.board.qemu.guest.crowd NAME:ADJ:MIB[:MIB_PER_S[:SPARE_MIB]]...`.
 
 It forks one for each word, with this name and oom_score_adj; each has its memory before the next one starts, or grows
-at a pace when there is one. With SPARE_MIB it does not grow while less swap is free: it uses what it has at the same
-pace. It says a line `PID NAME` for each and ends; they stay.
+at a pace when there is one. With SPARE_MIB it does not grow while less swap is free: it uses what it has, as fast as it
+can, for at a pace kswapd keeps up and nobody is short. It says a line `PID NAME` for each and ends; they stay.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def live(mib: int, mib_per_s: float, spare_mib: int, done: int) -> None:
                 use(random.choice(held))
             else:
                 held.append(take(MIB))
-            time.sleep(1 / mib_per_s)
+                time.sleep(1 / mib_per_s)
     else:
         held.append(take(mib * MIB))
         os.close(done)
