@@ -266,6 +266,7 @@ def test_without_memory_for_another_killer_it_goes_on_trying(tmp_path: Path, mon
     if not pid:
         os._exit(0)
     alive, rig.killer.pidfd = rig.killer.pidfd, pidfd_open(pid)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # ended, and still to be waited for
     try:
         monkeypatch.setattr(rig.steward, "fork", fork)
         rig.steward.unwatch(alive)
