@@ -10,9 +10,15 @@ import pytest
 
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import MonitorConfig
+from lmkd_py.core.snapshot import Snapshot
+from lmkd_py.daemon import shared as layout
+from lmkd_py.daemon.steward import deferred_work
 from lmkd_py.daemon.steward.filing.trace_file import ROTATE_BYTES, TraceFile
+from lmkd_py.kernel.protection.reserve import Reserve
 from lmkd_py.kernel.sensing.perf import EventCounter
+from tests.core.values import make_snapshot
 from tests.daemon.driver import BOOT, Daemon, wait_until
+from tests.daemon.rig import Rig
 
 pytestmark = pytest.mark.pressure
 Start = Callable[..., Daemon]
@@ -58,3 +64,44 @@ def test_a_full_file_of_the_trace_is_synced_with_its_successor(tmp_path: Path) -
     links = Path("/proc/self/fd").iterdir()
     assert [str(path) for path in map(Path.resolve, links) if path.is_relative_to(tmp_path)] == [trace.path]
     trace.close()
+
+
+def test_the_pool_stays_away_until_three_seconds_passed_without_waiting_for_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, stalled_us = [1000.0], [5_000_000]
+
+    def look(domain: object) -> Snapshot:
+        return make_snapshot(psi_mem_some_total_us=stalled_us[0], mem_free_kb=1 << 20, watermark_low_pages=1)
+
+    monkeypatch.setattr(deferred_work, "monotonic", lambda: now[0])
+    monkeypatch.setattr(deferred_work, "look", look)
+    rig = Rig(tmp_path / "root")
+    work = deferred_work.DeferredWork(rig.steward.domain, Reserve(64), rig.steward.journal.trace)
+
+    def seconds(count: int, stalled_pct: int) -> bool:
+        """Whether the pool is there after so many, of which tasks waited for memory so much."""
+        for _ in range(count):
+            now[0] += 1
+            stalled_us[0] += stalled_pct * 10_000
+            work.tend(rig.killer)
+        return not work.pool.is_away
+
+    try:
+        work.postpone()
+        work.tend(rig.killer)
+        assert not seconds(60, stalled_pct=100)
+        assert not seconds(60, stalled_pct=2)
+        assert not seconds(2, stalled_pct=0)
+        assert not seconds(1, stalled_pct=2)
+        assert not seconds(2, stalled_pct=1)
+        assert seconds(1, stalled_pct=1)
+        rig.killer.shared.words[layout.CALLS] += 1
+        work.postpone()
+        assert not seconds(2, stalled_pct=0)
+        rig.killer.shared.words[layout.CALLS] += 1
+        assert not seconds(3, stalled_pct=0), "a kill that was wanted is a shortage, too"
+        assert seconds(1, stalled_pct=0)
+    finally:
+        work.pool.close()
+        rig.close()

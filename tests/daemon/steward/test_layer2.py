@@ -55,7 +55,7 @@ def test_the_trace_names_the_layer_in_header_and_records(board: Sandbox, start: 
     assert all(record.layers & 4 for record in trace.records)
 
 
-@pytest.mark.all_suite
+@pytest.mark.soak  # the rule with a clock of its own: test_deferred_work.py
 @pytest.mark.slow
 @pytest.mark.alone  # thrashers that get no CPU do not wait for memory, and three seconds of that are calm
 def test_it_is_given_back_at_the_first_kill_and_stays_away_while_pressure_lasts_as_do_syncs_of_the_trace(
