@@ -34,7 +34,7 @@ from lmkd_py.wire.confines import (
     need_inside,
     read_confines,
 )  # fmt: skip
-from tests.board.adbd_tools import eventually
+from tests.support import wait_until
 
 LIMIT_MIB = 96
 OURS = Confines(DomainKind.MEMCG_V1, "/sys/fs/cgroup/memory/ours", "/sys/fs/cgroup/unified/ours")
@@ -176,4 +176,4 @@ def _reboot(phone: Phone, before: str) -> None:
         except DeviceError:
             return False
 
-    assert eventually(is_back)
+    wait_until("the phone is back", is_back)
