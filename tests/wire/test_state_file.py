@@ -40,8 +40,9 @@ def make(path: Path, kind: str) -> None:
 def test_what_is_no_regular_file_is_named_and_keeps_nobody_waiting(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"
     make(path, kind)
-    with pytest.raises(OSError, match=f"found {kind}, wanted a regular file"):
+    with pytest.raises(OSError, match=f"found {kind}, wanted a regular file") as caught:
         read_state_file(str(path), 100)
+    assert caught.value.errno == (errno.ELOOP if kind == "a symbolic link" else errno.EINVAL)
     assert not [fd for fd in os.listdir("/proc/self/fd") if os.path.realpath(f"/proc/self/fd/{fd}") == str(path)]
 
 
