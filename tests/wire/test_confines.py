@@ -33,8 +33,9 @@ def test_a_mark_says_which_memory_and_a_damaged_one_says_none(tmp_path: Path) ->
     ],
 )
 def test_every_domain_but_the_devices_own_is_refused_and_replaced(monitor: MonitorConfig) -> None:
-    for confines in (OURS, Confines()):
-        with pytest.raises(ConfigError, match=r"monitor\.domain"):
+    own, none = f"this virtual device's own memory, {OURS.path}", "this virtual device has no memory of its own"
+    for confines, wanted in ((OURS, own), (Confines(), none)):
+        with pytest.raises(ConfigError, match=rf"monitor\.domain.*{wanted}"):
             need_inside(monitor, confines)
     need_inside(monitor, None)  # not on a virtual device
     need_inside(inside(Config(monitor=monitor), OURS).monitor, OURS)
