@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from _pytest.mark.structures import ParameterSet
@@ -17,6 +20,26 @@ FEW_EXAMPLES = os.environ.get("EXAMPLES", "") == "few"  # a second run of the sa
 IS_ROOT = os.geteuid() == 0
 # Where everything real has to be there: a component that is missing is a failure, not a skip.
 STRICT = IS_ROOT and (SUITE_ALL or os.environ.get("CI", "") == "true")
+PATIENCE_S = 180.0  # ends what hangs; says nothing about how long anything may take
+T = TypeVar("T")
+
+
+def wait_until(
+    what: str, condition: Callable[[], T], patience_s: float = PATIENCE_S, seen: Callable[[], object] | None = None
+) -> T:
+    """Wait until `condition` is true, and return its value.
+
+    `what` completes the sentence "waited in vain until ..."; `seen` is asked what was there instead.
+    """
+    deadline = time.monotonic() + patience_s
+    pause_s = 0.01
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            found = f"; found: {seen()}" if seen else ""
+            raise AssertionError(f"waited {patience_s:g} s in vain until {what}{found}")
+        time.sleep(pause_s)
+        pause_s = min(1.5 * pause_s, 0.05)
+    return value
 
 
 def require(condition: object, why: str) -> None:

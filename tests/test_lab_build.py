@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +16,7 @@ from lmkd_py.board.qemu import lab
 from tests.suite import lab_build
 from tests.suite.lab_build import NICE, LabBuild, log_of_this_run, wait_for_kernel
 from tests.suite.ledger import VARIABLE
-
-PATIENCE_S = 60.0
+from tests.support import PATIENCE_S, wait_until
 
 
 @pytest.fixture
@@ -77,17 +75,12 @@ def test_the_build_runs_at_the_lowest_priority_and_ends_with_the_run(
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     build.start()
-    deadline = time.monotonic() + PATIENCE_S
-    while not (tmp_path / "pid").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until("the build runs", (tmp_path / "pid").exists)
     pid = int((tmp_path / "pid").read_text())
     assert os.getpriority(os.PRIO_PROCESS, pid) == NICE
     assert os.getsid(pid) != os.getsid(0)
     build.stop()
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until("the build has ended", lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_who_needs_the_kernel_waits_until_it_is_there(build: LabBuild) -> None:

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.kernel.sensing.mounts import cgroup_v2_root
-from tests.daemon.driver import wait_until
 from tests.suite.ledger import VARIABLE, Ledger, SeenProcess, processes
 from tests.suite.leftovers import PINS
-from tests.support import REPO_ROOT, require
+from tests.support import REPO_ROOT, require, wait_until
 
 CLEAN = "def test_it():\n    pass\n"
 PROCESS = """
@@ -105,7 +104,7 @@ def test_a_run_that_is_ended_by_a_limit_of_time_takes_its_own_with_it(tmp_path: 
         said, _ = started.communicate(timeout=300)
     assert started.returncode == pytest.ExitCode.INTERRUPTED, said
     assert "minutes of each room" in said
-    wait_until("the worker has ended", lambda: not Path(f"/proc/{worker}").exists(), 60)
+    wait_until("the worker has ended", lambda: not Path(f"/proc/{worker}").exists())
 
 
 @pytest.mark.root("makes cgroups, mounts and directories of a BPF file system")

@@ -121,7 +121,7 @@ class Trace:
         return {header.killer_pid: header for header in self.headers}
 
     def processes_of(self, pid: int) -> list[Process]:
-        """Every process that had this pid."""
+        """Processes that had this pid, in the order of the trace: the kernel uses pids again."""
         return self._by_pid.get(pid, [])
 
     @cached_property

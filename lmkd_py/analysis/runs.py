@@ -32,7 +32,7 @@ class Run(NamedTuple):
 
 
 class Runs:
-    """All runs of a trace, in order."""
+    """The runs of a trace in the order of its records, found by the index of a record."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self._runs = runs
@@ -42,11 +42,11 @@ class Runs:
 
     @property
     def records(self) -> int:
-        """How many records they hold."""
+        """Number of records in all runs."""
         return self._runs[-1].first + self._runs[-1].length if self._runs else 0
 
     def run_of(self, index: int) -> Run:
-        """The run of a record."""
+        """The run of the record with this index in the trace."""
         return self._runs[self._nth_of(index)]
 
     def following(self, index: int) -> Iterator[int]:

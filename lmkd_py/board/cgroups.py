@@ -120,7 +120,7 @@ def write(directory: str, file: str, text: str) -> None:
 
 
 def read(directory: str, file: str) -> str:
-    """Text of one control file."""
+    """Text of one control file. Raises OSError."""
     with open(os.path.join(directory, file)) as source:
         return source.read()
 

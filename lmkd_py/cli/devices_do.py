@@ -15,7 +15,7 @@ import typer
 
 from ..host.device import Device
 from ..host.errors import DeviceError, Fault
-from ..host.fleet import Interrupted, Report, run_fleet
+from ..host.fleet import DeviceReport, Interrupted, run_fleet
 from ..host.targets import READY, Target
 from .codes import CODES, INTERRUPTED, SOME_FAILED
 from .options import Options, given
@@ -47,7 +47,7 @@ def on_devices(
         if target.state == READY:
             devices.append(connector.device(target))
         else:
-            told.take(Report(target.serial, 0, error=_not_ready(target)))
+            told.take(DeviceReport(target.serial, 0, error=_not_ready(target)))
     told.begin()
     try:
         run_fleet(devices, work, jobs=options.jobs, heard=told.take)
@@ -84,7 +84,7 @@ class Telling:
         """Draw the progress line, if there is one."""
         self._progress()
 
-    def take(self, report: Report[Any]) -> None:
+    def take(self, report: DeviceReport[Any]) -> None:
         """Print the report of one device and remember its exit code."""
         code = CODES.get(report.error.fault, 1) if report.error else self._judge(report.value)
         self._codes[report.serial] = code
@@ -99,7 +99,7 @@ class Telling:
                 say(prefix + line)
         self._progress()
 
-    def _object(self, report: Report[Any], code: int) -> dict[str, Any]:
+    def _object(self, report: DeviceReport[Any], code: int) -> dict[str, Any]:
         said: dict[str, Any] = {
             "schema": SCHEMA, "serial": report.serial, "step": self._step, "ok": code == 0, "rc": code, "ms": report.ms,
         }  # fmt: skip

@@ -46,6 +46,17 @@ class LazyVerbs(GroupedHelp):
             self._none_given = False
         return rest
 
+    def invoke(self, ctx: Any) -> Any:
+        """As typer has it; of an option that stands behind the verb the error says where it belongs."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            option = getattr(error, "option_name", "")  # of NoSuchOption, which is click's or typer's own
+            if any(option in one.opts for one in super().get_params(ctx)):
+                verb = ctx.invoked_subcommand
+                error.message += f". It goes before the verb: lmkctl {option} ... {verb}"  # type: ignore[attr-defined]
+            raise
+
 
 def _loaded(verb: Verb) -> Any:
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -59,7 +59,7 @@ def known_effects(state: PolicyState) -> Effects:
 
 
 def paces(config: PolicyConfig) -> bool:
-    """Are kills paced by their effect?"""
+    """Whether kills pause after several that freed nothing; under AOSP_EXACT they never do."""
     return config.kind != AOSP_EXACT and config.futile_kills_max != 0
 
 

@@ -103,7 +103,7 @@ class Action(IntEnum):
 
 
 class PolicyKind(IntEnum):
-    """By which policy. AOSP_EXACT has the eight upstream defects that the oracle's SCHEMA tags, AOSP_MENDED has not."""
+    """By which policy. AOSP_EXACT has eight defects of upstream, `defect:` in tests/data/oracle; AOSP_MENDED none."""
 
     AOSP_MENDED = 0
     AOSP_EXACT = 1

@@ -14,7 +14,7 @@ from .snapshot import Snapshot
 
 
 class Wakeup(NamedTuple):
-    """A kind and its level."""
+    """Why the killer evaluates, and how severe the event was that woke it."""
 
     kind: int  # WakeupKind
     level: int  # Level; ABSENT for VENDOR and ZONEINFO

@@ -60,7 +60,7 @@ class SlowClosers:
             os.close(self.waiting.pop(0))
 
     def tend(self) -> None:
-        """Close one if it is time."""
+        """Close the oldest if it is due, at most one a call."""
         if self.waiting and monotonic() >= self._due_s:
             os.close(self.waiting.pop(0))
             self._due_s = monotonic() + GAP_S
@@ -70,6 +70,5 @@ class SlowClosers:
         return max(0.0, self._due_s - monotonic()) if self.waiting else NEVER
 
     def close(self) -> None:
-        """Close all of them now."""
         while self.waiting:
             os.close(self.waiting.pop())

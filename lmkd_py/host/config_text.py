@@ -49,7 +49,8 @@ def _from_text(data: bytes, name: str) -> config_pb2.Config:
         if 'no field named "compat"' in found:
             wanted = "policy.kind: AOSP_MENDED (formerly compat IMPROVED) or AOSP_EXACT (formerly compat AOSP)"
             raise ConfigError("policy.compat", "a setting of former versions", wanted) from None
-        raise ConfigError(name, found, "the text form of Config, see proto/config.proto") from None
+        # protobuf says LINE:COLUMN first.
+        raise ConfigError(name, found, "settings as text, as docs/configuration.md lists them") from None
     if not message.HasField("format"):
         message.format = FORMAT
     return message

@@ -81,7 +81,6 @@ class Device:
         return self._on_link("connect", CONNECT_S, lambda link: link.features)
 
     def error(self, fault: Fault, text: str, *, hint: str = "", command: Command = "", output: str = "") -> DeviceError:
-        """A DeviceError with this device's serial."""
         return DeviceError(
             fault, self.serial, text, hint=hint, command=command if isinstance(command, str) else shlex.join(command),
             output=output,

@@ -46,7 +46,6 @@ class Facts:
 
     @property
     def has_systemd(self) -> bool:
-        """Whether systemd is running."""
         return self.said.get("systemd") == "1"
 
     @property

@@ -17,7 +17,7 @@ ENDING_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Report(Generic[T]):
+class DeviceReport(Generic[T]):
     """What came of it on one device: a value or an error."""
 
     serial: str
@@ -33,7 +33,7 @@ class Report(Generic[T]):
 class Interrupted(Exception):
     """Ctrl-C. `reports` are of those that were done, `in_flight` the serials of those that were not."""
 
-    def __init__(self, reports: list[Report[T]], in_flight: list[str]) -> None:
+    def __init__(self, reports: list[DeviceReport[T]], in_flight: list[str]) -> None:
         super().__init__(f"interrupted while working on {', '.join(in_flight) or 'nothing'}")
         self.reports = reports
         self.in_flight = in_flight
@@ -41,33 +41,33 @@ class Interrupted(Exception):
 
 def run_fleet(
     devices: Sequence[Device], work: Callable[[Device], T], *, jobs: int = JOBS,
-    heard: Callable[[Report[T]], None] = lambda _: None,
-) -> list[Report[T]]:  # fmt: skip
+    heard: Callable[[DeviceReport[T]], None] = lambda _: None,
+) -> list[DeviceReport[T]]:  # fmt: skip
     """The work on each device, at most `jobs` at a time. `heard` gets each report as it comes, in the caller's thread.
 
     Reports come back in the order of the devices. On KeyboardInterrupt all connections are broken: Interrupted.
     """
-    reports: dict[str, Report[T]] = {}
+    reports: dict[str, DeviceReport[T]] = {}
     # A waiting device must not use up its own time.
     given = {id(device): device.deadline - time.monotonic() for device in devices}
 
-    def one(device: Device) -> Report[T]:
+    def one(device: Device) -> DeviceReport[T]:
         begin = time.monotonic()
         device.deadline = begin + given[id(device)]
         try:
-            return Report(device.serial, _ms(begin), value=work(device))
+            return DeviceReport(device.serial, _ms(begin), value=work(device))
         except DeviceError as error:
-            return Report(device.serial, _ms(begin), error=error)
+            return DeviceReport(device.serial, _ms(begin), error=error)
         except Exception as error:
             # A fault of ours on one device must not take the others with it.
             mine = device.error(Fault.LOCAL, _words(error))
             mine.__cause__ = error
-            return Report(device.serial, _ms(begin), error=mine)
+            return DeviceReport(device.serial, _ms(begin), error=mine)
         finally:
             device.close()
 
     pool = ThreadPoolExecutor(max_workers=max(1, min(jobs, len(devices))), thread_name_prefix="device")
-    pending: dict[Future[Report[T]], Device] = {}
+    pending: dict[Future[DeviceReport[T]], Device] = {}
     try:
         pending = {pool.submit(one, device): device for device in devices}
         while pending:

@@ -6,8 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from adb_shell.adb_device import AdbDeviceTcp  # type: ignore[import-untyped]
@@ -15,19 +13,9 @@ from adb_shell.adb_device import AdbDeviceTcp  # type: ignore[import-untyped]
 from lmkd_py.board.adbd.packet import CNXN, HEADER, VERSION, AdbMessage, encode
 from lmkd_py.board.ports import free_port
 from lmkd_py.host.adb.keys import public_keys, signers
-from tests.support import require
+from tests.support import require, wait_until
 
-PATIENCE_S = 30.0  # a bound for hangs, measured against nothing
-
-
-def eventually(happened: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
-    """True as soon as it happened."""
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        if happened():
-            return True
-        time.sleep(0.02)
-    return happened()
+PATIENCE_S = 60.0  # ends what hangs; says nothing about how long an answer may take
 
 
 class Adb:
@@ -64,7 +52,7 @@ class Adb:
         self.serial = ""
         self("connect", address)
         self.serial = address
-        assert eventually(lambda: self.state() == "device"), self.state()
+        wait_until("adb shows the device", lambda: self.state() == "device", seen=self.state)
 
     def state(self) -> str:
         """The device's state in adb's word, or its error."""

@@ -15,7 +15,7 @@ from lmkd_py.host.push import push_atomic
 from lmkd_py.host.service import Service
 from lmkd_py.host.tree import Tree, push_tree
 from tests.board.qemu_boards import ArmBoard, install
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, wait_until
 
 LAYER = 1 << 4  # of the PF_MEMALLOC window
 PATIENCE_S = 400
@@ -67,18 +67,19 @@ class ModuleBoard:
             f"rm -f /tmp/said; ({path} python3 -m tests.board.onboard.{line} >/tmp/saying 2>&1; "
             "echo status $? >>/tmp/saying; mv /tmp/saying /tmp/said) </dev/null >/dev/null 2>&1 & true"
         )
-        deadline = time.monotonic() + PATIENCE_S
-        said = ""
-        while time.monotonic() < deadline and not said:
-            time.sleep(2)
+
+        def output() -> str:
+            time.sleep(2)  # each question takes memory and CPU of a board that is short of both
             device = self.board.device(retries=0)
             try:
-                said = device.ask(["sh", "-c", "cat /tmp/said 2>/dev/null"], timeout_s=20).text
+                return device.ask(["sh", "-c", "cat /tmp/said 2>/dev/null"], timeout_s=20).text
             except DeviceError:  # the drought is not over
-                continue
+                return ""
             finally:
                 device.close()
-        assert said.endswith("status 0"), said or self.board.machine.console()[-2000:]
+
+        said = wait_until(f"{words[0]} has ended", output, PATIENCE_S, lambda: self.board.machine.console()[-2000:])
+        assert said.endswith("status 0"), said
         return [line.split() for line in said.splitlines() if line.strip()]
 
     def answers(self, *words: object) -> Said:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from lmkd_py.host.service import Service
 from lmkd_py.host.steps import run_steps
 from lmkd_py.host.targets import Target
 from lmkd_py.host.tree import Tree
+from tests.support import wait_until
 
 STATE_ROOT = "/var/lib/lmkd_py"
 PAYLOAD = payload()
@@ -60,10 +60,7 @@ class ArmBoard:
         self._hang_up()
         self.shell("setsid sh -c 'sleep 1; sync; reboot -f' >/dev/null 2>&1 </dev/null &")
         self._hang_up()
-        deadline = time.monotonic() + BOOT_S
-        while self.machine.console().count(LISTENS) == known:
-            assert time.monotonic() < deadline, "it has not come up again"
-            time.sleep(0.1)
+        wait_until("it is up again", lambda: self.machine.console().count(LISTENS) > known, BOOT_S)
 
     def _hang_up(self) -> None:
         for device in self._opened:

@@ -11,7 +11,7 @@ import pytest
 from lmkd_py.board.adbd import space
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.board.virtual_device import VirtualDevice
-from lmkd_py.core.config import Config, ConfigError, DomainKind, MonitorConfig
+from lmkd_py.core.config import Config, DomainKind, MonitorConfig
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush, device_config
 from lmkd_py.host.connect import Connector
@@ -25,53 +25,15 @@ from lmkd_py.host.steps import run_steps
 from lmkd_py.host.targets import Target
 from lmkd_py.host.watch import look_at
 from lmkd_py.wire.config import decode_config, encode_config
-from lmkd_py.wire.confines import (
-    MARK,
-    Confines,
-    decode_confines,
-    encode_confines,
-    inside,
-    need_inside,
-    read_confines,
-)  # fmt: skip
-from tests.board.adbd_tools import eventually
+from lmkd_py.wire.confines import MARK
+from tests.support import wait_until
 
 LIMIT_MIB = 96
-OURS = Confines(DomainKind.MEMCG_V1, "/sys/fs/cgroup/memory/ours", "/sys/fs/cgroup/unified/ours")
 CAREFUL = MonitorConfig(rt_priority=0, lock_memory=0)
 
 
 def test_both_sides_know_the_mark_by_one_name() -> None:
     assert f"/{space.MARK}" == MARK
-
-
-def test_a_mark_says_which_memory_and_a_damaged_one_says_none(tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-    assert read_confines(str(mark)) is None
-    mark.write_text(encode_confines(OURS))
-    assert read_confines(str(mark)) == OURS
-    for text in ("", "0\n", "7\n/x\n/x\n", "1\nrelative\n", "1", "\0\0", "one\n/x\n"):
-        assert decode_confines(text) == Confines()
-        mark.write_text(text)
-        assert read_confines(str(mark)) == Confines()
-
-
-@pytest.mark.parametrize(
-    "monitor",
-    [
-        MonitorConfig(),
-        MonitorConfig(domain_kind=DomainKind.MEMCG_V1, domain_path="/sys/fs/cgroup/memory"),
-        MonitorConfig(domain_kind=DomainKind.MEMCG_V1, domain_path="/sys/fs/cgroup/memory/ours/.."),
-        MonitorConfig(domain_kind=DomainKind.CGROUP_V2, domain_path="/sys/fs/cgroup/other"),
-    ],
-)
-def test_every_domain_but_the_devices_own_is_refused_and_replaced(monitor: MonitorConfig) -> None:
-    for confines in (OURS, Confines()):
-        with pytest.raises(ConfigError, match=r"monitor\.domain"):
-            need_inside(monitor, confines)
-    need_inside(monitor, None)  # not on a virtual device
-    need_inside(inside(Config(monitor=monitor), OURS).monitor, OURS)
-    need_inside(monitor._replace(domain_kind=DomainKind.SYSTEM, domain_path="", observe=1), Confines())
 
 
 class Phone:
@@ -176,4 +138,4 @@ def _reboot(phone: Phone, before: str) -> None:
         except DeviceError:
             return False
 
-    assert eventually(is_back)
+    wait_until("the phone is back", is_back)

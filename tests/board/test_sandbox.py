@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,19 +13,10 @@ import pytest
 from lmkd_py.board import cgroups
 from lmkd_py.board.errors import SandboxError
 from lmkd_py.board.sandbox import Sandbox
+from tests.support import wait_until
 
 pytestmark = pytest.mark.pressure
 MakeBoard = Callable[..., Sandbox]
-
-
-def eventually(happened: Callable[[], bool], patience_s: float = 30.0) -> bool:
-    """True as soon as it happened; patience is a bound for a hang, not a measurement."""
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        if happened():
-            return True
-        time.sleep(0.01)
-    return happened()
 
 
 def status_field(pid: int, name: str) -> str:
@@ -38,6 +28,10 @@ def status_field(pid: int, name: str) -> str:
 
 def oom_control(board: Sandbox) -> str:
     return cgroups.read(board.place.memory, "memory.oom_control")
+
+
+def failures(board: Sandbox) -> int:
+    return int(cgroups.read(board.place.memory, "memory.failcnt"))
 
 
 def nothing_is_left_of(board: Sandbox, pids: list[int]) -> bool:
@@ -52,7 +46,7 @@ def test_an_app_is_named_tiered_and_placed_before_it_allocates(make_board: MakeB
     for place in board.place.places:
         assert str(app.pid) in Path(place).read_text().split()
     assert int(status_field(app.pid, "Uid").split()[0]) == app.uid >= 10_000
-    assert eventually(lambda: app.resident_kb() >= 8 * 1024)
+    wait_until("the app has its 8 MiB", lambda: app.resident_kb() >= 8 * 1024)
     # What it costs the domain is its size and little more: the interpreter is shared with its parent.
     assert board.usage_kb() < 8 * 1024 + 3 * 1024
 
@@ -78,11 +72,9 @@ def test_a_maker_that_is_killed_leaves_nothing_behind(kind: str) -> None:
             zombie = board.start_app("zombie-940", 940, 1, keep_zombie=True)
             zombie.signal(signal.SIGKILL)
             apps += board.start_thrashers(2) if kind == "thrash" else [board.start_hog(0, 1000)]
-            while int(cgroups.read(board.place.memory, "memory.failcnt")) == 0:
-                time.sleep(0.01)
+            wait_until("the limit is reached", lambda: failures(board) > 0)
             if kind == "hog":  # everybody who allocates now waits, and the kernel may not end it
-                while "under_oom 1" not in oom_control(board):
-                    time.sleep(0.01)
+                wait_until("the hog waits for memory", lambda: "under_oom 1" in oom_control(board))
             pids = [app.pid for app in (*apps, frozen, zombie)]
             os.write(tell, f"{board.name} {' '.join(map(str, pids))}".encode())
             os.kill(os.getpid(), signal.SIGKILL)
@@ -93,16 +85,16 @@ def test_a_maker_that_is_killed_leaves_nothing_behind(kind: str) -> None:
     os.close(told)
     assert os.waitstatus_to_exitcode(os.waitpid(maker, 0)[1]) == -signal.SIGKILL
     place = cgroups.find_place(name)
-    assert eventually(lambda: not any(map(os.path.exists, place.directories)))
-    assert eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in numbers))
+    wait_until("the cgroups are gone", lambda: not any(map(os.path.exists, place.directories)))
+    wait_until("the processes are gone", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in numbers))
 
 
 def test_thrashers_make_stall_and_limit_failures(make_board: MakeBoard) -> None:
     board = make_board(96)
     apps = [board.start_app(f"cached-{900 + i}", 900 + i, 8) for i in range(8)]
     thrashers = board.start_thrashers(3)
-    assert eventually(lambda: board.psi_total_us("some") > 500_000)
-    assert eventually(lambda: int(cgroups.read(board.place.memory, "memory.failcnt")) > 1000)
+    wait_until("tasks have stalled for 0.5 s", lambda: board.psi_total_us("some") > 500_000)
+    wait_until("the limit was reached 1000 times", lambda: failures(board) > 1000)
     board.stop_pressure()
     assert not any(app.is_alive() for app in thrashers)
     assert all(app.is_alive() for app in apps)
@@ -112,12 +104,12 @@ def test_thrashers_make_stall_and_limit_failures(make_board: MakeBoard) -> None:
 def test_the_kernel_does_not_kill_for_a_hog_and_a_death_lets_it_grow(make_board: MakeBoard) -> None:
     board = make_board(64)
     app = board.start_app("cached-900", 900, 20)
-    assert eventually(lambda: app.resident_kb() >= 20 * 1024)
+    wait_until("the app has its 20 MiB", lambda: app.resident_kb() >= 20 * 1024)
     hog = board.start_hog(0, 1000)
-    assert eventually(lambda: "under_oom 1" in oom_control(board))
+    wait_until("the hog waits for memory", lambda: "under_oom 1" in oom_control(board))
     stuck_kb = hog.resident_kb()
     board.end(app)
-    assert eventually(lambda: hog.resident_kb() > stuck_kb + 15 * 1024)
+    wait_until("the hog grows", lambda: hog.resident_kb() > stuck_kb + 15 * 1024)
     assert hog.is_alive()
     assert "oom_kill_disable 1" in oom_control(board)
     assert board.oom_kills() == 0
@@ -140,7 +132,7 @@ def test_a_zombie_stays_until_it_is_reaped(make_board: MakeBoard) -> None:
     assert status_field(app.pid, "State").startswith("Z")
     assert board.wait_status(app) is None
     board.reap(app)
-    assert eventually(lambda: not os.path.exists(f"/proc/{app.pid}"))
+    wait_until("the zombie is gone", lambda: not os.path.exists(f"/proc/{app.pid}"))
     assert os.waitstatus_to_exitcode(board.wait_status(app) or 0) == -signal.SIGKILL
 
 
@@ -148,7 +140,7 @@ def test_an_app_can_leave_by_itself(make_board: MakeBoard) -> None:
     board = make_board()
     app = board.start_app("short-900", 900, 1, leaves_after_ms=10)
     assert app.wait_dead(10)
-    assert eventually(lambda: board.wait_status(app) == 0)
+    wait_until("the app is reaped", lambda: board.wait_status(app) == 0)
 
 
 def test_an_app_whose_descriptor_is_beyond_1023_is_watched_all_the_same(make_board: MakeBoard) -> None:
@@ -165,7 +157,7 @@ def test_a_pid_can_be_used_again_on_purpose(make_board: MakeBoard) -> None:
     board = make_board()
     first = board.start_app("first-900", 900, 1)
     board.end(first)
-    assert eventually(lambda: not os.path.exists(f"/proc/{first.pid}"))
+    wait_until("the first app is gone", lambda: not os.path.exists(f"/proc/{first.pid}"))
     second = board.start_app("second-0", 0, 1, pid=first.pid)
     assert second.pid == first.pid
     assert not first.is_alive()

@@ -20,8 +20,8 @@ from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.board.virtual_device import VirtualDevice
 from lmkd_py.core.config import Config
 from lmkd_py.wire.config import encode_config
-from tests.board.adbd_tools import connect, eventually
-from tests.support import REPO_ROOT
+from tests.board.adbd_tools import connect
+from tests.support import REPO_ROOT, wait_until
 
 PAYLOAD = ("core", "kernel", "wire", "daemon")
 HOME = "/data/adb/lmkd_py"
@@ -84,7 +84,11 @@ def test_the_pushed_daemon_guards_the_boards_domain(
         assert client.shell("getprop ro.lmkd_py.domain_path") == board.place.memory + "\n"
         run = f"cd {HOME}/payload; exec python3 -m lmkd_py.daemon run --root {HOME} >{HOME}/log 2>&1 </dev/null"
         client.shell(f"setsid sh -c '{run}' >/dev/null 2>&1 </dev/null &")
-        assert eventually(lambda: "armed:" in client.shell(f"cat {HOME}/log")), client.shell(f"cat {HOME}/log")
+
+        def log() -> str:
+            return str(client.shell(f"cat {HOME}/log"))
+
+        wait_until("it is armed", lambda: "armed:" in log(), seen=log)
         board.start_hog(0, 200, limit_mib=60)
         assert cached.wait_dead(30)
         assert visible.is_alive()
@@ -132,9 +136,9 @@ def test_a_board_that_is_killed_leaves_nothing(boards: Boards) -> None:
     client.shell("setsid sleep 600 >/dev/null 2>&1 </dev/null &")
     known = lives(members(domain))
     os.kill(board.pid, signal.SIGKILL)
-    assert eventually(lambda: not os.path.exists(domain) and not processes_with(board.root))
-    assert eventually(lambda: all_dead(known))
-    assert eventually(lambda: boards.running() == [])
+    wait_until("cgroup and processes are gone", lambda: not os.path.exists(domain) and not processes_with(board.root))
+    wait_until("the applications are dead", lambda: all_dead(known))
+    wait_until("no board runs", lambda: boards.running() == [])
     assert not os.path.exists(board.root)
 
 

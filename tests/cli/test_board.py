@@ -16,9 +16,8 @@ import pytest
 
 from lmkd_py.board.boards import Boards, start_ticks
 from lmkd_py.cli.demo_check import in_order
-from tests.board.adbd_tools import eventually
 from tests.cli.conftest import Lmkctl
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, wait_until
 
 LMKCTL = [sys.executable, "-c", "import sys; from lmkd_py.cli.app import run; sys.exit(run(sys.argv[1:]))"]
 
@@ -91,11 +90,11 @@ def test_json_says_the_same_as_an_object(lmkctl: Lmkctl) -> None:
 def test_a_tool_that_dies_while_a_board_comes_up_leaves_nothing(boards: Boards, number: int) -> None:
     words = [*LMKCTL, "board", "up", "sandbox", "--name", "half"]
     with subprocess.Popen(words, cwd=REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tool:
-        assert eventually(lambda: os.path.exists(boards.path("half", ".log")))
+        wait_until("the board comes up", lambda: os.path.exists(boards.path("half", ".log")))
         tool.send_signal(number)
         assert tool.wait(60) != 0
-    assert eventually(lambda: not users_of(boards.directory))
-    assert eventually(lambda: boards.running() == [])
+    wait_until("its processes are gone", lambda: not users_of(boards.directory))
+    wait_until("no board runs", lambda: boards.running() == [])
     assert not os.path.exists(boards.path("half", ".root"))
 
 

@@ -8,14 +8,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from lmkd_py.board.scenario import APPS, BYSTANDERS
 from lmkd_py.cli.demo_check import in_order
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, wait_until
 
 DEMO = [sys.executable, "-c", "from lmkd_py.cli import main; main()", "demo", "--seconds", "30"]
 NAMES = {name for name, _ in (*APPS, *BYSTANDERS)} | {"game-0", "thrash-0"}
@@ -41,12 +40,8 @@ def board_of(output: str) -> str:
     return match[1]
 
 
-def wait_gone(board: str, root: Path) -> list[str]:
-    """What is left after a while; a bound for a hang, not a measurement."""
-    deadline = time.monotonic() + 30
-    while (left := remains(board, root)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return left
+def wait_gone(board: str, root: Path) -> None:
+    wait_until("nothing is left of the demo", lambda: not remains(board, root), seen=lambda: remains(board, root))
 
 
 @pytest.mark.pressure
@@ -70,7 +65,7 @@ def test_the_demo_kills_in_order_explains_and_replays(tmp_path: Path) -> None:
         [*DEMO[:3], "replay", str(trace)], cwd=REPO_ROOT, capture_output=True, text=True, check=False
     )
     assert again.returncode == 0
-    assert wait_gone(board_of(done.stdout), tmp_path) == []
+    wait_gone(board_of(done.stdout), tmp_path)
 
 
 @pytest.mark.pressure
@@ -119,7 +114,7 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, number
         demo.send_signal(number)
         demo.wait(60)
     assert demo.returncode == code
-    assert wait_gone(board, tmp_path) == []
+    wait_gone(board, tmp_path)
 
 
 @pytest.mark.root("drops root's rights")

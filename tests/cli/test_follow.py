@@ -22,11 +22,10 @@ from lmkd_py.host.service import Service
 from tests.analysis.counted import decoded
 from tests.analysis.long import kills
 from tests.analysis.paper import TRIGGERS, frame, header
-from tests.board.adbd_tools import eventually
 from tests.host.conftest import Rack
 from tests.host.test_collect import collected, frames, put
 from tests.host.test_steps import OLD_CONFIG, PAYLOAD, ROOT, install, push
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, wait_until
 
 LMKCTL = [sys.executable, "-c", "import sys; from lmkd_py.cli.app import run; sys.exit(run(sys.argv[1:]))"]
 
@@ -59,12 +58,12 @@ def test_a_collection_that_follows_loses_and_doubles_nothing_over_a_pulled_cable
         return list(collected(out).values()) == [place.read_bytes()]
 
     with lmkctl(rack, endpoint, "collect", "--follow", "-o", str(out), "--class", "c") as program:
-        assert eventually(is_whole)
+        wait_until("the trace is whole", is_whole)
         for begin in range(100, 400, 100):
             rack.unplug(endpoint)
             put(rack, frames(begin, 100))
             rack.unplug(endpoint)
-            assert eventually(is_whole)
+            wait_until("the trace is whole", is_whole)
         assert interrupt(program) == 130
     assert is_whole()
 
@@ -75,7 +74,7 @@ def test_a_collection_that_follows_outlives_a_device_that_is_away(rack: Rack, tm
     place = put(rack, frames(0, 10))
     out = tmp_path / "out"
     with lmkctl(rack, endpoint, "--retries", "0", "collect", "--follow", "-o", str(out)) as program:
-        assert eventually(lambda: list(collected(out).values()) == [place.read_bytes()])
+        wait_until("the trace is whole", lambda: list(collected(out).values()) == [place.read_bytes()])
         assert program.stderr
         assert b"10 new frames in" in program.stderr.readline()
         port = endpoint.port
@@ -83,7 +82,7 @@ def test_a_collection_that_follows_outlives_a_device_that_is_away(rack: Rack, tm
         assert program.stderr.readline().endswith(b"; continues when it is connected again\n")
         back = rack.add_again(endpoint, port)
         put(rack, frames(10, 10))
-        assert eventually(lambda: list(collected(out).values()) == [place.read_bytes()], 60)
+        wait_until("the trace is whole", lambda: list(collected(out).values()) == [place.read_bytes()])
         assert interrupt(program) == 130
         assert b"10 new frames in" in program.stderr.read()
     assert back.address == endpoint.address
@@ -110,7 +109,7 @@ def test_logs_follow_on_over_a_pulled_cable(rack: Rack) -> None:
             said.append(program.stdout.read() or b"")  # type: ignore[union-attr]
             return b"".join(said) != b""
 
-        assert eventually(hears)
+        wait_until("a line comes", hears)
         assert interrupt(program) == 130
 
 

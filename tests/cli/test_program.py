@@ -41,6 +41,20 @@ def test_every_verb_explains_itself(verb: str) -> None:
     assert "Usage" in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["collect", "-s", "x"], "No such option: -s. It goes before the verb: lmkctl -s ... collect"),
+        (["config", "push", "--all", "f"], "No such option: --all. It goes before the verb: lmkctl --all ... config"),
+        (["collect", "--nothing"], "No such option: --nothing"),
+    ],
+)
+def test_an_option_that_chooses_devices_is_sent_before_the_verb(words: list[str], says: str) -> None:
+    done = program(*words)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines()[-1] == f"Error: {says}"
+
+
 def test_a_file_that_is_missing_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     done = program("replay", tmp_path / "none.lmkt")
     assert done.returncode == 2

@@ -21,18 +21,11 @@ from lmkd_py.wire.control_client import ask
 from lmkd_py.wire.header import Header, Note, Process
 from lmkd_py.wire.record import Record
 from tests.support import REPO_ROOT
+from tests.support import wait_until as wait_until  # most tests of a daemon need both
 
 BEGUN_BYTES = 8192  # more than a first header takes
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 BOOT = "01234567-89ab-cdef-0123-456789abcdef"  # a boot id for traces without a daemon
-
-
-def wait_until(what: str, condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    """Bounded wait; the failure says what was waited for."""
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {patience_s:.0f} s in vain until {what}"
-        time.sleep(0.02)
 
 
 class Daemon:

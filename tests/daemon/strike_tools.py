@@ -71,10 +71,10 @@ def words_of(daemon: Daemon) -> Iterator[memoryview]:
             yield words
 
 
-def wait_words(words: memoryview, word: int, more: int, patience_s: float = 60) -> None:
+def wait_words(words: memoryview, word: int, more: int) -> None:
     """Until a counter of the program has grown by so much."""
     enough = words[word] + more
-    wait_until(f"word {word} is {enough}", lambda: words[word] >= enough, patience_s)
+    wait_until(f"word {word} is {enough}", lambda: words[word] >= enough)
 
 
 def stall_on(board: Sandbox, stall_us: int = 500_000) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -102,13 +101,3 @@ def any_device(request: pytest.FixtureRequest, rack: Rack) -> Device:
     from lmkd_py.board.adbd.device import LEGACY, MODERN
 
     return rack.device(rack.add(personality=LEGACY if request.param == "legacy" else MODERN))
-
-
-def until(condition: Any, seconds: float = 20.0) -> bool:
-    """Wait for something that is about to be so."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return bool(condition())

@@ -11,12 +11,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.support import REPO_ROOT, require
+from tests.support import REPO_ROOT, require, wait_until
 
 TARGETS = ("sysinit.target", "basic.target", "shutdown.target", "multi-user.target")
 SYSTEMD = "/lib/systemd/systemd"
@@ -56,8 +55,8 @@ class SystemdBoard:
                 ["setpriv", "--pdeathsig", "KILL", "bash", "-c", BOOT, "boot", str(folder), str(self.cgroup)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        self.pid = self._wait(self._init)
-        self._wait(lambda: "running" in self.run("systemctl", "is-system-running").stdout)
+        self.pid = self._wait("systemd runs", self._init)
+        self._wait("it has started", lambda: "running" in self.run("systemctl", "is-system-running").stdout)
         words = [sys.executable, "-m", "lmkd_py.board.adbd", "--bare", "--root", "/", "--name", "systemd"]
         words += ["--auth", "never", "--keys", "/adb_keys"]
         self._adbd = subprocess.Popen(
@@ -67,13 +66,12 @@ class SystemdBoard:
         assert self._adbd.stdout is not None
         self.address = self._adbd.stdout.readline().split()[1]
 
-    def _wait(self, found: Callable[[], int], patience_s: float = 60.0) -> int:
-        deadline = time.monotonic() + patience_s
-        while not (value := found()):
+    def _wait(self, what: str, found: Callable[[], int]) -> int:
+        def living() -> int:
             assert self._unshare.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.05)
-        return value
+            return found()
+
+        return wait_until(what, living, seen=self.log.read_text)
 
     def _init(self) -> int:
         # The only child of unshare, once it has become systemd.
@@ -98,9 +96,11 @@ class SystemdBoard:
             os.kill(pid, signal.SIGKILL)
         self._unshare.kill()
         self._unshare.wait(60)
-        deadline = time.monotonic() + 30
-        while self.cgroup.exists() and time.monotonic() < deadline:
+
+        def removed() -> bool:
             for path, _, _ in os.walk(self.cgroup, topdown=False):
                 with suppress(OSError):  # until the last of its processes is dead
                     os.rmdir(path)
-            time.sleep(0.02)
+            return not self.cgroup.exists()
+
+        wait_until("its cgroup is gone", removed)

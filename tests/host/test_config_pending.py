@@ -17,9 +17,9 @@ from lmkd_py.host.service import Service
 from lmkd_py.host.steps import run_steps
 from lmkd_py.wire.config import config_hash, encode_config
 from lmkd_py.wire.pending import Pending, boot_id, boottime_s, encode_pending
-from tests.host.conftest import Rack, until
+from tests.host.conftest import Rack
 from tests.host.test_steps import NEW_CONFIG, OLD_CONFIG, ROOT, WATCHING, install, push
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, wait_until
 
 OTHER_CONFIG = Config(PolicyConfig(lowmem_min_adj=803), WATCHING)
 ARMED_S = 60.0
@@ -122,7 +122,7 @@ def test_a_device_that_boots_within_the_window_has_the_former_config(rack: Rack,
         except DeviceError:
             return False
 
-    assert until(is_back, ARMED_S)
+    wait_until("the device is back", is_back)
     service = Service(device, ROOT)
     assert service.start(observe=True)["config_hash"] == config_hash(encode_config(OLD_CONFIG))
     assert config(rack, installed) == encode_config(OLD_CONFIG)

@@ -14,8 +14,9 @@ from lmkd_py.host.errors import DeviceError, Fault
 from lmkd_py.host.pull import PIECE_BYTES, pull
 from lmkd_py.host.push import push_atomic
 from lmkd_py.host.tree import Tree, push_tree, tree_is_there
-from tests.host.conftest import Rack, until
+from tests.host.conftest import Rack
 from tests.host.peer import Peer, Plug
+from tests.support import wait_until
 
 TARGET = "/data/adb/there/file"
 OLD, NEW = b"old", bytes(range(256)) * 700
@@ -182,9 +183,9 @@ def test_a_device_that_wants_its_answer_taken_first_is_not_waited_for_in_vain() 
     with Peer(act) as peer:
         link = DirectLink("127.0.0.1", peer.port, [], time.monotonic() + 10, 1.0, lambda: None)
         stream = link.open("sync:")
-        assert until(stream.pending)
+        wait_until("an answer has come", stream.pending)
         stream.send(b"one")  # nothing is under way: it goes out at once
         stream.send(b"two")
         assert stream.recv() == b"an answer"
-        assert until(lambda: seen == [b"WRTE", b"OKAY", b"WRTE"])
+        wait_until("both writes are acknowledged", lambda: seen == [b"WRTE", b"OKAY", b"WRTE"], seen=lambda: seen)
         link.close()

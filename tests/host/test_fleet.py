@@ -18,7 +18,7 @@ from lmkd_py.host.collect import COLLECT, Collection
 from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush
 from lmkd_py.host.device import Device
 from lmkd_py.host.errors import Fault
-from lmkd_py.host.fleet import Interrupted, Report, run_fleet
+from lmkd_py.host.fleet import DeviceReport, Interrupted, run_fleet
 from lmkd_py.host.install import INSTALL, Installation
 from lmkd_py.host.steps import run_steps
 from lmkd_py.wire.config import encode_config
@@ -80,7 +80,7 @@ def prepare(rack: Rack, count: int, running: int) -> dict[str, Endpoint]:
     return bad
 
 
-def check(reports: list[Report[object]], bad: dict[str, Endpoint], faults: dict[str, Fault | None]) -> None:
+def check(reports: list[DeviceReport[object]], bad: dict[str, Endpoint], faults: dict[str, Fault | None]) -> None:
     found = {report.serial: report.error.fault for report in reports if report.error}
     assert found == {bad[what].address: fault for what, fault in faults.items() if fault}
     for report in reports:
@@ -91,14 +91,16 @@ def run(rack: Rack, tmp_path: Path, count: int, running: int, jobs: int) -> None
     bad = prepare(rack, count, running)
     heard: list[str] = []
     devices = [rack.device(one, timeout_s=1200.0) for one in rack.endpoints]
-    pushed: list[Report[object]] = run_fleet(devices, push, jobs=jobs, heard=lambda report: heard.append(report.serial))
+    pushed: list[DeviceReport[object]] = run_fleet(
+        devices, push, jobs=jobs, heard=lambda report: heard.append(report.serial)
+    )
     assert sorted(heard) == sorted(device.serial for device in devices)
     check(pushed, bad, BAD)
     good = [one for one in rack.endpoints if one not in [bad[what] for what, fault in BAD.items() if fault]]
     for endpoint in good:
         assert rack.path(endpoint, f"{ROOT}/config.bin").read_bytes() == encode_config(CONFIG)
     devices = [rack.device(one, timeout_s=1200.0) for one in rack.endpoints]
-    fetched: list[Report[object]] = run_fleet(devices, collecting(tmp_path / "out"), jobs=jobs)  # type: ignore[arg-type]
+    fetched: list[DeviceReport[object]] = run_fleet(devices, collecting(tmp_path / "out"), jobs=jobs)  # type: ignore[arg-type]
     check(fetched, bad, {what: fault for what, fault in BAD.items() if what in ("offline", "unauthorized")})
     assert len(list((tmp_path / "out").rglob("*.lmkt"))) >= count - 2
     for endpoint in rack.endpoints[:running]:
@@ -155,7 +157,7 @@ def test_ctrl_c_ends_it_and_names_those_in_work(rack: Rack) -> None:
         if device is not devices[0]:
             device.run("sleep 60")
 
-    def heard(report: Report[None]) -> None:
+    def heard(report: DeviceReport[None]) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(Interrupted) as stopped:

@@ -24,9 +24,9 @@ from lmkd_py.host.service import Service
 from lmkd_py.host.steps import Step, run_steps
 from lmkd_py.host.tree import Tree
 from lmkd_py.wire.config import config_hash, encode_config
-from tests.host.conftest import Rack, until
+from tests.host.conftest import Rack
 from tests.host.test_collect import collected, frames, put
-from tests.support import in_soak
+from tests.support import in_soak, wait_until
 
 ROOT = "/data/adb/lmkd_py"
 CONFIRM_S = 60.0  # longer than any stall of a loaded machine: these tests do not wait for it
@@ -76,7 +76,7 @@ def cut(rack: Rack, endpoint: Endpoint, device: Device, how: str) -> None:
             endpoint.device.reboot()
 
         rack.do(reboot())
-        until(lambda: not endpoint.clients)
+        wait_until("the device has no client left", lambda: not endpoint.clients)
     else:
         device.close()
         endpoint.device.faults.drop_times = 1
@@ -100,7 +100,7 @@ def attempt(work: Callable[[], object]) -> None:
 
 def mend(endpoint: Endpoint) -> None:
     endpoint.device.faults.drop_after = 0
-    assert until(lambda: endpoint._server is not None)
+    wait_until("the device listens", lambda: endpoint._server is not None)
 
 
 def release_there(rack: Rack, endpoint: Endpoint) -> str:
@@ -216,9 +216,10 @@ def test_a_config_that_is_not_confirmed_in_time_goes_back_by_itself(rack: Rack, 
     run_steps(CONFIG_PUSH, ConfigPush(device, NEW_CONFIG, confirm_s=5.0, hold=True))
     place = rack.path(guarded, f"{ROOT}/config.bin")
     assert place.read_bytes() == encode_config(NEW_CONFIG)
-    assert until(lambda: place.read_bytes() == encode_config(OLD_CONFIG), 60)
+    wait_until("the former config is back", lambda: place.read_bytes() == encode_config(OLD_CONFIG))
     service = Service(device, ROOT)
-    assert until(lambda: service.status()["config_hash"] == config_hash(encode_config(OLD_CONFIG)), 60)
+    former = config_hash(encode_config(OLD_CONFIG))
+    wait_until("the daemon uses it", lambda: service.status()["config_hash"] == former)
     with pytest.raises(DeviceError, match="no push is waiting"):
         service.call("confirm", "")
     service.stop()

@@ -17,10 +17,9 @@ from lmkd_py.host.service import Service
 from lmkd_py.host.targets import Target
 from lmkd_py.kernel.sensing.mounts import cgroup_v2_root
 from lmkd_py.ondevice.systemd import PLACE, UNIT
-from tests.board.adbd_tools import eventually
 from tests.host.systemd_board import SystemdBoard
 from tests.host.test_steps import NEWER, OLD_CONFIG, install, push
-from tests.support import require
+from tests.support import require, wait_until
 
 pytestmark = pytest.mark.root("boots a systemd of its own")
 ROOT = "/var/lib/lmkd_py"
@@ -66,7 +65,8 @@ def test_the_daemon_is_a_unit_that_comes_back_and_goes_with_uninstall(board: Sys
     assert before["steward_pid"] == steward(board)
 
     board.run("kill", f"-{int(signal.SIGKILL)}", str(before["steward_pid"]))
-    assert eventually(lambda: steward(board) not in (0, before["steward_pid"]) and bool(service.status().get("armed")))
+    wait_until("another steward runs", lambda: steward(board) not in (0, before["steward_pid"]))
+    wait_until("it is armed", lambda: service.status().get("armed"))
     after = service.status()
     assert after["steward_pid"] == steward(board)
     assert after["killer_pid"] != before["killer_pid"]
@@ -97,5 +97,5 @@ def test_the_unit_starts_with_the_board(board: SystemdBoard, device: Device) -> 
     board.run("systemctl", "daemon-reload")
     board.run("systemctl", "start", "multi-user.target")  # what a boot reaches; the unit is wanted by it
     board.run("systemctl", "isolate", "multi-user.target")
-    assert eventually(lambda: bool(Service(device, ROOT).status().get("armed")))
+    wait_until("it is armed", lambda: Service(device, ROOT).status().get("armed"))
     assert state(board, "is-active") == "active"

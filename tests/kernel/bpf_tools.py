@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.kernel.bpf import VARIANT_LIST, AttachedProgram, BpfRefused, Guard, Order, elf, load_apart
-from tests.support import REPO_ROOT, require
+from tests.support import REPO_ROOT, require, wait_until
 
 LIMIT_MIB = 96
 LIST = (VARIANT_LIST,)
@@ -86,7 +85,7 @@ class KillerProcess:
         """SIGSTOP, and wait until every thread of it has stopped."""
         os.kill(self.process.pid, signal.SIGSTOP)
         state = Path(f"/proc/{self.process.pid}/stat")
-        wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
+        wait_until("it has stopped", lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
 
     def resume(self) -> None:
         os.kill(self.process.pid, signal.SIGCONT)
@@ -108,15 +107,7 @@ def killer_of(attached: AttachedProgram) -> Iterator[KillerProcess]:
         killer.end()
 
 
-def wait_until(holds: Callable[[], object], patience_s: float = 120) -> None:
-    """Return once it holds; AssertionError after minutes, so that a broken program fails rather than hangs."""
-    end = time.monotonic() + patience_s
-    while not holds():
-        assert time.monotonic() < end, f"never came true within {patience_s:g} s"
-        time.sleep(0.01)
-
-
 def wait_events(guard: Guard, more: int) -> None:
     """Return after `more` further reclaim events of the domain."""
     enough = guard.counters().events + more
-    wait_until(lambda: guard.counters().events >= enough)
+    wait_until(f"{more} more events", lambda: guard.counters().events >= enough, seen=guard.counters)

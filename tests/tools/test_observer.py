@@ -12,6 +12,7 @@ from functools import partial
 
 import pytest
 
+from tests.support import wait_until
 from tools.observer import KILL, OOM_VICTIM, WAKING, Observer
 from tools.observer.tracefs import tracefs
 
@@ -26,8 +27,7 @@ def comm_of(pid: int) -> str:
 
 def start_sleeper() -> subprocess.Popen[bytes]:
     process = subprocess.Popen(["sleep", "60"])
-    while comm_of(process.pid) != "sleep":  # Popen returns a moment before the program has its name
-        time.sleep(0.001)
+    wait_until("it is sleep", lambda: comm_of(process.pid) == "sleep")  # Popen returns before the program has its name
     return process
 
 
@@ -91,9 +91,7 @@ def test_wakings_are_those_of_the_watched_thread_only() -> None:
     assert sleeper.stdin
     assert other.stdin
     for process in (sleeper, other):
-        while not waits_for_input(process.pid):
-            assert process.poll() is None
-            time.sleep(0.005)
+        wait_until("it reads", lambda: waits_for_input(process.pid))  # noqa: B023
     with Observer([WAKING], [sleeper.pid]) as observer:
         for process in (sleeper, other):
             assert process.stdin
@@ -135,8 +133,7 @@ def test_what_a_killed_observer_leaves_the_next_one_removes() -> None:
         return [name for name in os.listdir(os.path.join(tracefs(), "instances")) if str(program.pid) in name]
 
     program = subprocess.Popen([sys.executable, "-m", "tools.observer"], stdout=subprocess.DEVNULL)
-    while not instances() and program.poll() is None:
-        time.sleep(0.01)
+    wait_until("it observes", instances)
     end(program)
     assert len(instances()) == 1
     with Observer():
@@ -183,16 +180,20 @@ def kills_until_told(program: subprocess.Popen[bytes]) -> None:
     assert program.stdout
     victims: list[int] = []
     said = b""
-    deadline = time.monotonic() + PATIENCE_S
-    while not any(f" pid={pid} " in line for line in lines_of_kills(said) for pid in victims):
-        assert time.monotonic() < deadline, said
+    output = program.stdout
+
+    def told() -> bool:
+        nonlocal said
         victim = start_sleeper()
         end(victim)
         victims.append(victim.pid)
-        if select.select([program.stdout], [], [], 0.2)[0]:
-            data = os.read(program.stdout.fileno(), 65536)
+        if select.select([output], [], [], 0.2)[0]:
+            data = os.read(output.fileno(), 65536)
             assert data, "it has ended"
             said += data
+        return any(f" pid={pid} " in line for line in lines_of_kills(said) for pid in victims)
+
+    wait_until("it prints one of the kills", told, seen=lambda: said)
 
 
 def lines_of_kills(said: bytes) -> list[str]:

@@ -18,6 +18,7 @@ from lmkd_py.wire.frames import (
     NOTE,
     PROCESS,
     RECORD,
+    STRIKE,
     Frame,
     FrameError,
     Lost,
@@ -30,6 +31,10 @@ FRAMES = [frame_bytes(kind, payload) for kind, payload in PAYLOADS]
 FILE = b"".join(FRAMES)
 UNUSED = bytes([next(byte for byte in range(256) if byte not in FILE)])
 STARTS = [sum(map(len, FRAMES[:i])) for i in range(len(FRAMES) + 1)]
+
+
+def test_a_kind_that_was_written_once_keeps_its_number() -> None:
+    assert (HEADER, RECORD, PROCESS, NOTE, STRIKE) == (1, 2, 3, 4, 5)  # docs/trace-format.md
 
 
 def whole(first: int, last: int, shift: int = 0) -> list[Frame | Lost]:

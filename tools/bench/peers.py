@@ -89,7 +89,7 @@ class Box:
         self.meminfo.set(from_pct)
 
     def short(self) -> None:
-        """Begin the shortage."""
+        """Begin the shortage: SHORT_PCT of memory is available."""
         self.meminfo.set(SHORT_PCT)
 
     def close(self) -> None:

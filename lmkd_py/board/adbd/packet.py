@@ -81,7 +81,6 @@ class Decoder:
         return self._header is None and not self._unread
 
     def feed(self, data: bytes) -> None:
-        """Add bytes as they arrive."""
         self._unread += data
 
     def next(self) -> Optional[AdbMessage]:

@@ -131,6 +131,5 @@ class Replies:
         self._add(_FRAME.pack(b"OKAY", 0))
 
     def fail(self, reason: str) -> None:
-        """FAIL, with the reason."""
         data = reason.encode()
         self._add(_FRAME.pack(b"FAIL", _HUGE if self.hostile == "huge-fail" else len(data)) + data)

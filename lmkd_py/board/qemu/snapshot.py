@@ -44,7 +44,7 @@ class BoardSnapshot:
             shutil.rmtree(new.place, ignore_errors=True)
 
     def pack(self, disk: Path, initrd: Path) -> None:
-        """Copy the board's disk and initramfs into the snapshot."""
+        """Copy both files into the snapshot, without room for blocks of zeros."""
         copy_sparse(disk, self._disk)
         copy_sparse(initrd, self._initrd)  # a board that restarts loads it again
 

@@ -46,7 +46,6 @@ class ClockSteps:
         return True
 
     def close(self) -> None:
-        """Close the timer."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

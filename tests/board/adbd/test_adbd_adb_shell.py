@@ -26,7 +26,8 @@ from lmkd_py.board.adbd.device import LEGACY, AdbdDevice
 from lmkd_py.board.adbd.endpoint import Endpoint
 from lmkd_py.board.adbd.faults import Faults
 from lmkd_py.board.virtual_device import VirtualDevice
-from tests.board.adbd_tools import connect, eventually
+from tests.board.adbd_tools import connect
+from tests.support import wait_until
 
 MakeDevice = Callable[..., tuple[AdbdDevice, str]]
 TMP = "/data/local/tmp"
@@ -167,11 +168,12 @@ def test_a_slow_reader_gets_everything(make_device: MakeDevice, tmp_path: Path) 
     client.close()
 
 
-def test_boot_completes_when_told_and_again_after_a_reboot(make_device: MakeDevice) -> None:
-    _, address = make_device(faults=Faults(boot_s=1.0))
+def test_boot_is_complete_after_its_time_and_not_before(make_device: MakeDevice) -> None:
+    _, booting = make_device(faults=Faults(boot_s=3600.0))
+    assert connect(booting).shell("getprop sys.boot_completed") == "\n"
+    _, address = make_device(faults=Faults(boot_s=0.5))
     client = connect(address)
-    assert client.shell("getprop sys.boot_completed") == "\n"
-    assert eventually(lambda: client.shell("getprop sys.boot_completed") == "1\n")
+    wait_until("it has booted", lambda: client.shell("getprop sys.boot_completed") == "1\n")
 
 
 def test_root_can_always_cost_the_connection(make_device: MakeDevice) -> None:
@@ -185,7 +187,7 @@ def test_root_can_always_cost_the_connection(make_device: MakeDevice) -> None:
         except (OSError, AdbTimeoutError, AdbConnectionError, TcpTimeoutException):
             return False
 
-    assert eventually(answers)
+    wait_until("it answers as root", answers)
 
 
 def test_properties_hold_any_value_and_refuse_odd_names(make_device: MakeDevice) -> None:
@@ -245,7 +247,7 @@ def test_the_programs_of_a_device_die_with_it_also_when_it_is_killed(spaces: Non
     pid = int(client.shell("setsid sleep 600 >/dev/null 2>&1 </dev/null & echo $!"))
     assert os.path.exists(f"/proc/{pid}")
     device.power_cut()
-    assert eventually(lambda: not os.path.exists(f"/proc/{pid}"))
+    wait_until("the process has ended", lambda: not os.path.exists(f"/proc/{pid}"))
     device.close()
 
 

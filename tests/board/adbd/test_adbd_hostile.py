@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from lmkd_py.board.adbd import connection, hostile
 from lmkd_py.board.adbd.device import AdbdDevice
 from lmkd_py.board.adbd.packet import AUTH, CLSE, CNXN, COMMANDS, HEADER, OKAY, OPEN, VERSION, WRTE, AdbMessage, encode
-from tests.board.adbd_tools import Raw, connect, eventually
+from tests.board.adbd_tools import Raw, connect
 from tests.board.rack import Rack
+from tests.support import wait_until
 
 MakeDevice = Callable[..., tuple[AdbdDevice, str]]
 SLACK_KB = 60_000
@@ -36,7 +37,7 @@ def target(tmp_path_factory: pytest.TempPathFactory, spaces: None) -> Iterator[s
         client = connect(rack.addresses[0])
         assert client.shell("echo unharmed") == "unharmed\n"
         client.close()
-        assert eventually(lambda: not rack.endpoints[0].clients)
+        wait_until("the device has no client left", lambda: not rack.endpoints[0].clients)
 
 
 def test_lengths_beyond_the_limit_end_the_connection_at_once(target: str) -> None:

@@ -20,8 +20,8 @@ from lmkd_py.host.connect import Connector
 from lmkd_py.host.errors import DeviceError, Fault
 from lmkd_py.host.targets import Target
 from tests.board.adbd.test_adbd_elsewhere import NOBODY, alone, endpoint  # noqa: F401  (a fixture)
-from tests.board.adbd_tools import Adb, Raw, connect, eventually
-from tests.support import IS_ROOT, require
+from tests.board.adbd_tools import Adb, Raw, connect
+from tests.support import IS_ROOT, require, wait_until
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_another_user_stays_outside(spaces: None, home: Path, adb: Adb, stranger
     with VirtualDevice(str(tmp_path / "device")) as device:
         stranger("connect", device.address)
         stranger.serial = device.address
-        assert eventually(lambda: "unauthorized" in stranger.state()), stranger.state()
+        wait_until("adb is refused", lambda: "unauthorized" in stranger.state(), seen=stranger.state)
         assert stranger("shell", "id").returncode != 0
         adb.connect(device.address)  # and disturbs nobody
         assert adb("shell", "id -u").stdout == b"0\n"

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import pytest
 
 from lmkd_py.board.adbd.device import LEGACY, AdbdDevice
 from lmkd_py.board.ports import free_port
-from tests.board.adbd_tools import Adb, eventually
-from tests.support import IS_ROOT
+from tests.board.adbd_tools import Adb
+from tests.support import IS_ROOT, wait_until
 
 MakeDevice = Callable[..., tuple[AdbdDevice, str]]
 TMP = "/data/local/tmp"
@@ -56,7 +57,7 @@ def test_bytes_pass_unchanged(adb: Adb, device: AdbdDevice) -> None:
     assert adb("exec-out", f"cat {TMP}/blob").stdout == data
     assert adb("exec-in", f"cat >{TMP}/back", stdin=data[:100_000]).returncode == 0
     back = Path(device.root) / "data/local/tmp/back"
-    assert eventually(lambda: back.exists() and back.read_bytes() == data[:100_000])
+    wait_until("the file is pulled", lambda: back.exists() and back.read_bytes() == data[:100_000])
 
 
 def test_a_terminal_is_one(adb: Adb, device: AdbdDevice) -> None:
@@ -149,11 +150,12 @@ def test_a_reboot_ends_everything_and_brings_another_boot_id(adb: Adb, device: A
     first = adb(*ask).stdout
     assert adb("shell", "setsid sh -c 'while :; do date +%N >/data/local/tmp/alive; sleep 0.02; done' >&- 2>&- <&- &")
     alive = Path(device.root) / "data/local/tmp/alive"
-    assert eventually(alive.exists)
+    wait_until("the process writes", alive.exists)
     adb("reboot")
-    assert eventually(lambda: adb.state() == "device" and adb(*ask).stdout not in (b"", first))
+    wait_until("the boot id is another", lambda: adb.state() == "device" and adb(*ask).stdout not in (b"", first))
     alive.unlink(missing_ok=True)
-    assert not eventually(alive.exists, 0.5)
+    time.sleep(0.5)  # 25 times as long as the process took to write again
+    assert not alive.exists()
 
 
 def test_root_and_unroot_change_who_one_is(adb: Adb, make_device: MakeDevice) -> None:
@@ -163,9 +165,9 @@ def test_root_and_unroot_change_who_one_is(adb: Adb, make_device: MakeDevice) ->
     assert adb("shell", "su 0 id -u").stdout == b"0\n"
     assert not IS_ROOT or adb("shell", "ls /data/adb").returncode != 0  # a user's device has one user's files
     assert b"restarting adbd as root" in adb("root").stdout
-    assert eventually(lambda: adb("shell", "id -u").stdout == b"0\n")
+    wait_until("the shell is root", lambda: adb("shell", "id -u").stdout == b"0\n")
     assert b"restarting" in adb("unroot").stdout
-    assert eventually(lambda: adb("shell", "id -u").stdout == b"2000\n")
+    wait_until("the shell is not root", lambda: adb("shell", "id -u").stdout == b"2000\n")
 
 
 @pytest.mark.parametrize(("kind", "magisk", "user"), [("magisk", b"0\n", b""), ("none", b"", b"")])
@@ -213,4 +215,4 @@ def test_a_stranger_stays_unauthorised(adb: Adb, make_device: MakeDevice) -> Non
     adb.serial = ""
     adb("connect", address)
     adb.serial = address
-    assert eventually(lambda: "unauthorized" in adb.state())
+    wait_until("adb is refused", lambda: "unauthorized" in adb.state(), seen=adb.state)

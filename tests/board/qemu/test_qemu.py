@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from lmkd_py.board.qemu.machine import QemuBoard
 from lmkd_py.board.qemu.profile import QEMU
 from lmkd_py.board.qemu.snapshot import BoardSnapshot
 from tests.board.qemu_boards import ArmBoard, assert_protected, install
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, wait_until
 
 pytestmark = pytest.mark.board
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
@@ -44,14 +43,6 @@ def emulators(folder: Path) -> list[int]:
         if words.startswith(QEMU.encode()) and str(folder).encode() in words:
             found.append(int(path.parent.name))
     return found
-
-
-def wait_until(condition: object, what: str, patience_s: float = 120.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {patience_s:g} s in vain until {what}"
-        time.sleep(0.1)
 
 
 def test_a_board_is_not_saved_while_somebody_is_connected(board: ArmBoard, tmp_path: Path) -> None:
@@ -79,8 +70,8 @@ def test_a_reboot_over_adb_keeps_the_disk_and_nothing_else(board: ArmBoard) -> N
         adb("-s", board.machine.address, "wait-for-device")  # connected is not yet let in
         assert adb("-s", board.machine.address, "shell", "cat /data/note") == "kept\n"
         adb("-s", board.machine.address, "reboot")
-        wait_until(lambda: "reboot: Restarting system" in board.machine.console(), "the kernel restarts")
-        wait_until(lambda: board.machine.console().count("\nlistening ") == starts + 1, "it listens again")
+        wait_until("the kernel restarts", lambda: "reboot: Restarting system" in board.machine.console())
+        wait_until("it listens again", lambda: board.machine.console().count("\nlistening ") == starts + 1)
     finally:
         adb("kill-server")
     assert board.shell(BOOT_ID) != before
@@ -90,7 +81,7 @@ def test_a_reboot_over_adb_keeps_the_disk_and_nothing_else(board: ArmBoard) -> N
 def test_a_board_is_saved_and_goes_on_with_its_memory_and_disk(board: ArmBoard, tmp_path: Path) -> None:
     board.shell("echo on disk >/data/note; echo in memory >/tmp/note")
     boot_id = board.shell(BOOT_ID)
-    wait_until(lambda: _saved(board, tmp_path / "saved"), "no connection is open")
+    wait_until("no connection is open", lambda: _saved(board, tmp_path / "saved"))
     board.shell("rm /data/note /tmp/note; sync")  # it went on itself
     board.machine.close()
     board.machine = QemuBoard("board", tmp_path / "again", snapshot=BoardSnapshot(tmp_path / "saved"))
@@ -120,7 +111,7 @@ def test_what_a_board_leaves_when_it_crashes_is_no_process(tmp_path: Path) -> No
     board = boards.up("qemu", "crash", patience_s=300)
     assert emulators(tmp_path)
     os.kill(board.pid, signal.SIGKILL)
-    wait_until(lambda: not emulators(tmp_path), "the emulator has ended")
+    wait_until("the emulator has ended", lambda: not emulators(tmp_path))
     assert boards.running() == []
     assert sorted(path.name for path in (tmp_path / "boards").iterdir()) == ["crash.console", "crash.log", "lock"]
 
@@ -134,10 +125,10 @@ def test_a_board_that_is_given_up_while_it_boots_is_gone(tmp_path: Path, verb: s
     boards = Boards(str(tmp_path / "boards"))
     try:
         with caller:
-            wait_until(lambda: emulators(tmp_path), "the emulator runs")
+            wait_until("the emulator runs", lambda: emulators(tmp_path))
             caller.send_signal(number)
             assert caller.wait(120) in (130, -number)
-        wait_until(lambda: not emulators(tmp_path), "the emulator has ended")
+        wait_until("the emulator has ended", lambda: not emulators(tmp_path))
         assert boards.running() == []
     finally:
         for board in boards.running():
@@ -175,12 +166,12 @@ def _run_without_a_unit(board: ArmBoard, release: str) -> None:
     """As somebody does in a shell whose cgroup has other processes and no memory.min above it that counts."""
     daemon = f"PYTHONPATH={release} python3 -m lmkd_py.daemon"
     board.shell(f"{daemon} run --root /tmp/own --observe >/tmp/own.log 2>&1 </dev/null &")
-    wait_until(lambda: "armed:" in board.shell("cat /tmp/own.log"), "it is armed")
+    wait_until("it is armed", lambda: "armed:" in board.shell("cat /tmp/own.log"))
     said = board.shell(f"{daemon} status --root /tmp/own").splitlines()
     status = {name: int(value) for name, _, value in (line.partition(": ") for line in said) if name.endswith("_pid")}
     assert_protected(board, status, "lmkd_py")
     board.shell(f"kill {status['steward_pid']}")
-    wait_until(lambda: board.shell("ls -d /sys/fs/cgroup/lmkd_py* 2>/dev/null || true") == "", "its cgroup is gone")
+    wait_until("its cgroup is gone", lambda: board.shell("ls -d /sys/fs/cgroup/lmkd_py* 2>/dev/null || true") == "")
 
 
 def test_only_root_may_write_to_the_root_directory_of_a_board(board: ArmBoard) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,11 @@ from lmkd_py.host.steps import run_steps
 from lmkd_py.wire.record import Record
 from tests.board.faults import KINDS, RevivingStage, control, failing
 from tests.board.qemu_boards import EARLY, SPARE_SWAP_MIB, ArmBoard, install, push, wide_watermarks, without_boost
-from tests.support import in_soak
+from tests.support import in_soak, wait_until
 
 pytestmark = pytest.mark.board
 PERCENTS = (20, in_soak(50), 100)
 WANTED = 3  # kills while allocations fail
-PATIENCE_S = 150.0
 HOG_MIB_PER_S = 24
 
 
@@ -64,7 +62,7 @@ class Lab:
         """Everybody lives and is known to the daemon; its status."""
         apps = self.stage.revive()
         self.register(*apps)
-        until("all are candidates", lambda: self.status()["candidates"] >= len(apps))
+        wait_until("all are candidates", lambda: self.status()["candidates"] >= len(apps))
         self.told, self.by_kernel = len(self.kills()), self.stage.oom_kills()
         return self.status()
 
@@ -88,7 +86,7 @@ class Lab:
         """Real pressure on the whole board, until so many of the applications have died of it."""
         hog = self.stage.grow_hog(mib_per_s=HOG_MIB_PER_S, spare_mib=SPARE_SWAP_MIB)
         try:
-            until(f"{kills} are dead", lambda: len(self.dead()) >= kills or not self.stage.living((hog,)))
+            wait_until(f"{kills} are dead", lambda: len(self.dead()) >= kills or not self.stage.living((hog,)))
         finally:
             self.ask(f"kill -9 {hog.pid} 2>/dev/null; true")
         assert len(self.dead()) >= kills, "the one that caused it died too early"
@@ -99,7 +97,7 @@ class Lab:
         def told() -> set[int]:
             return {record.outcome.pid for record in self.kills()[self.told :]}
 
-        until("the dead in the trace are the dead", lambda: told() == {guest.pid for guest in self.dead()})
+        wait_until("the dead in the trace are the dead", lambda: told() == {guest.pid for guest in self.dead()})
         fresh = self.kills()[self.told :]
         self.told += len(fresh)
         assert len({record.outcome.pid for record in fresh}) == len(fresh)
@@ -112,13 +110,6 @@ class Lab:
         assert not trace.losses
         assert not trace.undeclared
         return fresh
-
-
-def until(what: str, holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s in vain until {what}"
-        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -171,11 +162,11 @@ def test_a_steward_that_finds_no_memory_is_no_hindrance_and_catches_up(guarded: 
         assert kind == "fail_page_alloc" or aimed.failed() > 0  # pages it needs more seldom
     if not survived:
         guarded.service.start(observe=False)  # as init would
-    until("it answers", lambda: guarded.service.status()["running"])
+    wait_until("it answers", lambda: guarded.service.status()["running"])
     now = guarded.status()
     assert (now["steward_pid"] == steward) == survived
     assert (now["killer_pid"] == killer) == survived
-    until("it has heard of everybody", lambda: late.pid in {pid for pid, _ in guarded.trace().processes})
+    wait_until("it has heard of everybody", lambda: late.pid in {pid for pid, _ in guarded.trace().processes})
     guarded.ask(f"kill -9 {late.pid}")
     assert {record.killer_pid for record in guarded.look()} == {killer}
 
@@ -185,9 +176,9 @@ def test_a_steward_that_cannot_fork_for_want_of_memory_has_a_killer_as_soon_as_t
     steward, killer = before["steward_pid"], before["killer_pid"]
     with failing(guarded.ask, "failslab", 100, steward) as aimed:
         guarded.ask(f"kill -9 {killer}")
-        until("it has tried in vain", lambda: aimed.failed() > 10)
+        wait_until("it has tried in vain", lambda: aimed.failed() > 10)
         assert guarded.lives(steward)
-    until("another one is live", lambda: guarded.service.status().get("killer_pid") not in (None, killer))
+    wait_until("another one is live", lambda: guarded.service.status().get("killer_pid") not in (None, killer))
     now = guarded.status()
     assert now["steward_pid"] == steward
     guarded.press()

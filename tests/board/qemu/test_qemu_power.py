@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from lmkd_py.host.targets import Target
 from lmkd_py.host.tree import Tree, tree_is_there
 from lmkd_py.wire.config import encode_config
 from tests.board.qemu_boards import PAYLOAD, STATE_ROOT, ArmBoard, guard, install, push
-from tests.support import in_soak
+from tests.support import in_soak, wait_until
 
 pytestmark = pytest.mark.board
 PATIENCE_S = 400.0  # an emulated CPU beside a kernel build
@@ -122,11 +121,12 @@ def test_a_board_that_boots_before_a_config_is_confirmed_guards_with_the_former_
         f">{STATE_ROOT}/log 2>&1 </dev/null &"
     )
     service = Service(board.device(), STATE_ROOT)
-    deadline = time.monotonic() + PATIENCE_S
-    while not service.status().get("armed"):
-        assert time.monotonic() < deadline, board.shell(f"cat {STATE_ROOT}/log")
-        time.sleep(0.5)
-    assert "the former config.bin is back" in board.shell(f"cat {STATE_ROOT}/log")
+
+    def log() -> str:
+        return board.shell(f"cat {STATE_ROOT}/log")
+
+    wait_until("it is armed", lambda: service.status().get("armed"), PATIENCE_S, log)
+    assert "the former config.bin is back" in log()
     found = bytes.fromhex(board.shell(f"od -An -v -tx1 {STATE_ROOT}/config.bin"))
     assert found == encode_config(OLD_CONFIG)
     service.stop()
@@ -149,16 +149,16 @@ def test_a_trace_that_is_being_written_keeps_every_whole_frame(board: ArmBoard, 
     stage = Stage(lambda command: device.must(["sh", "-c", command], command).text)
     stage.populate()
     stage.grow_hog()
-    deadline = time.monotonic() + PATIENCE_S
-    while service.status()["kills"] < 3:
-        assert time.monotonic() < deadline, "no kill"
-    safe = 0
-    while end.endswith("calm"):  # as the private pool is back then, the trace is safe
-        assert time.monotonic() < deadline, "it does not become calm"
+    wait_until("3 are dead", lambda: service.status()["kills"] >= 3, PATIENCE_S)
+
+    def kills_when_calm() -> int:
         status = service.status()
-        if board.shell(f"grep ^VmLck: /proc/{status['steward_pid']}/status").split()[1] != "0":
-            safe = status["kills"]
-            break
+        locked = board.shell(f"grep ^VmLck: /proc/{status['steward_pid']}/status").split()[1] != "0"
+        return int(status["kills"]) if locked else 0
+
+    safe = 0
+    if end.endswith("calm"):  # as the private pool is back then, the trace is safe
+        safe = wait_until("it is calm", kills_when_calm, PATIENCE_S)
     collection = run_steps(COLLECT, Collection(device, tmp_path, STATE_ROOT))
     filed = Path(service.status()["trace_path"])  # the disk holds those of earlier boots, too
     before = collection.folder / filed.parent.name / filed.name

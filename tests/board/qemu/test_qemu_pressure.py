@@ -17,6 +17,7 @@ from lmkd_py.host.collect import COLLECT, Collection
 from lmkd_py.host.steps import run_steps
 from lmkd_py.wire.header import OOM_KILLS
 from tests.board.qemu_boards import EARLY, STATE_ROOT, ArmBoard, install, push, without_boost
+from tests.support import wait_until
 
 pytestmark = [pytest.mark.board, pytest.mark.alone]
 PATIENCE_S = 300.0
@@ -46,16 +47,22 @@ def test_one_kind_of_trigger_alone_answers_a_shortage_of_the_whole_board(
     service.start(observe=False)
     stage = Stage(lambda command: device.must(["sh", "-c", command], command).text)
     apps = stage.populate()
-    by_kernel, highest = stage.oom_kills(), 0.0
+    by_kernel = stage.oom_kills()
     hog = stage.grow_hog()
-    deadline = time.monotonic() + PATIENCE_S
-    while stage.living((hog,)):
-        assert time.monotonic() < deadline, "the one who causes it still lives"
-        highest = max(highest, stage.psi_some_pct())
-    deadline = time.monotonic() + PATIENCE_S
-    while (now := stage.psi_some_pct()) > highest / 4:
-        assert time.monotonic() < deadline, f"tasks still stall: PSI {highest} %, then {now} %"
-        time.sleep(1)
+    stalls: list[float] = []  # PSI while the hog lives
+
+    def hog_is_dead() -> bool:
+        stalls.append(stage.psi_some_pct())
+        return not stage.living((hog,))
+
+    wait_until("the hog is dead", hog_is_dead, PATIENCE_S)
+    highest = max(stalls)
+
+    def stall_is_over() -> bool:
+        time.sleep(1)  # each question is work for the board
+        return stage.psi_some_pct() <= highest / 4
+
+    wait_until(f"PSI is at most a quarter of {highest} %", stall_is_over, PATIENCE_S, stage.psi_some_pct)
     assert highest > 0
     living = stage.living(apps)
     # One kind of trigger may tell of a shortage after the kernel's OOM killer has acted; PSI with its window of 1 s

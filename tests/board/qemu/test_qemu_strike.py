@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from lmkd_py.host.layout import RootLayout
 from lmkd_py.host.push import push_atomic
 from tests.board.qemu_boards import SPARE_SWAP_MIB, STATE_ROOT, ArmBoard, guard, install
+from tests.support import wait_until
 
 pytestmark = pytest.mark.board
 PROGRAM = Path(__file__).with_name("guest_strike.py")
@@ -115,16 +115,11 @@ def test_with_the_daemon_stopped_the_kernel_strikes_in_its_stead(arm: StrikeBoar
         both = f"{status['killer_pid']} {status['steward_pid']}"
         arm.board.shell(f"kill -STOP {both}")
         hog = stage.grow_hog(adj=900, mib_per_s=48, spare_mib=SPARE_SWAP_MIB)
-        end = time.monotonic() + 240
-        while stage.living((hog,)):
-            assert time.monotonic() < end, "the kernel has struck nobody"
-            time.sleep(0.5)
+        wait_until("the kernel has struck", lambda: not stage.living((hog,)), 240)
         assert stage.living(stage.apps) == stage.apps  # they are more expendable, but asked for nothing
         assert stage.oom_kills() == by_kernel
         arm.board.shell(f"kill -CONT {both}")
-        while service.status()["kills"] < 1:
-            assert time.monotonic() < end, "the steward has not told of the strike"
-            time.sleep(0.5)
+        wait_until("the steward reports the strike", lambda: service.status()["kills"], 240)
         service.stop()
     finally:
         device.close()

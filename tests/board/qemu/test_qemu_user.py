@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.board.qemu.test_qemu import BOOT_ID, emulators, wait_until
-from tests.support import IS_ROOT, REPO_ROOT, require
+from tests.board.qemu.test_qemu import BOOT_ID, emulators
+from tests.support import IS_ROOT, REPO_ROOT, require, wait_until
 
 pytestmark = pytest.mark.board
 NOBODY = 65534
@@ -81,5 +81,5 @@ def test_an_ordinary_user_boots_saves_and_restores_a_board(person: Person) -> No
     log = line.rpartition("  log ")[2]
     assert Path(log).is_file()
     assert "qemu1 is down" in person.lmkctl("board", "down", "--all")[0]
-    wait_until(lambda: not emulators(person.home), "the emulator has ended")
+    wait_until("the emulator has ended", lambda: not emulators(person.home))
     assert "board: kernel 6.1" in (Path(log).parent / "desk.console").read_text()

@@ -20,8 +20,8 @@ from lmkd_py.host.connect import Connector
 from lmkd_py.host.errors import DeviceError, Fault
 from lmkd_py.host.push import push_atomic
 from lmkd_py.host.targets import Target
-from tests.host.conftest import Rack, until
-from tests.support import require
+from tests.host.conftest import Rack
+from tests.support import require, wait_until
 
 
 @pytest.fixture
@@ -42,7 +42,11 @@ def attach(server: ServerAddress, address: str) -> None:
 def test_a_device_of_the_server_works_like_any_other(rack: Rack, server: ServerAddress) -> None:
     endpoint = rack.add()
     attach(server, endpoint.address)
-    assert until(lambda: tuple(one.state for one in list_devices(server, 30) or ()) == ("device",))
+
+    def states() -> tuple[str, ...]:
+        return tuple(one.state for one in list_devices(server, 30) or ())
+
+    wait_until("the server shows the device", lambda: states() == ("device",), seen=states)
     device = Connector(server, timeout_s=30).device(Target(endpoint.address, True))
     assert "shell_v2" in device.features
     assert device.run(["printf", "%s", "$(id) 'x'"]) == (0, b"$(id) 'x'", b"")

@@ -25,7 +25,8 @@ from lmkd_py.kernel.bpf import (
     variants,
 )
 from tests.kernel.bpf_objects import delete, insert, map_of
-from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, killer_of, load, rows_of, spoil, wait_events, wait_until
+from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, killer_of, load, rows_of, spoil, wait_events
+from tests.support import wait_until
 
 pytestmark = [pytest.mark.pressure, pytest.mark.all_suite]
 PLAIN = "current_plain"
@@ -60,7 +61,7 @@ def test_the_expendable_who_reclaim_die(tmp_path: Path, form: str) -> None:
         kept = [*board.start_thrashers(1, adj=899), *board.start_thrashers(1, adj=0)]
         said = {row[0]: row for row in rows_of(expendable)}
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().strikes == 2)
+        wait_until("there are 2 strikes", lambda: guard.counters().strikes == 2)
         assert all(app.wait_dead(60) for app in expendable)
         strikes = guard.strikes(0)
         assert sorted(told(strikes)) == sorted(said.values())
@@ -82,20 +83,20 @@ def test_nobody_dies_while_the_killer_answers_and_the_expendable_once_it_is_stop
         kept = board.start_thrashers(2)
         guard.set_word(layout.ANSWER_NS, 3_000_000_000)  # a loaded machine wakes an ordinary process late
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().kicks > 20)
+        wait_until("there are more than 20 kicks", lambda: guard.counters().kicks > 20)
         wait_events(guard, 1000)
         assert guard.counters().strikes == 0
         killer.stop()
         guard.set_word(layout.ANSWER_NS, 50_000_000)
-        wait_until(lambda: guard.counters().strikes == 1)
+        wait_until("there are 1 strikes", lambda: guard.counters().strikes == 1)
         assert all(app.wait_dead(60) for app in expendable)
         guard.set_word(layout.ANSWER_NS, 3_000_000_000)
         killer.resume()
-        wait_until(lambda: guard.words[layout.ACK] >= guard.words[layout.KICK])
+        wait_until("the last kick is answered", lambda: guard.words[layout.ACK] >= guard.words[layout.KICK])
         later = board.start_thrashers(1, adj=900)
         kicks = guard.counters().kicks
         wait_events(guard, 300)
-        wait_until(lambda: guard.counters().kicks > kicks)  # it is asked, and it answers
+        wait_until("it is kicked again", lambda: guard.counters().kicks > kicks)  # it is asked, and it answers
         assert guard.counters().strikes == 1
         assert all(app.is_alive() for app in (*kept, *later))
 
@@ -110,7 +111,7 @@ def test_two_cpus_make_one_victim_of_one_event(tmp_path: Path, form: str) -> Non
         for number, app in enumerate((*expendable, *kept)):
             os.sched_setaffinity(app.pid, {cpus[number % len(cpus)]})
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().strikes >= 20)
+        wait_until("there are 20 strikes", lambda: guard.counters().strikes >= 20)
         guard.set_word(layout.GAP_NS, 0)  # nothing but the events themselves keeps two CPUs apart now
         assert all(app.wait_dead(60) for app in expendable)
         strikes = guard.strikes(0)
@@ -131,7 +132,7 @@ def another_striker(guard: Guard, attached: AttachedProgram, form: str) -> Itera
         guard.words[layout.STRIKING] = 0
         return
     claim = map_of(attached, "claim")
-    wait_until(lambda: inserted(claim))
+    wait_until("the claim is inserted", lambda: inserted(claim))
     yield
     delete(claim, 0)
     os.close(claim)
@@ -150,13 +151,13 @@ def test_nobody_is_struck_while_another_cpu_strikes(tmp_path: Path, form: str) -
         guard.set_word(layout.ANSWER_NS, 1)
         kept = board.start_thrashers(2)
         guard.arm(layout.STRIKE)
-        wait_until(guard.kick)
+        wait_until("it is kicked", guard.kick)
         with another_striker(guard, attached, form):
             expendable = board.start_thrashers(1, adj=900)
             wait_events(guard, 300)
             assert guard.counters().strikes == 0
             assert all(app.is_alive() for app in expendable)
-        wait_until(lambda: guard.counters().strikes == 1)
+        wait_until("there are 1 strikes", lambda: guard.counters().strikes == 1)
         assert all(app.is_alive() for app in kept)
 
 
@@ -171,7 +172,7 @@ def test_after_the_lease_nobody_is_struck_until_it_is_armed_again(tmp_path: Path
         guard.set_word(layout.LEASE_NS, lease_ns)
         kept = board.start_thrashers(2)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().lapsed_ns)
+        wait_until("the lease has lapsed", lambda: guard.counters().lapsed_ns)
         kick = guard.kick()
         assert guard.counters().lapsed_ns > kick + lease_ns
         # The plain form cannot take back its arming: it would race with whoever arms it.
@@ -221,7 +222,7 @@ def test_a_steward_arms_again_while_its_killer_hangs(
         try:
             board.start_thrashers(2)
             made.arm(os.getpid(), os.getpid())
-            wait_until(lambda: guard.counters().lapsed_ns)
+            wait_until("the lease has lapsed", lambda: guard.counters().lapsed_ns)
             expendable = board.start_thrashers(1, adj=900)
             if form == PLAIN:  # the other is off, and counts nothing
                 wait_events(guard, 300)
@@ -231,7 +232,7 @@ def test_a_steward_arms_again_while_its_killer_hangs(
                 made.keep(NoCandidates(), journal)  # type: ignore[arg-type]
                 return not expendable[0].is_alive()
 
-            wait_until(looked_after)
+            wait_until("it is looked after", looked_after)
             assert set(journal.kinds) == {"strike-lapsed"}
         finally:
             guard.close()

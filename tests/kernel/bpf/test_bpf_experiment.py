@@ -40,9 +40,8 @@ from tests.kernel.bpf_tools import (
     rows_of,
     start_ticks,
     wait_events,
-    wait_until,
 )
-from tests.support import IS_ROOT, require
+from tests.support import IS_ROOT, require, wait_until
 
 CURRENT = (VARIANT_CURRENT,)
 WORDS = set(experiment.WORDS)
@@ -229,7 +228,7 @@ def test_the_killer_stopped_under_thrash_the_expendable_reclaimers_die_and_nobod
         guard.never(kept[-1].pid)  # expendable by its adj, and spared
         said = {row[0]: row for row in rows_of(expendable)}
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().strikes == 2)
+        wait_until("there are 2 strikes", lambda: guard.counters().strikes == 2)
         assert all(app.wait_dead(60) for app in expendable)
         strikes = guard.strikes(0)
         assert {each.pid: (each.pid, each.adj, each.start_ticks) for each in strikes} == said
@@ -251,7 +250,7 @@ def test_with_only_the_least_found_the_strike_works_and_the_unknown_is_told_as_u
         expendable = [*board.start_thrashers(1, adj=900), *board.start_thrashers(1, adj=950)]
         kept = board.start_thrashers(2, adj=0)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().strikes >= 2)
+        wait_until("there are 2 strikes", lambda: guard.counters().strikes >= 2)
         assert all(app.wait_dead(60) for app in expendable)
         wait_events(guard, 300)
         strikes = guard.strikes(0)

@@ -16,8 +16,8 @@ import pytest
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.kernel.bpf import VARIANT_LIST, AttachedProgram, Guard, Order, layout, unpin
 from lmkd_py.kernel.sensing.mounts import mount_points
-from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, load, rows_of, start_ticks, wait_events, wait_until
-from tests.support import REPO_ROOT
+from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, load, rows_of, start_ticks, wait_events
+from tests.support import REPO_ROOT, wait_until
 
 pytestmark = [pytest.mark.pressure, pytest.mark.all_suite]
 
@@ -41,7 +41,7 @@ def test_a_neighbours_reclaim_strikes_nobody(tmp_path: Path) -> None:
         assert guard.counters()[1:] == (0,) * 6
         assert all(app.is_alive() for app in listed)
         board.start_thrashers(2)  # its own reclaim does: the program was there all the time
-        wait_until(lambda: guard.head() == 3)
+        wait_until("3 rows are used up", lambda: guard.head() == 3)
         assert [strike.pid for strike in guard.strikes(0)] == [app.pid for app in listed]
 
 
@@ -75,7 +75,7 @@ def test_a_recycled_pid_and_a_dead_row_are_passed_over(tmp_path: Path) -> None:
         first = board.start_app("first", 950, 0.5)
         rows = rows_of([first])
         board.end(first)
-        wait_until(lambda: not Path(f"/proc/{first.pid}").exists())
+        wait_until("the first is gone", lambda: not Path(f"/proc/{first.pid}").exists())
         while True:  # the clock has gone on, or it would be the same process to anybody
             heir = board.start_app("heir", 950, 0.5, pid=first.pid)
             if start_ticks(heir.pid) != rows[0][2]:
@@ -89,7 +89,7 @@ def test_a_recycled_pid_and_a_dead_row_are_passed_over(tmp_path: Path) -> None:
         guard.publish(rows)
         board.start_thrashers(2)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.head() == 4)
+        wait_until("4 rows are used up", lambda: guard.head() == 4)
         assert [strike.pid for strike in guard.strikes(0)] == [wanted.pid]
         assert guard.counters().skipped == 3
         assert heir.is_alive()
@@ -106,7 +106,7 @@ def test_who_became_important_or_is_never_struck_is_passed_over_and_the_next_one
         Path(f"/proc/{demoted.pid}/oom_score_adj").write_text("931")
         board.start_thrashers(2)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.head() == 5)
+        wait_until("5 rows are used up", lambda: guard.head() == 5)
         assert [(strike.pid, strike.adj) for strike in guard.strikes(0)] == [(demoted.pid, 931), (wanted.pid, 920)]
         assert guard.counters().skipped == 3
         assert promoted.is_alive()
@@ -120,7 +120,7 @@ def test_a_new_list_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
         guard.publish(rows_of([new]))
         guard.arm(layout.STRIKE)
         board.start_thrashers(2)
-        wait_until(lambda: guard.head() == 1)
+        wait_until("1 rows are used up", lambda: guard.head() == 1)
         wait_events(guard, 100)
         assert [strike.pid for strike in guard.strikes(0)] == [new.pid]
         assert old.is_alive()
@@ -139,9 +139,9 @@ def test_two_cpus_make_one_victim_of_one_event(tmp_path: Path) -> None:
         guard.set_word(layout.ANSWER_NS, 1)
         guard.set_word(layout.GAP_NS, 4_000_000)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.head() >= 20)
+        wait_until("20 rows are used up", lambda: guard.head() >= 20)
         guard.set_word(layout.GAP_NS, 0)  # nothing but the events themselves keeps two CPUs apart now
-        wait_until(lambda: guard.head() == 160)
+        wait_until("160 rows are used up", lambda: guard.head() == 160)
         strikes = guard.strikes(0)
         assert [strike.pid for strike in strikes] == [app.pid for app in listed]
         times = [strike.at_ns for strike in strikes]
@@ -156,16 +156,16 @@ def test_disarming_ends_it_at_once(tmp_path: Path) -> None:
         guard.publish(rows_of(listed))
         board.start_thrashers(2)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().strikes >= 2)
+        wait_until("there are 2 strikes", lambda: guard.counters().strikes >= 2)
         guard.disarm()
-        wait_until(lambda: guard.words[layout.STRIKING] == 0)  # the one that was under way
+        wait_until("no strike is under way", lambda: guard.words[layout.STRIKING] == 0)  # the one that was under way
         before = guard.counters()
         wait_events(witness, 300)
         assert guard.counters() == before
         assert before.strikes < 40
         assert sum(app.is_alive() for app in listed) == 40 - before.strikes
         guard.arm(layout.STRIKE)  # and again
-        wait_until(lambda: guard.head() == 40)
+        wait_until("40 rows are used up", lambda: guard.head() == 40)
 
 
 def test_the_lease_runs_out_and_disarms(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_the_lease_runs_out_and_disarms(tmp_path: Path) -> None:
         guard.set_word(layout.LEASE_NS, lease_ns)
         board.start_thrashers(2)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().lapsed_ns)
+        wait_until("the lease has lapsed", lambda: guard.counters().lapsed_ns)
         kick = guard.words[layout.KICK]
         assert guard.counters().armed == layout.OFF
         assert guard.counters().lapsed_ns > kick + lease_ns
@@ -190,7 +190,7 @@ def test_the_lease_runs_out_and_disarms(tmp_path: Path) -> None:
         guard.answer(kick)
         guard.set_word(layout.LEASE_NS, 10_000_000_000)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.head() == 40)
+        wait_until("40 rows are used up", lambda: guard.head() == 40)
 
 
 @contextmanager
@@ -236,7 +236,7 @@ def test_a_pinned_strike_outlives_a_crash_until_its_lease_is_over(tmp_path: Path
     ):
         guard.set_word(layout.GAP_NS, 200_000_000)
         board.start_thrashers(2)
-        wait_until(lambda: guard.counters().lapsed_ns)
+        wait_until("the lease has lapsed", lambda: guard.counters().lapsed_ns)
         strikes = guard.strikes(0)
         assert 1 <= len(strikes) <= 8  # nobody was there any more, and they died
         assert all(strike.at_ns <= guard.words[layout.KICK] + lease_ns for strike in strikes)
@@ -247,7 +247,7 @@ def test_a_pinned_strike_outlives_a_crash_until_its_lease_is_over(tmp_path: Path
         unpin(pin_dir)
         guard.set_word(layout.LEASE_NS, 1 << 60)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: quiet(guard, witness))
+        wait_until("it is quiet", lambda: quiet(guard, witness))
         assert guard.counters().strikes == len(strikes)
 
 

@@ -10,8 +10,8 @@ import pytest
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.kernel.bpf import layout
 from lmkd_py.kernel.sensing.perf import EventCounter
-from tests.kernel.bpf_tools import LIMIT_MIB, guarded, killer_of, rows_of, wait_events, wait_until
-from tests.support import repeated
+from tests.kernel.bpf_tools import LIMIT_MIB, guarded, killer_of, rows_of, wait_events
+from tests.support import repeated, wait_until
 
 pytestmark = [pytest.mark.pressure]
 
@@ -27,19 +27,19 @@ def frozen_run(cache: Path, wakes_first: bool, victims: int = VICTIMS) -> None:
         thrashers = board.start_thrashers(2)
         if wakes_first:
             guard.arm(layout.STRIKE)
-            wait_until(lambda: guard.counters().kicks > 1)  # it has answered
+            wait_until("there are more than 1 kicks", lambda: guard.counters().kicks > 1)  # it has answered
             killer.stop()
         else:
             killer.stop()
             guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.head() == victims)
+        wait_until("the list is used up", lambda: guard.head() == victims)
         order = [strike.pid for strike in guard.strikes(0)]
         assert order == [app.pid for app in listed]
         assert all(app.wait_dead(60) for app in listed)
         assert all(app.is_alive() for app in (*spared, *thrashers))
         extra = [board.start_app(f"late-{number}", 999, 0.5) for number in range(3)]
         killer.resume()
-        wait_until(lambda: guard.words[layout.ACK] >= guard.words[layout.KICK])
+        wait_until("the last kick is answered", lambda: guard.words[layout.ACK] >= guard.words[layout.KICK])
         guard.publish(rows_of(extra))
         before = guard.counters()
         wait_events(guard, 300)
@@ -64,11 +64,11 @@ def test_nobody_is_struck_while_the_killer_answers(tmp_path: Path) -> None:
         # Long enough for a loaded machine to wake a process that is not a real-time one.
         guard.set_word(layout.ANSWER_NS, 3_000_000_000)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().kicks > 20)
+        wait_until("there are more than 20 kicks", lambda: guard.counters().kicks > 20)
         wait_events(guard, 1000)
         # The same kick, answered long ago, while reclaim goes on.
         guard.set_word(layout.REKICK_NS, 60_000_000_000)
-        wait_until(lambda: time.monotonic_ns() > guard.words[layout.KICK] + 3_200_000_000)
+        wait_until("the last kick is 3.2 s old", lambda: time.monotonic_ns() > guard.words[layout.KICK] + 3_200_000_000)
         wait_events(guard, 100)
         assert guard.counters().strikes == 0
         assert all(app.is_alive() for app in listed)
@@ -96,4 +96,4 @@ def test_reclaim_is_still_counted_by_perf_while_a_strike_is_attached(tmp_path: P
         guard.arm(layout.STRIKE)
         thrashers = board.start_thrashers(2)
         with EventCounter((event,), thrashers[0].pid) as counter:
-            wait_until(lambda: counter.read()[0] > 100)
+            wait_until("the counter is above 100", lambda: counter.read()[0] > 100)

@@ -23,8 +23,8 @@ from lmkd_py.kernel.bpf import (
     layout,
     load_apart,
 )
-from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, load, rows_of, spoil, wait_events, wait_until
-from tests.support import REPO_ROOT
+from tests.kernel.bpf_tools import LIMIT_MIB, close, guarded, load, rows_of, spoil, wait_events
+from tests.support import REPO_ROOT, wait_until
 
 pytestmark = [pytest.mark.pressure, pytest.mark.all_suite]
 
@@ -71,12 +71,12 @@ def test_the_list_is_preferred(tmp_path: Path) -> None:
 def test_what_the_log_says_of_a_victim_is_what_proc_said(tmp_path: Path) -> None:
     with Sandbox(LIMIT_MIB) as board, guarded(board, tmp_path) as (guard, _):
         app = board.start_app("told", 937, 8)
-        wait_until(lambda: rss_pages(app.pid) > 3 * 1024)  # its 8 MiB are there
+        wait_until("the app has its memory", lambda: rss_pages(app.pid) > 3 * 1024)  # its 8 MiB are there
         said, pages = rows_of([app]), rss_pages(app.pid)
         guard.publish([(app.pid, 0, said[0][2])])  # its adj is read from the process, not from the list
         board.start_thrashers(2)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.head() == 1)
+        wait_until("1 rows are used up", lambda: guard.head() == 1)
         (strike,) = guard.strikes(0)
         assert told([strike]) == said
         assert abs(strike.rss_pages - pages) <= RSS_SLACK_PAGES + pages // 2  # its file pages are what was reclaimed
@@ -92,7 +92,7 @@ def test_the_walk_takes_the_highest_adj_of_the_domain_then_the_largest(tmp_path:
         wanted = rows_of([high, large, small, low])
         thrashers = board.start_thrashers(2)
         guard.arm(layout.STRIKE)
-        wait_until(lambda: guard.counters().strikes == 4)
+        wait_until("there are 4 strikes", lambda: guard.counters().strikes == 4)
         assert told(guard.strikes(0)) == wanted
         wait_events(guard, 300)
         assert guard.counters().strikes == 4

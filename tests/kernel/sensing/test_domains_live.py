@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
@@ -14,7 +13,7 @@ from lmkd_py.kernel.probe import probe
 from lmkd_py.kernel.sensing.domain import open_domain
 from lmkd_py.kernel.sensing.mounts import cgroup_v2_root, memcg_v1_root
 from tests.kernel.cgroups import HOLD, Pen
-from tests.support import IS_ROOT, require
+from tests.support import IS_ROOT, require, wait_until
 
 
 def test_the_whole_system_here_has_every_counter_but_those_of_absent_features() -> None:
@@ -48,11 +47,12 @@ def test_a_v1_cgroup_sees_its_members_grow_and_go() -> None:
         assert empty.mem_free_kb - full.mem_free_kb >= 24 * 1024
         assert full.active_anon_kb >= 23 * 1024  # the kernel adds up its page lists in batches, so they lag a little
         pen.stop(holder)
-        for _ in range(200):
-            after = domain.sample(3, 1, 1, NO_OUTCOME, 0, 1)
-            if after.active_anon_kb < 4096:
-                break
-            time.sleep(0.02)
+
+        def anon_kb() -> int:
+            return domain.sample(3, 1, 1, NO_OUTCOME, 0, 1).active_anon_kb
+
+        wait_until("its memory is given back", lambda: anon_kb() < 4096, seen=anon_kb)
+        after = domain.sample(4, 1, 1, NO_OUTCOME, 0, 1)
         assert after.mem_free_kb > full.mem_free_kb + 16 * 1024
         assert domain.oom_kills() == 0
         domain.close()

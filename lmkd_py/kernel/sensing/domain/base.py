@@ -96,7 +96,7 @@ class Domain(ABC):
         return self._lacks
 
     def files(self) -> list[PinnedFile]:
-        """All files that the domain holds."""
+        """The pinned files that sample() reads."""
         return [*self._table.files, *self._others]
 
     def fds(self) -> list[int]:

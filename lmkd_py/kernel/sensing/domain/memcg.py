@@ -55,11 +55,9 @@ class MemcgDomain(Domain):
         self._swap_table = Table((ABSENT, ABSENT), (SWAP_LIMIT, SWAP_USAGE))
 
     def files(self) -> list[PinnedFile]:
-        """See Domain.files."""
         return [*super().files(), *self._swap_table.files]
 
     def close(self) -> None:
-        """See Domain.close."""
         super().close()
         if hasattr(self, "_swap_table"):
             self._swap_table.close()
