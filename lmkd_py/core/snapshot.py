@@ -107,6 +107,8 @@ class Snapshot(NamedTuple):
     # zoneinfo: by how much the kernel has raised each of the watermarks above for the moment (Linux 5.0; told from
     # 5.14 on); sum over populated zones
     watermark_boost_pages: int = ABSENT
-    # Where all swap is zram (mm_stat): what is stored there, and the memory that takes.
+    # mm_stat of the zram devices that swap lies on: what is stored there, and the memory that takes.
     zram_stored_kb: int = ABSENT
     zram_used_kb: int = ABSENT
+    zram_swap_kb: int = ABSENT  # size of the swap areas that are zram; 0: none is; ABSENT: areas came or went
+    zram_limit_kb: int = ABSENT  # the memory that zram may take (mem_limit); ABSENT: not limited

@@ -18,7 +18,7 @@ from tests.core.values import STEADY, make_candidate
 from lmkd_py.analysis.trace import Trace, read_trace  # isort: skip
 
 CONFIG = Config(STEADY)
-ZRAM = {"swap_free_kb": 3 * MIB, "zram_stored_kb": 93 * MIB, "zram_used_kb": 30 * MIB}
+ZRAM = {"swap_free_kb": 3 * MIB, "zram_stored_kb": 93 * MIB, "zram_used_kb": 30 * MIB, "zram_swap_kb": 192 * MIB}
 
 
 def told(path: Path, killer: PaperKiller, *records: Record) -> Trace:

@@ -126,6 +126,7 @@ def test_kills_that_free_nothing_are_held_and_the_search_for_others_does_not_go_
 
 def test_the_words_of_a_verdict_have_its_numbers() -> None:
     board = Board(**SHORT, swap_free_kb=3 * MIB, zram_stored_kb=93 * MIB, zram_used_kb=30 * MIB)
+    board.values["zram_swap_kb"] = 192 * MIB
     judgement = board.wake()
     assert describe(judgement, board.snapshot, STEADY) == (
         "room 4.0 MiB, reserve 6.7 MiB:"
