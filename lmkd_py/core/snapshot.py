@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from .vocabulary import ABSENT
 
+REAPED = 2  # victim_alive: the memory it had for itself alone has been given back already
+
 
 class Candidate(NamedTuple):
     """One process that may be struck, as the killer knows it. `adj` is oom_score_adj."""
@@ -48,7 +50,7 @@ class Snapshot(NamedTuple):
     page_kb: int
     # previous decision
     outcome: Outcome  # of the last evaluation that struck; NO_OUTCOME if the last evaluation struck nobody
-    victim_alive: int  # 1: the awaited victim has not died yet; 0: nobody is awaited or it died
+    victim_alive: int  # 1, REAPED: the awaited victim has not died yet; 0: nobody is awaited or it died
     # meminfo
     mem_total_kb: int
     mem_free_kb: int

@@ -67,7 +67,7 @@ class Evaluator:
         config = self.inbox.policy
         before = self.state
         # The awaited victim's pidfd is in the loop's poll set: had it died, it would not be awaited any more.
-        alive = 1 if self.awaited.pid else 0
+        alive = self.awaited.alive()
         snapshot = self.domain.sample(now_ms, kind, level, self.outcome, alive, wants_watermarks(before, now_ms))
         if self.hangs:
             snapshot = snapshot._replace(hangs=self.hangs)
