@@ -55,7 +55,7 @@ def test_the_running_kernel_is_read_to_the_last_field() -> None:
         sample = sampled(domain)
         assert sample.active_anon_kb > 0
         unknown = {name for name in Snapshot._fields if getattr(sample, name) == ABSENT}
-        assert not unknown & set.union(*FIELDS.values(), USAGE)
+        assert not unknown & USAGE.union(*FIELDS.values())
         psi = {name for name in Snapshot._fields if name.startswith("psi_")}
         assert {name for name in Snapshot._fields if getattr(sampled(without), name) == ABSENT} == unknown | psi
         domain.close()

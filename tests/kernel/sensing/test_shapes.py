@@ -166,20 +166,19 @@ def test_a_v2_cgroup_is_bounded_by_its_own_limit_and_its_high_mark() -> None:
     assert snapshot.swap_total_kb == swap // 1024
     assert snapshot.swap_free_kb == swap // 1024 - int(text(ARM_V2, base + "swap.current")) // 1024
     assert snapshot.shmem_kb > 0
-    # Its own, of both nodes, and not those of the host.
     assert (snapshot.workingset_refault_pages, snapshot.refault_anon_pages) == (10084 + 7727, 1331 + 20788)
 
 
 def test_a_cgroup_that_tells_no_refaults_of_its_own_has_the_hosts_of_files_only(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shutil.copytree(TREES / ARM_V2, tree)
-    path = tree / "dev/cg2/apps.slice/apps/memory.numa_stat"
-    path.write_text("".join(line for line in path.read_text().splitlines(True) if "refault" not in line))
+    lists = tree / "dev/cg2/apps.slice/apps/memory.numa_stat"
+    lists.write_text("".join(line for line in lists.read_text().splitlines(True) if "refault" not in line))
     for root, monitor in ((tree, MONITORS[ARM_V2]), (TREES / X86, MONITORS[X86])):
         domain = open_domain(monitor, str(root))
         snapshot = sample(domain)
         nodes = (root / "sys/devices/system/node").glob("node*/vmstat")
-        lines = [line.split() for path in nodes for line in path.read_text().splitlines()]
+        lines = [line.split() for node in nodes for line in node.read_text().splitlines()]
         of_files = sum(int(value) for name, value in lines if name == "workingset_refault_file")
         assert (snapshot.workingset_refault_pages, snapshot.refault_anon_pages) == (of_files, ABSENT)
         assert domain.describe().endswith("refaults host-wide (node vmstat): STEADY kills nobody for stall")
