@@ -9,6 +9,7 @@ from ..core.conditions import word
 from ..core.config import DEFAULTS, PolicyConfig
 from ..core.describe import describe
 from ..core.snapshot import Candidate, Snapshot
+from ..core.victims import rank
 from ..core.vocabulary import (
     ABSENT,
     PERCEPTIBLE_APP_ADJ,
@@ -103,6 +104,7 @@ def explain_record(trace: Trace, index: int) -> Explanation:
         victims=victims,
         considered=record.candidates_considered,
         victim=_victim(trace, record, victims),
+        passed_over=_passed_over(record, victims, config) if config.kind == PolicyKind.STEADY else None,
         attempts=record.outcome.attempts,
         error=record.outcome.error,
         phases=_phases(record),
@@ -207,7 +209,15 @@ def _considered(trace: Trace, candidate: Candidate, record: Record) -> Considere
         struck=candidate.pid == record.outcome.pid,
         comm=comm,
         cgroup=who.cgroup if who else "",
+        swap_kb=None if candidate.swap_pages == ABSENT else candidate.swap_pages * record.snapshot.page_kb,
     )
+
+
+def _passed_over(record: Record, victims: tuple[Considered, ...], config: PolicyConfig) -> Considered | None:
+    in_line = rank(record.snapshot.candidates, max(0, record.judgement.min_adj), config._replace(relief_times=0))
+    if not in_line or not victims or not victims[0].struck or in_line[0].pid == victims[0].pid:
+        return None
+    return next(one for one in victims if one.pid == in_line[0].pid)
 
 
 def _victim(trace: Trace, record: Record, victims: tuple[Considered, ...]) -> Considered | None:

@@ -29,6 +29,7 @@ class Considered:
     struck: bool
     comm: str = ""  # where it is another one than `name`, which is an application's own
     cgroup: str = ""  # empty: the trace does not say
+    swap_kb: int | None = None  # None: not known; what it had in swap when that was last looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +90,5 @@ class Explanation:
     death: Death | None  # None: nobody was struck, or the trace ends too early to tell
     after: After | None  # None: this is the killer's last record
     layers_off: tuple[tuple[int, str], ...] = ()  # of the memory guarantee, each with why it was not active
+    passed_over: Considered | None = None  # next in line; the victim went before it for its size
     members_age_ms: int = ABSENT  # from the last look at who is in the domain to the strike; ABSENT: moves were told

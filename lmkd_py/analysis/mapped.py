@@ -18,11 +18,15 @@ Data = bytes | mmap.mmap
 def bytes_of(path: Path) -> tuple[Data, tuple[int, int]]:
     """The contents of a regular file, read-only, and its device and inode. OSError from the file system."""
     with open(open_regular(str(path)), "rb") as file:
-        found = os.fstat(file.fileno())
-        size, inode = found.st_size, (found.st_dev, found.st_ino)
-        if size < READ_BYTES:
-            return file.read(size), inode
-        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), inode
+        while True:
+            found = os.fstat(file.fileno())
+            size, inode = found.st_size, (found.st_dev, found.st_ino)
+            if size < READ_BYTES:
+                return file.read(size), inode
+            try:
+                return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), inode
+            except ValueError:  # a steward cut off a torn end meanwhile: it is shorter now
+                continue
 
 
 class Walk:

@@ -29,6 +29,7 @@ def process(one: Considered) -> str:
     The names are as they are, not made safe.
     """
     size = "" if one.size_kb is None else f", {one.size_kb} kB"
+    size += f" and {one.swap_kb} kB of swap" if size and one.swap_kb else ""
     comm = f"comm {one.comm}, " if one.comm else ""
     return f"{one.name or '(no name)'} ({comm}pid {one.pid}, adj {one.adj}{size})"
 
@@ -54,6 +55,8 @@ def full(number: int, of: int, told: Explanation) -> list[str]:
     lines += _row("victim", process(told.victim) if told.victim else "nobody")
     if told.victim and told.victim.cgroup:
         lines += _row("", f"uid {told.victim.uid}, cgroup {told.victim.cgroup}")
+    if told.passed_over:
+        lines += _row("", f"for its size goes before {process(told.passed_over)}, which is next in line")
     if told.members_age_ms != ABSENT:
         lines += _row("", f"in the guarded cgroup when last checked, {told.members_age_ms} ms before the strike")
     lines += _row("when", _when(told))

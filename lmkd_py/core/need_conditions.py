@@ -30,7 +30,7 @@ def stall_goes_on(n: Need, c: PolicyConfig) -> Condition:
         f"{c.stall_windows} windows in a row in which some task waits for {c.stall_some_pct} % of the time and"
         f" {c.stall_refault_permille} permille of RAM a second are read back"
     )
-    found = "no window has ended since the last kill, or there is no PSI"
+    found = "no window has ended since the last kill, or there is no PSI, or a cgroup has no refaults of its own"
     if n.stall_pct != ABSENT:
         found = f"{n.bad_windows}, the last with {n.stall_pct} % and {n.refault_permille} permille"
     return Condition(wanted, found, n.bad_windows >= c.stall_windows)

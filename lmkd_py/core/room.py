@@ -14,7 +14,7 @@ from .signals import ZRAM_TELLS_KB
 from .snapshot import Snapshot
 
 ALL_PERMILLE: Final = 1000  # what is swapped out to a disk is free
-UNTOLD_PERMILLE: Final = 500  # of zram in which too little is stored to tell
+UNTOLD_PERMILLE: Final = 500  # of zram that does not tell, or in which too little is stored for that
 
 
 class Room(NamedTuple):
@@ -45,7 +45,7 @@ def room_of(snapshot: Snapshot, low_pages: int, dying_kb: int, config: PolicyCon
         file_kb -= min(file_lru_kb // 2, low_kb)  # as MemAvailable counts it (si_mem_available in mm/show_mem.c)
     file_kb = max(0, min(file_kb, file_lru_kb - config.filecache_min_kb))
     gain_permille = gain(snapshot)
-    swap_kb = _swappable_kb(snapshot) * gain_permille // ALL_PERMILLE
+    swap_kb = _swapping_frees_kb(snapshot, gain_permille)
     free_kb = unused_kb - low_kb
     dying_kb = max(0, dying_kb)
     all_kb = max(0, snapshot.mem_total_kb) + max(0, snapshot.swap_total_kb)
@@ -62,16 +62,39 @@ def room_of(snapshot: Snapshot, low_pages: int, dying_kb: int, config: PolicyCon
 
 
 def gain(snapshot: Snapshot) -> int:
-    """How much of a page becomes free when it is swapped out, in permille.
+    """How much of a page becomes free when it is swapped out to zram, in permille; all of it where no swap is zram.
 
-    A cgroup is charged for no page in zram, so there it is all of it; and so it is where not all swap is zram.
+    A cgroup is charged for no page in zram, so there it is all of it, too.
     """
-    stored_kb, used_kb = snapshot.zram_stored_kb, snapshot.zram_used_kb
-    if snapshot.cached_kb < 0 or stored_kb < 0 or used_kb < 0:
+    if snapshot.cached_kb < 0 or snapshot.zram_swap_kb == 0:
         return ALL_PERMILLE
-    if stored_kb < ZRAM_TELLS_KB:
+    return _shrinks_permille(snapshot)
+
+
+def _shrinks_permille(snapshot: Snapshot) -> int:
+    # By how much zram makes a page smaller.
+    stored_kb, used_kb = snapshot.zram_stored_kb, snapshot.zram_used_kb
+    if stored_kb < ZRAM_TELLS_KB or used_kb < 0:
         return UNTOLD_PERMILLE
     return max(0, stored_kb - used_kb) * ALL_PERMILLE // stored_kb
+
+
+def _swapping_frees_kb(snapshot: Snapshot, gain_permille: int) -> int:
+    # zram is filled first, as it has the higher priority wherever both are used, and takes no more than its limit lets
+    # it. What it refuses stays where it is: the kernel does not try the next area.
+    swappable_kb = _swappable_kb(snapshot)
+    if snapshot.zram_swap_kb == 0:
+        return swappable_kb
+    stored_kb, used_kb, limit_kb = snapshot.zram_stored_kb, snapshot.zram_used_kb, snapshot.zram_limit_kb
+    zram_kb = swappable_kb
+    if 0 < snapshot.zram_swap_kb < snapshot.swap_total_kb and stored_kb >= 0:
+        zram_kb = min(zram_kb, max(0, snapshot.zram_swap_kb - stored_kb))
+    disk_kb = swappable_kb - zram_kb
+    if limit_kb >= 0 and used_kb >= 0:
+        taken_permille = ALL_PERMILLE - _shrinks_permille(snapshot)
+        if taken_permille > 0:
+            zram_kb = min(zram_kb, max(0, limit_kb - used_kb) * ALL_PERMILLE // taken_permille)
+    return zram_kb * gain_permille // ALL_PERMILLE + disk_kb
 
 
 def _swappable_kb(snapshot: Snapshot) -> int:

@@ -9,7 +9,7 @@ from .futile import Effects, known_effects, paces, struck
 from .numbers import AOSP_EXACT, EVENT, IGNORED, LOW_LEVEL, NOTHING, PENDING, POLL, STEADY, UNREADABLE, ZONEINFO
 from .snapshot import Snapshot
 from .state import PolicyState
-from .steady import Memory, after_strike, memory_of
+from .steady import NO_MEMORY, Memory, after_strike, memory_of
 from .wakeup import Wakeup
 
 
@@ -27,9 +27,9 @@ class Settled(NamedTuple):
 def settle(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> Settled:
     """What became of the last decision, by its outcome."""
     outcome = snapshot.outcome
-    effects, memory = known_effects(state), memory_of(state)
+    effects, memory = known_effects(state), NO_MEMORY  # what STEADY noted before another policy is out of date
     if config.kind == STEADY:
-        memory = after_strike(outcome, snapshot.page_kb, memory)
+        memory = after_strike(outcome, snapshot.page_kb, memory_of(state))
     limit_pct = state.thrashing_limit_pct
     if outcome.pid <= 0:
         return Settled(state.killed_last, state.struck_ms, state.max_thrashing_pct, limit_pct, effects, memory)

@@ -89,7 +89,8 @@ def _backed(snapshot: Snapshot, config: PolicyConfig) -> int:
     easy = snapshot.mem_free_kb // snapshot.page_kb + snapshot.inactive_file_kb // snapshot.page_kb
     if config.swap_compression_ratio > 0:
         return easy * config.swap_compression_ratio
-    if snapshot.zram_stored_kb <= 0 or config.kind == AOSP_EXACT:
+    mixed = 0 <= snapshot.zram_swap_kb < snapshot.swap_total_kb
+    if snapshot.zram_stored_kb <= 0 or mixed or config.kind == AOSP_EXACT:
         return easy
     if snapshot.zram_stored_kb < ZRAM_TELLS_KB:
         return 2 * easy

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from .vocabulary import ABSENT
 
+REAPED = 2  # victim_alive: the memory it had for itself alone has been given back already
+
 
 class Candidate(NamedTuple):
     """One process that may be struck, as the killer knows it. `adj` is oom_score_adj."""
@@ -48,7 +50,7 @@ class Snapshot(NamedTuple):
     page_kb: int
     # previous decision
     outcome: Outcome  # of the last evaluation that struck; NO_OUTCOME if the last evaluation struck nobody
-    victim_alive: int  # 1: the awaited victim has not died yet; 0: nobody is awaited or it died
+    victim_alive: int  # 1, REAPED: the awaited victim has not died yet; 0: nobody is awaited or it died
     # meminfo
     mem_total_kb: int
     mem_free_kb: int
@@ -107,6 +109,8 @@ class Snapshot(NamedTuple):
     # zoneinfo: by how much the kernel has raised each of the watermarks above for the moment (Linux 5.0; told from
     # 5.14 on); sum over populated zones
     watermark_boost_pages: int = ABSENT
-    # Where all swap is zram (mm_stat): what is stored there, and the memory that takes.
+    # mm_stat of the zram devices that swap lies on: what is stored there, and the memory that takes.
     zram_stored_kb: int = ABSENT
     zram_used_kb: int = ABSENT
+    zram_swap_kb: int = ABSENT  # size of the swap areas that are zram; 0: none is; ABSENT: areas came or went
+    zram_limit_kb: int = ABSENT  # the memory that zram may take (mem_limit); ABSENT: not limited

@@ -1,9 +1,10 @@
 """Stall that kills can end: tasks wait while pages that were reclaimed come back, window after window.
 
 Stall alone cannot tell thrash from growth or from a slow CPU: on a board hopeless thrash had PSI some of 21 to 33 %,
-harmless growth 10 to 40 %. Refaults can: 17 % of RAM a second against 0.3 %. Where the kernel has no PSI no window
-opens; before Linux 5.9 refaults of anonymous memory are not counted. MGLRU counted at first only pages that had gone
-from what is the oldest generation now, so thrash shows less; newer kernels count all (mm/workingset.c).
+harmless growth 10 to 40 %. Refaults can: 17 % of RAM a second against 0.3 %. Where the kernel has no PSI, and in a
+cgroup that has no refaults of its own (v1), no window opens; before Linux 5.9 refaults of anonymous memory are not
+counted. MGLRU counted at first only pages that had gone from what is the oldest generation now, so thrash shows less;
+newer kernels count all (mm/workingset.c).
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ NOT_VAIN: Final = Vain(0, ABSENT, 0, 0)
 def watch(snapshot: Snapshot, stall: Stall, anew: bool, config: PolicyConfig) -> Watched:
     """The windows at this evaluation; `anew`: the last victim is dead, so another window begins."""
     now_ms, some_us = snapshot.now_ms, snapshot.psi_mem_some_total_us
-    if some_us < 0:
-        return Watched(NO_STALL, False, False)
     file_pages, anon_pages = snapshot.workingset_refault_pages, snapshot.refault_anon_pages
+    # A cgroup that does not tell those of anonymous memory has the host's, which say nothing of its limit.
+    if some_us < 0 or (anon_pages < 0 and snapshot.cached_kb < 0):
+        return Watched(NO_STALL, False, False)
     elapsed_ms = now_ms - stall.since_ms
     open_already = not anew and stall.since_ms >= 0 and 0 <= elapsed_ms <= 2 * STALL_WINDOW_MS
     if not open_already:

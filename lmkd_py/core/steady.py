@@ -12,7 +12,7 @@ from .futile import KB_LIMIT, Effects, look, paces, pause
 from .need import Need, exhausted, stalled
 from .numbers import EXHAUSTED, HELD, KILL, NO_REASON, NOTHING, STALLED
 from .room import room_of
-from .snapshot import Outcome, Snapshot
+from .snapshot import REAPED, Outcome, Snapshot
 from .stall import NO_STALL, NOT_VAIN, Stall, Vain, Watched, in_vain, relieved, watch
 from .state import PolicyState
 from .vocabulary import ABSENT
@@ -43,6 +43,9 @@ class Steady(NamedTuple):
     marks: Marks
     effects: Effects
     memory: Memory
+
+
+NO_MEMORY: Final = Memory(ABSENT, ABSENT, ABSENT, 0, NO_STALL, NOT_VAIN)
 
 
 def memory_of(state: PolicyState) -> Memory:
@@ -91,8 +94,10 @@ def steady(
     marks = fresh_marks(cached_marks(state), snapshot, config)
     if paces(config):
         effects = look(snapshot, effects, config)
-    # A victim that is dead has given back what it had; one that is not after twice the timeout is not counted on.
-    over = snapshot.victim_alive <= 0 or snapshot.now_ms - struck_ms >= 2 * kill_timeout_ms(config)
+    # A victim that is dead or reaped has given back what it had; one that is neither after twice the timeout is not
+    # counted on.
+    over = snapshot.victim_alive <= 0 or snapshot.victim_alive == REAPED
+    over = over or snapshot.now_ms - struck_ms >= 2 * kill_timeout_ms(config)
     ends = memory.dying_kb >= 0 and over
     dying_kb = ABSENT if ends else memory.dying_kb
     watched = Watched(NO_STALL, False, False)
@@ -101,12 +106,15 @@ def steady(
     vain = NOT_VAIN if relieved(watched, memory.vain) else memory.vain
     hung_ms = snapshot.now_ms if hangs else memory.hung_ms
     hung = hung_ms >= 0 and 0 <= snapshot.now_ms - hung_ms < HANG_MS
-    need = _need(snapshot, marks, dying_kb, hung, memory.stuck_since_ms, watched, config)
+    # A search in which nobody looked for as long as it takes in all has not gone on.
+    gone_on = snapshot.now_ms - state.counted_ms < config.stuck_ms
+    stuck_since_ms = memory.stuck_since_ms if gone_on else ABSENT
+    need = _need(snapshot, marks, dying_kb, hung, stuck_since_ms, watched, config)
     verdict = exhausted(need, config)
     if verdict.reason == NO_REASON:
         verdict = stalled(need, config)
     reason, min_adj, action = verdict.reason, verdict.min_adj, NOTHING
-    stuck_since_ms, stall_verdict, stall = ABSENT, 0, watched.stall
+    searched_since_ms, stall_verdict, stall = ABSENT, 0, watched.stall
     if reason != NO_REASON:
         action = KILL
         if paces(config):
@@ -124,8 +132,8 @@ def steady(
         stall_verdict = 1
         vain = Vain(vain.kills, stall.refault_permille, vain.wait_ms, vain.wait_until_ms)
     elif reason == EXHAUSTED:
-        stuck_since_ms = memory.stuck_since_ms if memory.stuck_since_ms >= 0 else snapshot.now_ms
-    remembered = Memory(dying_kb, stuck_since_ms, hung_ms, stall_verdict, stall, vain)
+        searched_since_ms = stuck_since_ms if stuck_since_ms >= 0 else snapshot.now_ms
+    remembered = Memory(dying_kb, searched_since_ms, hung_ms, stall_verdict, stall, vain)
     return Steady(action, reason, min_adj, need, marks, effects, remembered)
 
 

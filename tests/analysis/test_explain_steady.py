@@ -8,6 +8,7 @@ from typing import Any
 from lmkd_py.analysis.explain import explain, explain_record
 from lmkd_py.analysis.replay import replay
 from lmkd_py.analysis.rungs import MATCHED, SILENT
+from lmkd_py.cli.story import full
 from lmkd_py.core.config import Config
 from lmkd_py.core.vocabulary import ABSENT, Action, KillReason, WakeupKind
 from lmkd_py.wire.record import Record
@@ -18,7 +19,7 @@ from tests.core.values import STEADY, make_candidate
 from lmkd_py.analysis.trace import Trace, read_trace  # isort: skip
 
 CONFIG = Config(STEADY)
-ZRAM = {"swap_free_kb": 3 * MIB, "zram_stored_kb": 93 * MIB, "zram_used_kb": 30 * MIB}
+ZRAM = {"swap_free_kb": 3 * MIB, "zram_stored_kb": 93 * MIB, "zram_used_kb": 30 * MIB, "zram_swap_kb": 192 * MIB}
 
 
 def told(path: Path, killer: PaperKiller, *records: Record) -> Trace:
@@ -76,7 +77,10 @@ def test_without_psi_the_rule_says_that_no_window_ends(tmp_path: Path) -> None:
     killer = killer_of(900)
     trace = told(tmp_path, killer, *stalls(killer, 3, psi_mem_some_total_us=ABSENT))
     found = [lack.found for lack in explain_record(trace, 2).rungs[1].lacking]
-    assert found == ["none did", "no window has ended since the last kill, or there is no PSI"]
+    assert found == [
+        "none did",
+        "no window has ended since the last kill, or there is no PSI, or a cgroup has no refaults of its own",
+    ]
 
 
 def test_a_wait_and_a_floor_of_0_have_their_reason(tmp_path: Path) -> None:
@@ -105,3 +109,21 @@ def test_who_goes_before_others_for_its_size_is_replayed(tmp_path: Path) -> None
     killer.candidates = (*killer.candidates, make_candidate(80, 905, 5999)._replace(swap_pages=1))
     kill = explain(told(tmp_path, killer, killer.wakeup(**{**BOARD, "mem_free_kb": 0})), 1)
     assert [one.pid for one in kill.victims] == [80, 70, 71, 72]
+
+
+def test_a_victim_that_went_first_for_its_size_is_told_with_whom_it_went_before(tmp_path: Path) -> None:
+    killer = killer_of(950, 901)
+    first, leaker = killer.candidates
+    killer.candidates = (first._replace(swap_pages=10), leaker._replace(swap_pages=5000))
+    kill = explain(told(tmp_path, killer, killer.wakeup(**{**BOARD, "mem_free_kb": 4 * MIB})), 1)
+    assert [(one.pid, one.size_kb, one.swap_kb) for one in kill.victims] == [(71, 8000, 20_000), (70, 8000, 40)]
+    assert kill.passed_over == kill.victims[1]
+    words = " ".join(" ".join(full(1, 1, kill)).split())
+    assert "adj 901, 8000 kB and 20000 kB of swap)" in words
+    assert "goes before (no name) (pid 70, adj 950, 8000 kB and 40 kB of swap), which is next in line" in words
+
+
+def test_a_victim_in_its_turn_was_put_before_nobody(tmp_path: Path) -> None:
+    killer = killer_of(950, 901)
+    kill = explain(told(tmp_path, killer, killer.wakeup(**{**BOARD, "mem_free_kb": 4 * MIB})), 1)
+    assert (kill.passed_over, kill.victims[0].swap_kb) == (None, None)

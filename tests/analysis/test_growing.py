@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from lmkd_py.wire import frames
 from lmkd_py.wire.header import Note, Process
 from tests.analysis.paper import LOW_MEM, PaperKiller, Part, frame, header, write
 from tests.core.values import make_candidate
+from tests.support import REPO_ROOT
 
 CONFIG = Config()
 
@@ -168,3 +173,55 @@ def test_reading_in_pieces_gives_what_reading_at_once_gives(tmp_path: Path, cuts
             except TraceError:
                 continue
         assert told(reader.read()) == told(read_trace(path))
+
+
+@pytest.mark.parametrize("read_bytes", [1, 1 << 30])
+def test_a_file_that_is_cut_while_it_is_opened_is_read_as_it_is_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int
+) -> None:
+    monkeypatch.setattr(mapped, "READ_BYTES", read_bytes)
+    path = write(tmp_path / "0001.lmkt", header(CONFIG), PaperKiller().wakeup())
+    whole = path.stat().st_size
+    append(path, PaperKiller().wakeup())
+    real = os.fstat
+
+    def fstat(fd: int) -> os.stat_result:
+        found = real(fd)
+        if found.st_size > whole:
+            os.truncate(path, whole)
+        return found
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    trace = read_trace(path)
+    assert (len(trace.records), trace.losses) == (1, ())
+
+
+CUT = """
+import sys
+from pathlib import Path
+from lmkd_py.analysis import mapped
+from lmkd_py.analysis.trace import TraceReader
+
+mapped.READ_BYTES = 1
+path, whole = Path(sys.argv[1]), int(sys.argv[2])
+reader = TraceReader(path)
+trace = reader.read()
+with path.open("r+b") as file:
+    file.truncate(whole)
+print(sum(one.record.seq >= 0 for one in trace.records), len(trace.losses))
+trace = reader.read()
+print(sum(one.record.seq >= 0 for one in trace.records), len(trace.losses))
+"""
+
+
+def test_a_torn_end_that_the_steward_cuts_off_leaves_a_mapped_reader_its_records(tmp_path: Path) -> None:
+    """The steward cuts what a full disk left of a frame. Pages behind the end of a mapped file must not be touched."""
+    killer = PaperKiller()
+    path = write(tmp_path / "0001.lmkt", header(CONFIG), *(killer.wakeup() for _ in range(20)))
+    whole = path.stat().st_size
+    frame_bytes = frame(killer.wakeup())
+    with path.open("ab") as file:
+        file.write(frame_bytes[:8] + bytes(5 * mmap.PAGESIZE))
+    words = [sys.executable, "-c", CUT, str(path), str(whole)]
+    done = subprocess.run(words, cwd=REPO_ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["20", "1", "20", "0"]), done.stderr

@@ -75,9 +75,11 @@ def test_the_compiled_source_judges_like_the_interpreted_when_room_and_stall_com
         kind = dice.choice((WakeupKind.EVENT, WakeupKind.POLL, WakeupKind.POLL))
         free_kb, swap_free_kb = dice.randrange(16 * MIB), dice.choice((0, dice.randrange(192 * MIB)))
         stored_kb, used_kb = dice.choice(((-1, -1), (90 * MIB, dice.randrange(90 * MIB)), (5, 5)))
+        on_zram_kb, limit_kb = dice.choice((-1, 0, 100 * MIB, 192 * MIB)), dice.choice((-1, 60 * MIB))
         judgement = board.stall(
             dice.randrange(60), dice.randrange(1200), dice.choice((10, 100, 1000)), kind=kind, mem_free_kb=free_kb,
-            swap_free_kb=swap_free_kb, zram_stored_kb=stored_kb, zram_used_kb=used_kb, victim_alive=dice.randrange(2),
+            swap_free_kb=swap_free_kb, zram_stored_kb=stored_kb, zram_used_kb=used_kb, victim_alive=dice.randrange(3),
+            zram_swap_kb=on_zram_kb, zram_limit_kb=limit_kb,
         )  # fmt: skip
         asked.append(as_row(board.snapshot._replace(outcome=outcome), before, board.config))
         answered.append(as_result(judgement))

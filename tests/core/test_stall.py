@@ -32,6 +32,18 @@ def test_files_that_are_read_back_count_like_swap() -> None:
     assert judgement.reason == KillReason.STALLED
 
 
+@pytest.mark.parametrize(("own", "kills"), [(True, True), (False, False)])
+def test_in_a_cgroup_only_refaults_of_its_own_are_held_against_its_limit(own: bool, kills: bool) -> None:
+    """The host's may be of anybody: a v1 cgroup has those of files only."""
+    board = Board(**ROOMY, cached_kb=ABSENT)
+    board.wake()
+    untold = {} if own else {"refault_anon_pages": ABSENT}
+    for _ in range(3):
+        board.values["workingset_refault_pages"] += 9000
+        judgement = board.stall(30, 0, **untold)
+    assert said(judgement) == ((Action.KILL, KillReason.STALLED) if kills else NOBODY)
+
+
 def test_a_window_that_is_20_percent_better_is_no_second_one() -> None:
     board = Board(**ROOMY)
     board.wake()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lmkd_py.core.describe import describe
 from lmkd_py.core.numbers import FAST, SLOW, START
+from lmkd_py.core.snapshot import REAPED
+from lmkd_py.core.state import INITIAL
 from lmkd_py.core.vocabulary import ABSENT, Action, WakeupKind
 
 from .steady_board import BOARD, CGROUP, KILL, MIB, NOBODY, ROOMY, SHORT, Board, said
-from .values import STEADY, Values
+from .values import DEFAULTS, STEADY, Values
 
 
 def test_somebody_dies_when_there_is_less_room_than_the_reserve() -> None:
@@ -32,6 +36,24 @@ def test_everybody_may_be_struck_when_nobody_else_was_found_for_long() -> None:
     assert [board.wake().min_adj for _ in range(8)] == [201] * 7 + [0]
 
 
+@pytest.mark.parametrize("pause_ms", [700, 60_000])
+def test_a_search_that_nobody_went_on_with_begins_anew(pause_ms: int) -> None:
+    board = Board(**SHORT)
+    board.wake()
+    assert [board.wake(after_ms).min_adj for after_ms in (pause_ms, *[100] * 7)] == [201] * 7 + [0]
+
+
+def test_another_policy_in_between_leaves_nothing_of_a_search_or_a_wait() -> None:
+    board = Board(**SHORT)
+    board.wake()
+    for board.config in (DEFAULTS, STEADY):
+        floors = [board.wake().min_adj for _ in range(8)]
+    assert floors == [201] * 7 + [0]
+    board.state = board.state._replace(stall_wait_until_ms=board.now_ms + 10**6, dying_kb=10**6)
+    board.config = DEFAULTS
+    assert board.wake().state[-15:] == INITIAL[-15:]
+
+
 def test_room_in_between_begins_the_search_anew() -> None:
     board = Board(**SHORT)
     for _ in range(6):
@@ -50,6 +72,15 @@ def test_a_victims_death_is_awaited_then_counted_as_room_and_then_given_up() -> 
     assert said(board.wake(500, victim_alive=1, mem_free_kb=0)) == NOBODY
     assert said(board.wake(500, victim_alive=1)) == KILL
     assert board.state.dying_kb == ABSENT
+
+
+def test_what_was_reaped_is_free_and_does_not_count_once_more() -> None:
+    board = Board(**SHORT)
+    board.wake()
+    board.strike(rss_pages=2560, shared_pages=0)
+    assert board.wake(500, victim_alive=REAPED).action == Action.PENDING
+    late = board.wake(500, victim_alive=REAPED)
+    assert (said(late), late.state.dying_kb) == (KILL, ABSENT)
 
 
 def test_all_is_judged_anew_after_a_death() -> None:
@@ -126,6 +157,7 @@ def test_kills_that_free_nothing_are_held_and_the_search_for_others_does_not_go_
 
 def test_the_words_of_a_verdict_have_its_numbers() -> None:
     board = Board(**SHORT, swap_free_kb=3 * MIB, zram_stored_kb=93 * MIB, zram_used_kb=30 * MIB)
+    board.values["zram_swap_kb"] = 192 * MIB
     judgement = board.wake()
     assert describe(judgement, board.snapshot, STEADY) == (
         "room 4.0 MiB, reserve 6.7 MiB:"

@@ -14,7 +14,9 @@ from lmkd_py.core import polling
 from lmkd_py.core.config import PolicyConfig, make_policy
 from lmkd_py.core.decide import conclude, decide, judge
 from lmkd_py.core.describe import describe
+from lmkd_py.core.futile import KB_LIMIT
 from lmkd_py.core.snapshot import Candidate, Outcome, Snapshot
+from lmkd_py.core.stall import PERMILLE_LIMIT, VAIN_KILLS, WAIT_MAX_MS
 from lmkd_py.core.state import INITIAL, PolicyState
 from lmkd_py.core.vocabulary import ABSENT, ADJ_MAX, CACHED_APP_MIN_ADJ, Action, PolicyKind
 
@@ -87,6 +89,44 @@ def test_decide_is_total_and_deterministic(snapshot: Snapshot, state: PolicyStat
         adjs = adjs[1:]  # one of the cached tier may go before those in line
     assert adjs == sorted(adjs, reverse=True)
     assert len(victims) <= len(snapshot.candidates)
+
+
+CLOCK = st.one_of(st.integers(0, 100_000), st.integers(0, 2**62))
+STATE_INT64 = st.builds(PolicyState, *[INT64] * len(PolicyState._fields))
+
+
+@st.composite
+def of_steady(draw: st.DrawFn) -> Snapshot:
+    """Any int64 in any field, but of a wakeup that STEADY measures."""
+    values: dict[str, Any] = {name: draw(st.one_of(INT64, COUNTER)) for name in Snapshot._fields}
+    values |= {"kind": draw(st.sampled_from([1, 2])), "level": 1, "metered_level": ABSENT, "page_kb": 4}
+    values |= {"mem_free_kb": draw(st.integers(0, 2**63 - 1)), "candidates": ()}
+    # Counters may be broken; the clock is not.
+    values |= {"now_ms": draw(CLOCK), "outcome": draw(OUTCOME)._replace(at_ms=draw(CLOCK))}
+    return Snapshot(**values)
+
+
+@given(of_steady(), st.one_of(STATE, STATE_INT64), CONFIG)
+def test_steady_never_raises_whatever_it_noted(snapshot: Snapshot, state: PolicyState, config: PolicyConfig) -> None:
+    config = config._replace(kind=int(PolicyKind.STEADY))
+    judgement = judge(snapshot, state, config)
+    assert judgement.min_adj in (ABSENT, 0, 201, config.stall_min_adj)
+    assert describe(judgement, snapshot, config) or judgement.action != Action.KILL
+
+
+@given(st.lists(of_steady(), max_size=8), CONFIG)
+def test_what_steady_remembers_stays_within_its_ranges(chain: list[Snapshot], config: PolicyConfig) -> None:
+    config, state = config._replace(kind=int(PolicyKind.STEADY)), INITIAL
+    for snapshot in chain:
+        judgement = judge(snapshot, state, config)
+        state = judgement.state
+        assert all(-(2**63) <= value < 2**63 for value in (*judgement[:-1], *state)), "it does not fit a record"
+        assert ABSENT <= state.dying_kb <= KB_LIMIT
+        assert ABSENT <= state.stall_refault_permille <= PERMILLE_LIMIT
+        assert 0 <= state.stall_windows <= config.stall_windows
+        assert 0 <= state.stall_kills <= VAIN_KILLS
+        assert 0 <= state.stall_wait_ms <= WAIT_MAX_MS
+        assert state.stall_verdict in (0, 1)
 
 
 @given(st.lists(snapshots(), max_size=5), CONFIG, st.integers(0, 1))

@@ -149,7 +149,7 @@ def test_word_of_new_watermarks_is_taken_without_boost_too() -> None:
 
 ZRAM: Values = {
     "mem_free_kb": 40_000, "inactive_file_kb": 10_000, "swap_total_kb": 2_000_000, "swap_free_kb": 1_900_000,
-    "zram_stored_kb": 100_000, "zram_used_kb": 25_000,
+    "zram_stored_kb": 100_000, "zram_used_kb": 25_000, "zram_swap_kb": 2_000_000,
 }  # fmt: skip
 
 
@@ -176,6 +176,7 @@ def test_a_ratio_that_somebody_set_is_the_ratio(ratio: int, free_kb: int) -> Non
 def test_where_not_all_swap_is_zram_and_to_aosp_the_default_ratio_is_one() -> None:
     other: dict[str, Any] = {**ZRAM, "zram_stored_kb": -1, "zram_used_kb": -1}
     assert wake(settled(), **other).free_swap_kb == 50_000
+    assert wake(settled(), **{**ZRAM, "zram_swap_kb": 1_000_000}).free_swap_kb == 50_000
     assert wake(settled(), config=AOSP, **ZRAM).free_swap_kb == 50_000
 
 

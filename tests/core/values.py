@@ -69,6 +69,8 @@ def make_snapshot(**changes: Any) -> Snapshot:
         watermark_boost_pages=ABSENT,
         zram_stored_kb=ABSENT,
         zram_used_kb=ABSENT,
+        zram_swap_kb=0,
+        zram_limit_kb=ABSENT,
         refault_anon_pages=ABSENT,
     )
     calm.update(changes)

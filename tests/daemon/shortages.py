@@ -90,9 +90,9 @@ def shapes() -> list[dict[str, int]]:
         # Never 20 changes at a time: CPython 3.11 keeps a tuple of 20 for each call with 20 keywords, up to 2,000.
         {**common, **event, "level": int(Level.CRITICAL), "event_stall_us": 1, "event_threshold_us": 2, **no_cma},
         {**common, **low, "watermark_boost_pages": 9, "zram_stored_kb": 90_000, "zram_used_kb": 30_000, **no_cma},
-        # To STEADY a window over stall begins and ends.
-        {**common, **low},
-        {**common, **low, "later_ms": 1000},
+        # To STEADY a window over stall begins and ends, in a cgroup that tells refaults of its own.
+        {**common, **low, "refault_anon_pages": 1},
+        {**common, **low, "refault_anon_pages": 1, "later_ms": 1000},
     ]
 
 

@@ -29,7 +29,7 @@ _MEMINFO = (
     "CmaFree",
 )
 # No hang. Of metering, the stall behind an event, the boost of the watermarks and zram a recording knows nothing.
-_NOT_RECORDED = (0, *(ABSENT,) * 6)
+_NOT_RECORDED = (0, *(ABSENT,) * 8)
 _PROTECTIONS = 6  # entries of a zone's protection array that the daemon looks at
 
 

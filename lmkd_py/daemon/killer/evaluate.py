@@ -67,7 +67,7 @@ class Evaluator:
         config = self.inbox.policy
         before = self.state
         # The awaited victim's pidfd is in the loop's poll set: had it died, it would not be awaited any more.
-        alive = 1 if self.awaited.pid else 0
+        alive = self.awaited.alive()
         snapshot = self.domain.sample(now_ms, kind, level, self.outcome, alive, wants_watermarks(before, now_ms))
         if self.hangs:
             snapshot = snapshot._replace(hangs=self.hangs)
@@ -153,17 +153,18 @@ class Evaluator:
         # The usual case first, with as little code as can be, since all of it is cold by now: where age decides, the
         # slot's own order is the ranking. What the record tells of the runners-up is looked up behind the signal.
         roster, striker = self.roster, self.striker
-        row = roster.oldest_expendable(judgement.min_adj, config.kill_heaviest_task)
+        relieves = config.kind == STEADY
         attempts = error = 0
-        before = None
-        if row != NOBODY and config.kind == STEADY:
-            before = roster.relief(row, judgement.min_adj, config.relief_times)
+        while attempts < MAX_ATTEMPTS:
+            row = roster.oldest_expendable(judgement.min_adj, config.kill_heaviest_task)
+            if row == NOBODY:
+                break
+            before = roster.relief(row, judgement.min_adj, config.relief_times) if relieves else None
             row = before[0] if before else row
-        if row != NOBODY:
             roster.looked_at += 1
             self._announce(row)
             struck = striker.strike(row)
-            attempts, error = 1, struck.error
+            attempts, error = attempts + 1, struck.error
             if error == 0:
                 victim = before[1] if before else roster.candidate(row, 0)
                 self._struck(row, victim)
@@ -172,8 +173,10 @@ class Evaluator:
                 if before:
                     told = [before[2], *told[1:]]  # with the size it was passed over for
                 self._considered = conclude(judgement, (victim, *told), config).victims[:CANDIDATE_ROWS]
-                return self._outcome(row, victim, now_ms, 1, struck)
+                return self._outcome(row, victim, now_ms, attempts, struck)
             self._passed_over(row, struck)
+            if not relieves:
+                break
         return self._search(judgement, now_ms, config, attempts, error)
 
     def _search(self, judgement: Judgement, now_ms: int, config: PolicyConfig, attempts: int, error: int) -> Outcome:

@@ -11,7 +11,7 @@ import os
 from array import array
 
 from ...core.snapshot import Candidate
-from ...core.victims import relieves, size_pages
+from ...core.victims import size_pages
 from ...core.vocabulary import ABSENT, ADJ_MAX, CACHED_APP_MIN_ADJ, PERCEPTIBLE_APP_ADJ
 from ...kernel.acting.process import read_rss_pages
 
@@ -161,7 +161,10 @@ class Roster:
         if times == 0 or self.adj[first] < CACHED_APP_MIN_ADJ:
             return None
         in_line = self.candidate(first, 1)
-        row, largest, most = first, in_line, size_pages(in_line)
+        row, rss, most = first, ABSENT, size_pages(in_line)
+        least = times * most
+        if least <= 0:
+            return None  # dead, or of unknown size
         floor = max(min_adj, CACHED_APP_MIN_ADJ)
         left = self.occupied >> floor << floor
         while left:
@@ -169,12 +172,13 @@ class Roster:
             left ^= 1 << adj
             other = self.oldest[adj]
             while other != NOBODY:
-                candidate = self.candidate(other, 1)
                 self.looked_at += 1
-                if size_pages(candidate) > most:
-                    row, largest, most = other, candidate, size_pages(candidate)
+                pages = self._rss_pages(other)
+                size = pages + self.swap[other] if pages > 0 and self.swap[other] > 0 else pages
+                if size > most and other != first:
+                    row, rss, most = other, pages, size
                 other = self.newer[other]
-        return (row, largest, in_line) if relieves(most, size_pages(in_line), times) and row != first else None
+        return (row, self._as_candidate(row, rss), in_line) if row != first and most >= least else None
 
     def collect(self, min_adj: int, max_adj: int, kill_heaviest: int) -> dict[int, Candidate]:
         """Candidates by row of the most expendable tiers in min_adj..max_adj; reads sizes where size decides.
@@ -201,11 +205,14 @@ class Roster:
 
     def candidate(self, row: int, by_size: int) -> Candidate:
         """A row as the policy sees it; its size is read where size decides."""
-        rss = ABSENT
-        if by_size:
-            fd = self.statm_fd[row]
-            # Not among the pinned ones: the size it was registered with. Unreadable: dead, so without size.
-            rss = self.rss[row] if fd == NOBODY else max(0, read_rss_pages(fd, self._scratch))
+        return self._as_candidate(row, self._rss_pages(row) if by_size else ABSENT)
+
+    def _rss_pages(self, row: int) -> int:
+        fd = self.statm_fd[row]
+        # Not among the pinned ones: the size it was registered with. Unreadable: dead, so without size.
+        return self.rss[row] if fd == NOBODY else max(0, read_rss_pages(fd, self._scratch))
+
+    def _as_candidate(self, row: int, rss_pages: int) -> Candidate:
         return Candidate(
-            self.pid[row], self.uid[row], self.adj[row], rss, self.start[row], self.age[row], self.swap[row]
+            self.pid[row], self.uid[row], self.adj[row], rss_pages, self.start[row], self.age[row], self.swap[row]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...core.snapshot import REAPED
 from ...wire.record import NO_AFTERMATH, Aftermath
 from ..shared import AWAITED_PID, AWAITED_SINCE_MS, AWAITED_START, WORD_MASK, Shared
 from .reaper import Job, Reapers
@@ -33,6 +34,15 @@ class Awaited:
         words[AWAITED_SINCE_MS] = (struck_ns // 1_000_000) & WORD_MASK
         words[AWAITED_START] = start_ticks & WORD_MASK
         words[AWAITED_PID] = pid
+
+    def alive(self) -> int:
+        """Snapshot.victim_alive."""
+        if not self.pid:
+            return 0
+        job = self.job
+        if job is None or job.busy or job.pidfd != self.pidfd:
+            return 1
+        return REAPED if job.result == 0 else 1
 
     def died(self, now_ns: int) -> None:
         """The victim's pidfd has become readable."""

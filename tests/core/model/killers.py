@@ -113,4 +113,5 @@ class Policy:
             refault_anon_pages=memory.refaults,
             zram_stored_kb=stored_kb if self.sees_zram else ABSENT,
             zram_used_kb=int(stored_kb / memory.ratio) if self.sees_zram else ABSENT,
+            zram_swap_kb=memory.swap_kb if self.sees_zram else 0,
         )

@@ -22,6 +22,7 @@ def test_the_whole_system_here_has_every_counter_but_those_of_absent_features() 
     snapshot = domain.sample(1234, 2, 1, outcome, 1, 1)
     optional = {"cma_free_kb", "vendor_reason", "vendor_min_adj", "metered_level", "event_stall_us"}
     optional |= {"event_threshold_us", "refault_anon_pages", "watermark_boost_pages", "zram_stored_kb", "zram_used_kb"}
+    optional |= {"zram_swap_kb", "zram_limit_kb"}
     absent = {name for name, value in zip(snapshot._fields, snapshot, strict=True) if value == ABSENT}
     if probe().psi:
         assert absent <= optional

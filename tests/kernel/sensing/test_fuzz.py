@@ -14,7 +14,7 @@ from lmkd_py.core.config import MonitorConfig
 from lmkd_py.core.snapshot import NO_OUTCOME
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.kernel.sensing.domain import Domain, open_domain
-from lmkd_py.kernel.sensing.procfs import cgroup_v2, memcg_v1, psi
+from lmkd_py.kernel.sensing.procfs import cgroup_v2, kswapd, memcg_v1, psi
 from lmkd_py.kernel.sensing.procfs.meminfo import MEMINFO
 from lmkd_py.kernel.sensing.procfs.table import BYTES_TO_KB, LIMIT, MAX_INT64, Row, Table
 from lmkd_py.kernel.sensing.procfs.vmstat import FILE_LRU, RECLAIM, REFAULTS
@@ -49,7 +49,8 @@ class Zones:
         return [*self.zoneinfo.watermarks, self.zoneinfo.boost]
 
 
-READERS: dict[str, tuple[Callable[[str], Reader | Zones], str]] = {
+# Each with a file of a captured tree, or with the text of one.
+READERS: dict[str, tuple[Callable[[str], Reader | Zones], str | bytes]] = {
     "meminfo": (partial(Reader, MEMINFO), f"{ARM_V1}/proc/meminfo"),
     "vmstat": (partial(Reader, (*FILE_LRU, *REFAULTS, *RECLAIM)), f"{ARM_V1}/proc/vmstat"),
     "zoneinfo": (Zones, f"{ARM_V2}/proc/zoneinfo"),
@@ -58,6 +59,7 @@ READERS: dict[str, tuple[Callable[[str], Reader | Zones], str]] = {
     "numa_stat v1": (partial(Reader, memcg_v1.NUMA_STAT), f"{ARM_V1}/{V1}memory.numa_stat"),
     "stat v1": (partial(Reader, memcg_v1.STAT), f"{ARM_V1}/{V1}memory.stat"),
     "numa_stat v2": (partial(Reader, cgroup_v2.NUMA_STAT), f"{ARM_V2}/dev/cg2/apps.slice/apps/memory.numa_stat"),
+    "kswapd": (partial(Reader, kswapd.RUN_TIME), b"48493913 2341211 1902\n"),
 }
 
 
@@ -76,7 +78,7 @@ def mutations(original: bytes) -> st.SearchStrategy[bytes]:
 @given(data=st.data())
 def test_a_reader_is_total(name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     make, source = READERS[name]
-    original = (TREES / source).read_bytes()
+    original = source if isinstance(source, bytes) else (TREES / source).read_bytes()
     text = data.draw(mutations(original))
     path = tmp_path_factory.mktemp("fuzz") / "file"
     path.write_bytes(text)

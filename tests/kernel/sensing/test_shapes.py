@@ -166,9 +166,23 @@ def test_a_v2_cgroup_is_bounded_by_its_own_limit_and_its_high_mark() -> None:
     assert snapshot.swap_total_kb == swap // 1024
     assert snapshot.swap_free_kb == swap // 1024 - int(text(ARM_V2, base + "swap.current")) // 1024
     assert snapshot.shmem_kb > 0
-    for name, field in (("file", "workingset_refault_pages"), ("anon", "refault_anon_pages")):
-        nodes = [flat(ARM_V2, f"sys/devices/system/node/node{n}/vmstat")[f"workingset_refault_{name}"] for n in (0, 1)]
-        assert getattr(snapshot, field) == sum(nodes) > max(nodes)
+    assert (snapshot.workingset_refault_pages, snapshot.refault_anon_pages) == (10084 + 7727, 1331 + 20788)
+
+
+def test_a_cgroup_that_tells_no_refaults_of_its_own_has_the_hosts_of_files_only(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(TREES / ARM_V2, tree)
+    lists = tree / "dev/cg2/apps.slice/apps/memory.numa_stat"
+    lists.write_text("".join(line for line in lists.read_text().splitlines(True) if "refault" not in line))
+    for root, monitor in ((tree, MONITORS[ARM_V2]), (TREES / X86, MONITORS[X86])):
+        domain = open_domain(monitor, str(root))
+        snapshot = sample(domain)
+        nodes = (root / "sys/devices/system/node").glob("node*/vmstat")
+        lines = [line.split() for node in nodes for line in node.read_text().splitlines()]
+        of_files = sum(int(value) for name, value in lines if name == "workingset_refault_file")
+        assert (snapshot.workingset_refault_pages, snapshot.refault_anon_pages) == (of_files, ABSENT)
+        assert domain.describe().endswith("refaults host-wide (node vmstat): STEADY kills nobody for stall")
+        domain.close()
 
 
 def test_the_tightest_limit_up_the_tree_counts(tmp_path: Path) -> None:
@@ -190,10 +204,12 @@ def test_a_v2_cgroup_without_numa_is_read_from_memory_stat(tmp_path: Path) -> No
     (cgroup / "memory.numa_stat").unlink()
     (cgroup / "memory.stat").write_text(
         "anon 4096\nfile 0\nshmem 8192\ninactive_anon 0\nactive_anon 4096\n"
-        "inactive_file 16384\nactive_file 40960\nunevictable 0\n"
+        "inactive_file 16384\nactive_file 40960\nunevictable 0\nworkingset_refault_anon 5\nworkingset_refault_file 7\n"
     )
     domain = open_domain(MONITORS[ARM_V2], str(tree))
     snapshot = sample(domain)
+    assert (snapshot.workingset_refault_pages, snapshot.refault_anon_pages) == (7, 5)
+    assert domain.describe().endswith("refaults of its own")
     assert (snapshot.nr_inactive_file_pages, snapshot.nr_active_file_pages) == (4, 10)
     assert snapshot.shmem_kb == 8
     domain.close()

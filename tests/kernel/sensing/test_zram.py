@@ -15,7 +15,7 @@ from lmkd_py.kernel.sensing.procfs.zram import open_zram
 from tests.kernel.trees import TREES
 
 HEAD = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
-MM_STAT = "  {}  1111  {}        0  9999  12  0  0  0\n"
+MM_STAT = "  {}  1111  {}        {}  9999  12  0  0  0\n"
 
 
 @pytest.fixture
@@ -31,15 +31,24 @@ def swaps(root: Path, *areas: tuple[str, str, int]) -> None:
     (root / "proc/swaps").write_text(HEAD + "".join(lines))
 
 
-def zram(root: Path, name: str, stored: int, used: int) -> None:
+def zram(root: Path, name: str, stored: int, used: int, limit: int = 0) -> None:
     path = root / f"sys/block/{name}/mm_stat"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(MM_STAT.format(stored, used))
+    path.write_text(MM_STAT.format(stored, used, limit))
 
 
 def swap_total_kb(root: Path) -> int:
     (line,) = [line for line in (root / "proc/meminfo").read_text().splitlines() if line.startswith("SwapTotal:")]
     return int(line.split()[1])
+
+
+def read(root: Path, total_kb: int) -> tuple[int, int, int, int]:
+    found = open_zram(str(root))
+    assert found is not None
+    told = found.read(total_kb)
+    for file in found.files:
+        file.close()
+    return told
 
 
 def sample(domain: Domain) -> Snapshot:
@@ -63,10 +72,8 @@ def test_zram_tells_what_it_stores_and_what_that_takes(tree: Path) -> None:
 def test_a_swap_area_that_came_or_went_makes_it_unknown(tree: Path) -> None:
     swaps(tree, ("/dev/zram0", "partition", 1000))
     zram(tree, "zram0", 4096, 300)
-    found = open_zram(str(tree))
-    assert found is not None
-    assert found.read(1000) == (4, 0)
-    assert found.read(3000) == (ABSENT, ABSENT)
+    assert read(tree, 1000) == (4, 0, 1000, ABSENT)
+    assert read(tree, 3000) == (ABSENT, ABSENT, ABSENT, ABSENT)
 
 
 @pytest.mark.parametrize(
@@ -75,24 +82,39 @@ def test_a_swap_area_that_came_or_went_makes_it_unknown(tree: Path) -> None:
         (),
         (("/swapfile", "file", 1000),),
         (("/zram0", "file", 1000),),
-        (("/dev/zram0", "partition", 1000), ("/dev/sda2", "partition", 1000)),
         (("/dev/zramdisk", "partition", 1000),),
     ],
 )
-def test_where_not_all_swap_is_zram_nothing_is_measured(tree: Path, areas: tuple[tuple[str, str, int], ...]) -> None:
+def test_where_no_swap_is_zram_that_is_known(tree: Path, areas: tuple[tuple[str, str, int], ...]) -> None:
     zram(tree, "zram0", 4096, 300)
     swaps(tree, *areas)
-    assert open_zram(str(tree)) is None
+    assert read(tree, 1000 if areas else 0) == (ABSENT, ABSENT, 0, ABSENT)
 
 
-def test_a_zram_that_cannot_be_read_is_not_measured(tree: Path) -> None:
+def test_of_mixed_swap_the_part_that_is_zram_is_told(tree: Path) -> None:
+    zram(tree, "zram0", 40 << 20, 10 << 20)
+    swaps(tree, ("/dev/zram0", "partition", 100_000), ("/dev/sda2", "partition", 900_000))
+    assert read(tree, 1_000_000) == (40 << 10, 10 << 10, 100_000, ABSENT)
+
+
+def test_the_memory_that_zram_may_take_is_told_where_all_of_it_is_limited(tree: Path) -> None:
+    swaps(tree, ("/dev/zram0", "partition", 1000), ("/dev/zram1", "partition", 1000))
+    zram(tree, "zram0", 4096, 300, limit=5 << 20)
+    zram(tree, "zram1", 4096, 300)
+    assert read(tree, 2000)[3] == ABSENT
+    zram(tree, "zram1", 4096, 300, limit=1 << 20)
+    assert read(tree, 2000)[3] == 6 << 10
+
+
+def test_a_zram_that_cannot_be_read_is_not_measured_but_known_to_be_one(tree: Path) -> None:
+    untold = (ABSENT, ABSENT, 1000, ABSENT)
     swaps(tree, ("/dev/zram0", "partition", 1000))
-    assert open_zram(str(tree)) is None  # no mm_stat
+    assert read(tree, 1000) == untold  # no mm_stat
     zram(tree, "zram0", 4096, 300)
     found = open_zram(str(tree))
     assert found is not None
     (tree / "sys/block/zram0/mm_stat").write_text("broken\n")
-    assert found.read(1000) == (ABSENT, ABSENT)
+    assert found.read(1000) == untold
     (tree / "proc/swaps").unlink()
     assert open_zram(str(tree)) is None
 

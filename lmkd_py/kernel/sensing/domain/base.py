@@ -36,7 +36,7 @@ def index_of(*fields: str) -> tuple[int, ...]:
     return tuple(Snapshot._fields.index(field) for field in fields)
 
 
-_ZRAM_STORED, _ZRAM_USED = index_of("zram_stored_kb", "zram_used_kb")
+(_ZRAM,) = index_of("zram_stored_kb")  # three more follow
 _SOME_TOTAL, _FULL_TOTAL = index_of("psi_mem_some_total_us", "psi_mem_full_total_us")
 
 
@@ -60,7 +60,7 @@ class Domain(ABC):
         self._stall: Table | None = None  # of it, the totals alone
         self._others: list[PinnedFile] = []  # that are no rows of numbers
         self._lacks: list[Note] = []
-        self._zram: Zram | None = None  # where all swap is zram
+        self._zram: Zram | None = None  # where it is told what swap lies on
 
     @abstractmethod
     def sample(
@@ -179,4 +179,4 @@ class Domain(ABC):
     def _put_zram(self, values: list[Any], swap_total_kb: int) -> None:
         # swap_total_kb is the host's.
         if self._zram is not None:
-            values[_ZRAM_STORED], values[_ZRAM_USED] = self._zram.read(swap_total_kb)
+            values[_ZRAM : _ZRAM + 4] = self._zram.read(swap_total_kb)

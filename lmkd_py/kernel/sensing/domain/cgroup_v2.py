@@ -49,7 +49,8 @@ class CgroupV2Domain(MemcgDomain):
         self.events_path = os.path.join(self.directory, "memory.events")
         self._pin_optional(self.events_path, _EVENTS)
         self._pin_lists(NUMA_STAT, STAT)
-        self._pin_refaults()
+        if not self._counts_refaults:
+            self._pin_refaults()
         self._pin_upwards(self._swap_table, "memory.swap.max", _LIMIT._replace(field=SWAP_LIMIT), own_required=0)
         if self._swap_table.files:
             self._pin_optional(os.path.join(self.directory, "memory.swap.current"), _SWAP_USAGE, self._swap_table)

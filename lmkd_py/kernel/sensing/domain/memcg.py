@@ -1,4 +1,4 @@
-"""What v1 and v2 memory cgroups have in common: the host's refaults, the derived watermarks, the Snapshot's shape."""
+"""What v1 and v2 memory cgroups have in common: refaults, the derived watermarks, the Snapshot's shape."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from .placement import Placement, placement_of
 
 USAGE, LIMITED = "usage_kb", "limit_kb"
 SWAP_USAGE, SWAP_LIMIT = "swap_usage_kb", "swap_limit_kb"  # on v1 of memory and swap together
+_OF_FILES = tuple(row for row in REFAULTS if row.field != "refault_anon_pages")
 _REFAULT, _LEAST = index_of("workingset_refault_pages", "watermark_min_pages")
 NUMA_STAT_FILE = "memory.numa_stat"
 _HELD = {b"shmem": "shmem", b"total_shmem": "shmem", b"pagetables": "page tables"}
@@ -29,14 +30,17 @@ class MemcgDomain(Domain):
     """One memory cgroup, limit L, usage U, file LRU F.
 
     free = (L - U) + F, because page cache always fills a cgroup and L - U alone is near 0. The watermarks are
-    percentages of L. Refaults are those of the whole host (node vmstat): exact ones stand in memory.stat only, which
-    allocates. kswapd does not work for a limit: kswapd_progress and refill_progress are 0 and never move.
+    percentages of L. Refaults are its own where the file of its page lists has them, which is so in v2. In v1 they
+    stand in memory.stat only, which allocates: there they are the file refaults of the whole host (node vmstat), and
+    refault_anon_pages is ABSENT. kswapd does not work for a limit: kswapd_progress and refill_progress are 0 and never
+    move.
     """
 
     blank = EMPTY._replace(kswapd_progress=0, refill_progress=0)
     own: tuple[str, ...] = (UNDIVIDED, USAGE, LIMITED)
     _lists_path = ""  # the file of the page lists
     _vmstat: PinnedFile | None = None
+    _counts_refaults = False  # its own
 
     def pin(self) -> None:
         """Open what both versions need first; the versions pin theirs."""
@@ -65,10 +69,10 @@ class MemcgDomain(Domain):
     def _pin_refaults(self) -> None:
         paths = node_paths(self._root)
         named = paths[0] if paths else ""
-        self._optional(named, lambda: pin_nodes(self._table, paths, REFAULTS))
-        if not any(self._table.has(row.field) for row in REFAULTS):
+        self._optional(named, lambda: pin_nodes(self._table, paths, _OF_FILES))
+        if not any(self._table.has(row.field) for row in _OF_FILES):
             # No node tells of refaults: then /proc/vmstat it is, for one kmalloc a sample.
-            self._vmstat = self._pin_optional(under(self._root, "/proc/vmstat"), REFAULTS)
+            self._vmstat = self._pin_optional(under(self._root, "/proc/vmstat"), _OF_FILES)
 
     def _pin_lists(self, numa_stat: tuple[Row, ...], stat: tuple[Row, ...]) -> None:
         # From the file that allocates least. A kernel without NUMA has no numa_stat; a container may mask it.
@@ -79,6 +83,7 @@ class MemcgDomain(Domain):
                 raise
             file = self._table.pin(os.path.join(self.directory, "memory.stat"), stat)
         self._lists_path = file.path
+        self._counts_refaults = self._table.has("refault_anon_pages")
 
     def _pin_upwards(self, table: Table, name: str, limit: Row, known_root: str = "", own_required: int = 1) -> None:
         # The file `name` of the cgroup and of every ancestor that has it. Of those above nothing is required.
@@ -151,7 +156,8 @@ class MemcgDomain(Domain):
 
     def describe(self) -> str:
         psi = f"PSI {self.psi_memory_path}" if self.psi_memory_path else "no PSI"
-        refault = "node vmstat" if self._vmstat is None else "/proc/vmstat, one allocation a sample"
+        source = "node vmstat" if self._vmstat is None else "/proc/vmstat, one allocation a sample"
+        refault = "of its own" if self._counts_refaults else f"host-wide ({source}): STEADY kills nobody for stall"
         words = "v1 memory cgroup" if self.kind == 1 else "v2 cgroup"
         total_kb = self._total_kb(self._table.read()[self._table.names.index(LIMITED)])
-        return f"{words} {self.directory}, {total_kb >> 10} MiB, {psi}, refaults host-wide ({refault})"
+        return f"{words} {self.directory}, {total_kb >> 10} MiB, {psi}, refaults {refault}"

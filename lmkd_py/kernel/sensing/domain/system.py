@@ -138,5 +138,5 @@ class SystemDomain(Domain):
     def describe(self) -> str:
         psi = "PSI" if self._stall is not None else "no PSI"
         reclaim = "" if self._reclaims is None else ", direct reclaim by BPF, kswapd by its run time"
-        zram = "" if self._zram is None else ", swap measured by zram"
+        zram = ", swap measured by zram" if self._zram is not None and self._zram.files else ""
         return f"whole system, {self._table.read()[_TOTAL] >> 10} MiB, {psi}{reclaim}{zram}"

@@ -1,10 +1,11 @@
-"""Page lists of a v2 cgroup and everything below it: memory.numa_stat, which unlike memory.stat is printed without a
-buffer from the heap; kernels without NUMA have only memory.stat.
+"""Page lists and refaults of a v2 cgroup and everything below it: memory.numa_stat, which unlike memory.stat is printed
+without a buffer from the heap; kernels without NUMA have only memory.stat.
 """
 
 from __future__ import annotations
 
 from .table import BYTES_TO_KB, BYTES_TO_PAGES, NODES, Row
+from .vmstat import REFAULTS, UNDIVIDED
 
 # In the file's order.
 STAT = (
@@ -14,5 +15,6 @@ STAT = (
     Row(b"\ninactive_file ", "nr_inactive_file_pages", BYTES_TO_PAGES, required=1),
     Row(b"\nactive_file ", "nr_active_file_pages", BYTES_TO_PAGES, required=1),
     Row(b"\nunevictable ", "unevictable_kb", BYTES_TO_KB),
+    *(row for row in REFAULTS if row.field != UNDIVIDED),
 )
 NUMA_STAT = tuple(row._replace(form=NODES) for row in STAT)

@@ -11,16 +11,18 @@ from .table import MAX_INT64
 
 
 class Zram:
-    """All swap of the host, where all of it is zram. Reading allocates nothing.
+    """The part of the host's swap that is zram. Reading allocates nothing.
 
-    A swap area that comes or goes later changes SwapTotal: then nobody knows whether all of it is zram, until the next
+    A swap area that comes or goes later changes SwapTotal: then nobody knows how much of it is zram, until the next
     killer opens this anew.
     """
 
-    __slots__ = ("files", "swap_total_kb")
+    __slots__ = ("files", "swap_total_kb", "zram_kb")
 
-    def __init__(self, paths: list[str], swap_total_kb: int) -> None:
+    def __init__(self, paths: list[str], zram_kb: int, swap_total_kb: int) -> None:
+        """`paths`: mm_stat of the devices. Where one cannot be read (before Linux 4.1) none is."""
         self.files: list[PinnedFile] = []
+        self.zram_kb = zram_kb
         self.swap_total_kb = swap_total_kb
         try:
             for path in paths:
@@ -28,42 +30,50 @@ class Zram:
         except OSError:
             for file in self.files:
                 file.close()
-            raise
+            self.files = []
 
-    def read(self, swap_total_kb: int) -> tuple[int, int]:
-        """(stored_kb, used_kb): before compression, and the memory that takes. ABSENT if that cannot be told now."""
+    def read(self, swap_total_kb: int) -> tuple[int, int, int, int]:
+        """(stored_kb, used_kb, swap_kb, limit_kb): zram_* of Snapshot; ABSENT if that cannot be told now."""
         if swap_total_kb != self.swap_total_kb:
-            return ABSENT, ABSENT
-        stored = used = 0
+            return ABSENT, ABSENT, ABSENT, ABSENT
+        untold = ABSENT, ABSENT, self.zram_kb, ABSENT
+        if not self.files:
+            return untold
+        stored = used = limit = 0
+        limited = True
         for file in self.files:
             if file.read() < 0:
-                return ABSENT, ABSENT
-            # orig_data_size compr_data_size mem_used_total ..., bytes (drivers/block/zram/zram_drv.c, mm_stat_show)
-            words = file.buf[1 : file.end].split(None, 3)
-            if len(words) < 3 or not words[0].isdigit() or not words[2].isdigit():
-                return ABSENT, ABSENT
+                return untold
+            # orig_data_size compr_data_size mem_used_total mem_limit ..., bytes; a limit of 0 is none
+            # (drivers/block/zram/zram_drv.c, mm_stat_show)
+            words = file.buf[1 : file.end].split(None, 4)
+            if len(words) < 4 or not (words[0].isdigit() and words[2].isdigit() and words[3].isdigit()):
+                return untold
             stored += int(words[0])
             used += int(words[2])
-        return (stored >> 10, used >> 10) if max(stored, used) <= MAX_INT64 else (ABSENT, ABSENT)
+            limit += int(words[3])
+            limited = limited and int(words[3]) > 0
+        if max(stored, used, limit) > MAX_INT64:
+            return untold
+        return stored >> 10, used >> 10, self.zram_kb, limit >> 10 if limited else ABSENT
 
 
 def open_zram(root: str) -> Zram | None:
-    """Start-up: None where there is no swap, not all of it is zram, or mm_stat cannot be read (Linux 4.1)."""
+    """Start-up: None where nobody tells what swap lies on."""
     try:
         with open(under(root, "/proc/swaps"), "rb") as file:
             lines = file.read().splitlines()[1:]
     except OSError:
         return None
-    paths, swap_total_kb = [], 0
+    paths, zram_kb, swap_total_kb = [], 0, 0
     for line in lines:
         # "Filename Type Size Used Priority", kB; a file on a zram device has another name and is no partition.
         area = line.split()
-        name = os.path.basename(area[0]) if len(area) >= 3 else b""
-        if not name.startswith(b"zram") or not name[4:].isdigit() or area[1] != b"partition" or not area[2].isdigit():
+        name = os.path.basename(area[0]) if area else b""
+        if len(area) < 3 or not area[2].isdigit():
             return None
-        paths.append(under(root, f"/sys/block/{name.decode()}/mm_stat"))
         swap_total_kb += int(area[2])
-    try:
-        return Zram(paths, swap_total_kb) if paths else None
-    except OSError:
-        return None
+        if name.startswith(b"zram") and name[4:].isdigit() and area[1] == b"partition":
+            paths.append(under(root, f"/sys/block/{name.decode()}/mm_stat"))
+            zram_kb += int(area[2])
+    return Zram(paths, zram_kb, swap_total_kb)
