@@ -35,6 +35,7 @@ from lmkd_py.wire.confines import (
     read_confines,
 )  # fmt: skip
 from tests.board.adbd_tools import eventually
+from tests.support import needs_cgroup
 
 LIMIT_MIB = 96
 OURS = Confines(DomainKind.MEMCG_V1, "/sys/fs/cgroup/memory/ours", "/sys/fs/cgroup/unified/ours")
@@ -106,7 +107,7 @@ def phone(make_board: Callable[..., Sandbox], spaces: None, tmp_path: Path) -> I
             host.close()
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_the_daemon_on_a_virtual_device_never_takes_the_hosts_memory(phone: Phone) -> None:
     board, service = phone.board, phone.service
     whole = encode_config(Config(monitor=CAREFUL._replace(domain_kind=DomainKind.SYSTEM)))
