@@ -109,7 +109,6 @@ def more_than(root: Path, known: int) -> bool:
     return len(Trace(root).records) > known
 
 
-@pytest.mark.pressure
 @pytest.mark.slow
 def test_an_idle_domain_wakes_neither_process_in_five_seconds(board: Sandbox, start: Start) -> None:
     for number in range(10):

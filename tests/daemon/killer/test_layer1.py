@@ -277,7 +277,6 @@ def test_only_locked_memory_is_still_there_after_everything_else_was_reclaimed(
         assert (after - before > 0) == faults, after - before
 
 
-@pytest.mark.pressure
 @pytest.mark.slow  # and so not for the Python of trixie, which starts through a loader of its own
 def test_the_kill_path_never_comes_to_libm_which_is_not_locked(cold_python: list[str]) -> None:
     """The mathematical library is a copy of our own: what else runs here does not touch it."""
