@@ -26,7 +26,7 @@ from lmkd_py.kernel.sensing.domain import open_domain
 from lmkd_py.kernel.sensing.triggers import open_triggers, psi
 from lmkd_py.wire.header import encode_header
 from tests.analysis.paper import PaperKiller, header, packed
-from tests.daemon.driver import BOOT, Trace
+from tests.daemon.driver import BOOT, Trace, wait_until
 from tests.daemon.rig import Rig
 from tests.daemon.scarcity import Scarcity, scarcity
 from tests.support import require
@@ -270,9 +270,12 @@ def test_without_memory_for_another_killer_it_goes_on_trying(tmp_path: Path, mon
         monkeypatch.setattr(rig.steward, "fork", fork)
         rig.steward.unwatch(alive)
         rig.steward.watch(rig.killer.pidfd, rig.steward.killer_ended)  # it has ended
-        for _ in range(3 * MAX_REFORKS):
+
+        def goes_on() -> bool:  # not every turn is a try: a busy machine has other things to wake for
             rig.steward.run_once()
-        assert len(tries) >= 2 * MAX_REFORKS
+            return len(tries) >= 2 * MAX_REFORKS
+
+        wait_until("it has tried more often than it would for any other reason", goes_on, 60)
         assert [note.kind for note in Trace(rig.root).notes].count("killer-died") == 1
     finally:
         os.waitpid(pid, 0)

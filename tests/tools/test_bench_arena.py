@@ -64,7 +64,8 @@ def test_our_kills_are_paired_with_their_wakeups_and_their_phases() -> None:
     assert {strike.victim for strike in struck} <= {decision.pid for decision in decisions}
     told = phases_us(struck, decisions)
     assert set(told) == {"wake", *(name.removesuffix("_ns") for name in PHASES)}
-    assert len(told["wake"]) == len([strike for strike in struck if not strike.busy])
+    # A kill whose poll() had not slept may be told as well.
+    assert len([strike for strike in struck if not strike.busy]) <= len(told["wake"]) <= len(struck)
 
 
 def test_the_c_loop_reads_the_files_that_the_daemon_reads() -> None:
