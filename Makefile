@@ -3,8 +3,9 @@ PYTHON ?= python3
 # `make test SUITE=all` is `SUITE=all make test`.
 SUITE ?=
 export SUITE
-# Tests of two kinds run beside each other (tests/suite/lanes.py); WORKERS= runs them one after the other.
-WORKERS ?= --numprocesses=auto --maxprocesses=4
+# Tests of several kinds run beside each other (tests/suite/lanes.py); WORKERS= runs them one after the other. Most wait
+# more than they compute: one worker more than there are CPUs, but for the emulated boards of SUITE=all, which compute.
+WORKERS ?= --numprocesses=$(if $(filter all,$(SUITE)),auto,$(shell expr $$(nproc) + 1)) --maxprocesses=4
 BIN = .venv/bin
 SETUP = @$(PYTHON) -m tools.setup
 

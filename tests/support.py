@@ -18,6 +18,8 @@ SUITE_ALL = os.environ.get("SUITE", "") == "all"
 SOAK = os.environ.get("SOAK", "") == "1"  # make soak: the tests marked `soak`, and no others
 FEW_EXAMPLES = os.environ.get("EXAMPLES", "") == "few"  # a second run of the same tests, on another Python
 IS_ROOT = os.geteuid() == 0
+# Of tests that make no pressure in it: they need not wait for those that do (tests/suite/lanes.py).
+needs_cgroup = pytest.mark.root("makes a memory cgroup")
 # Where everything real has to be there: a component that is missing is a failure, not a skip.
 STRICT = IS_ROOT and (SUITE_ALL or os.environ.get("CI", "") == "true")
 PATIENCE_S = 180.0  # ends what hangs; says nothing about how long anything may take

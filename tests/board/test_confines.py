@@ -26,7 +26,7 @@ from lmkd_py.host.targets import Target
 from lmkd_py.host.watch import look_at
 from lmkd_py.wire.config import decode_config, encode_config
 from lmkd_py.wire.confines import MARK
-from tests.support import wait_until
+from tests.support import needs_cgroup, wait_until
 
 LIMIT_MIB = 96
 CAREFUL = MonitorConfig(rt_priority=0, lock_memory=0)
@@ -68,7 +68,7 @@ def phone(make_board: Callable[..., Sandbox], spaces: None, tmp_path: Path) -> I
             host.close()
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_the_daemon_on_a_virtual_device_never_takes_the_hosts_memory(phone: Phone) -> None:
     board, service = phone.board, phone.service
     whole = encode_config(Config(monitor=CAREFUL._replace(domain_kind=DomainKind.SYSTEM)))

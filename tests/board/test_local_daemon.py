@@ -12,9 +12,10 @@ from lmkd_py.board.local_daemon import ask_daemon
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config
 from tests.daemon.driver import Daemon
+from tests.support import needs_cgroup
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_a_running_daemon_answers_and_a_stopped_one_is_told(make_board: Callable[..., Sandbox], tmp_path: Path) -> None:
     board = make_board()
     board.write_root(str(tmp_path), Config(monitor=board.monitor_config()))

@@ -21,7 +21,7 @@ from lmkd_py.board.virtual_device import VirtualDevice
 from lmkd_py.core.config import Config
 from lmkd_py.wire.config import encode_config
 from tests.board.adbd_tools import connect
-from tests.support import REPO_ROOT, wait_until
+from tests.support import REPO_ROOT, needs_cgroup, wait_until
 
 PAYLOAD = ("core", "kernel", "wire", "daemon")
 HOME = "/data/adb/lmkd_py"
@@ -113,7 +113,7 @@ def test_a_board_in_the_background_is_listed_and_taken_down(boards: Boards) -> N
         boards.down("one")
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_a_sandbox_in_the_background_has_applications_and_leaves_nothing(boards: Boards) -> None:
     board = boards.up("sandbox")
     assert board.name == "sandbox1"
@@ -128,7 +128,7 @@ def test_a_sandbox_in_the_background_has_applications_and_leaves_nothing(boards:
     assert all_dead(known)
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_a_board_that_is_killed_leaves_nothing(boards: Boards) -> None:
     board = boards.up("sandbox", "crash")
     client = connect(board.address)

@@ -17,7 +17,7 @@ import pytest
 from lmkd_py.board.boards import Boards, start_ticks
 from lmkd_py.cli.demo_check import in_order
 from tests.cli.conftest import Lmkctl
-from tests.support import REPO_ROOT, wait_until
+from tests.support import REPO_ROOT, needs_cgroup, wait_until
 
 LMKCTL = [sys.executable, "-c", "import sys; from lmkd_py.cli.app import run; sys.exit(run(sys.argv[1:]))"]
 
@@ -77,7 +77,7 @@ def test_nobody_dies_of_pressure_without_a_daemon(lmkctl: Lmkctl) -> None:
     assert said.out == "died: nobody; check that a daemon is running there: lmkctl status\n"
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_json_says_the_same_as_an_object(lmkctl: Lmkctl) -> None:
     up = json.loads(lmkctl("--json", "board", "up", "sandbox").out)
     assert (up["schema"], up["name"], up["kind"]) == (1, "sandbox1", "sandbox")
@@ -85,7 +85,7 @@ def test_json_says_the_same_as_an_object(lmkctl: Lmkctl) -> None:
     assert json.loads(lmkctl("--json", "board", "down", "--all").out) == up
 
 
-@pytest.mark.pressure
+@needs_cgroup
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_tool_that_dies_while_a_board_comes_up_leaves_nothing(boards: Boards, number: int) -> None:
     words = [*LMKCTL, "board", "up", "sandbox", "--name", "half"]
@@ -125,7 +125,7 @@ def test_a_board_outlives_the_tool_that_waited_for_its_pressure(lmkctl: Lmkctl, 
         (("pressure", "--seconds", "0"), "'--seconds'"),
     ],
 )
-@pytest.mark.pressure
+@needs_cgroup
 def test_what_cannot_be_is_said_in_one_line(lmkctl: Lmkctl, words: tuple[str, ...], line: str) -> None:
     said = lmkctl("board", *words)
     assert said.code in (1, 2)

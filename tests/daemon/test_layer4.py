@@ -18,9 +18,9 @@ from lmkd_py.kernel.protection.memalloc import DEVICE
 from lmkd_py.kernel.sensing.perf import EventCounter
 from tests.daemon.driver import Daemon, Trace
 from tests.daemon.exercise import Exerciser
-from tests.support import require
+from tests.support import needs_cgroup, require
 
-pytestmark = [pytest.mark.pressure]
+pytestmark = needs_cgroup
 
 IOCTLS = ("syscalls:sys_enter_ioctl",)
 LAYER = 1 << 4

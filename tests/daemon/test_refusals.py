@@ -25,7 +25,7 @@ from tests.daemon.driver import Daemon, Trace, write_config
 from tests.daemon.lacking import with_private_mounts, without_syscall
 from tests.daemon.lean_probe import modules
 from tests.daemon.program import Done, assert_refused, daemons_on, lmkd_py, run
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, needs_cgroup
 
 NODES = "/sys/devices/system/node"
 
@@ -68,7 +68,7 @@ def test_a_state_root_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     assert_refused(run(tmp_path / "file"), inherited.EXIT_BAD_CONFIG, "state root", "--root DIR")
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_a_state_root_in_which_something_is_in_the_way_is_refused_and_leaves_no_killer(
     board: Sandbox, tmp_path: Path
 ) -> None:
@@ -78,7 +78,7 @@ def test_a_state_root_in_which_something_is_in_the_way_is_refused_and_leaves_no_
     assert daemons_on(tmp_path) == []
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_what_is_in_the_way_of_the_traces_is_named_and_keeps_nobody_from_guarding(
     board: Sandbox, tmp_path: Path
 ) -> None:
@@ -149,7 +149,7 @@ def test_a_kernel_without_pidfd_is_named(tmp_path: Path) -> None:
     assert_refused(done, inherited.EXIT_KERNEL_LACKS, "kernel without pidfd", "Linux 5.3")
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_a_kernel_without_psi_and_vmpressure_is_named(tmp_path: Path) -> None:
     # All of them: some machines have the hierarchy in two places.
     hidden = with_private_mounts(["/proc/pressure"], [each.point for each in mounts() if is_v1(each, "memory")])
@@ -157,7 +157,7 @@ def test_a_kernel_without_psi_and_vmpressure_is_named(tmp_path: Path) -> None:
     assert_refused(done, inherited.EXIT_KERNEL_LACKS, "no trigger", "psi some", "psi full", "vmpressure")
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_a_whole_system_whose_samples_allocate_has_no_layer_0(tmp_path: Path) -> None:
     hidden, why = without_syscall("bpf"), "/proc/vmstat (no BPF program counts direct reclaims)"
     refused = lmkd_py("run", "--observe", "--root", str(tmp_path), "--require-layer", "0", preexec=hidden)
@@ -169,7 +169,7 @@ def test_a_whole_system_whose_samples_allocate_has_no_layer_0(tmp_path: Path) ->
         assert ("which allocates: no layer 0" in checked.stdout) == ("direct reclaim by BPF" not in checked.stdout)
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_a_system_whose_samples_allocate_is_guarded_without_layer_0(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, "--observe", preexec=without_syscall("bpf"))
     try:
@@ -212,7 +212,7 @@ def run_as_nobody(root: Path) -> Done:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_without_rights_on_the_domain_the_line_says_permission(board: Sandbox, open_root: Path) -> None:
     write_config(open_root, Config(monitor=board.monitor_config()))
     os.chown(open_root / "config.bin", open_root.stat().st_uid, -1)  # it is nobody's own daemon
@@ -220,7 +220,7 @@ def test_without_rights_on_the_domain_the_line_says_permission(board: Sandbox, o
     assert_refused(done, inherited.EXIT_NO_PERMISSION, "no permission", board.place.memory, "run as root")
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_without_rights_on_the_state_root_the_line_names_it(open_root: Path) -> None:
     os.chown(open_root, 0, 0)
     open_root.chmod(0o755)

@@ -22,7 +22,7 @@ from lmkd_py.wire.report import Report
 from lmkd_py.wire.sentences import sentence
 from tests.daemon.driver import Daemon
 from tests.daemon.program import assert_refused, lmkd_py
-from tests.support import require
+from tests.support import needs_cgroup, require
 
 Start = Callable[..., Daemon]
 # What takes a layer away, and its reason. The fourth needs a module (tests/board/qemu/test_module.py).
@@ -34,7 +34,7 @@ WITHOUT: dict[int, tuple[dict[str, int], str]] = {
 }
 
 
-@pytest.mark.pressure
+@needs_cgroup
 @pytest.mark.parametrize("layer", WITHOUT)
 def test_it_starts_below_the_first_layer_that_is_missing_and_not_from_there_on(
     board: Sandbox, start: Start, tmp_path: Path, layer: int

@@ -25,7 +25,7 @@ from lmkd_py.daemon.steward.filing.trace_file import TraceFile
 from lmkd_py.daemon.steward.killers.keeper import wait_readable
 from lmkd_py.kernel.protection.lasting import forget_lasting
 from tests.daemon.driver import BOOT, Daemon, Trace, is_killer, wait_until
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, needs_cgroup
 
 Start = Callable[..., Daemon]
 
@@ -76,7 +76,7 @@ signal.pause()
 """
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_a_killer_in_stand_by_ends_with_its_steward(tmp_path: Path) -> None:
     steward = subprocess.Popen(
         [sys.executable, "-c", FORKED, str(tmp_path)], cwd=REPO_ROOT, stdout=subprocess.PIPE, text=True
@@ -97,10 +97,10 @@ def _lives(pid: int) -> bool:
         return False
 
 
-@pytest.mark.pressure
+@needs_cgroup
 @pytest.mark.slow
 def test_a_stranger_in_the_killers_file_is_left_alone(board: Sandbox, start: Start, tmp_path: Path) -> None:
-    stranger = subprocess.Popen(["sleep", "60"])
+    stranger = subprocess.Popen(["sleep", "600"])
     ticks = Path(f"/proc/{stranger.pid}/stat").read_text().rpartition(")")[2].split()[19]
     tmp_path.joinpath("killers").write_text(f"{stranger.pid} {ticks}\nnonsense\n1 2 3\n")
     daemon = start(board)
@@ -132,7 +132,7 @@ def test_numbers_that_no_record_can_hold_are_refused_where_they_are_read() -> No
     assert len(refused) == 3
 
 
-@pytest.mark.pressure
+@needs_cgroup
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["directory", "fifo"])
 def test_a_registration_file_that_is_none_is_complained_of(
@@ -149,7 +149,7 @@ def test_a_registration_file_that_is_none_is_complained_of(
     assert str(tmp_path / "procs") in complaint.text
 
 
-@pytest.mark.pressure
+@needs_cgroup
 @pytest.mark.slow
 def test_nobody_has_to_listen_to_what_it_says(board: Sandbox, start: Start, tmp_path: Path) -> None:
     daemon = start(board)

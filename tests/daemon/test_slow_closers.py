@@ -19,6 +19,7 @@ from lmkd_py.kernel.bpf import parent_of
 from lmkd_py.kernel.bpf.pins import WATCHES
 from tests.daemon.driver import Daemon, wait_until
 from tests.daemon.faults.traces_left import held_again, held_at_rest
+from tests.support import needs_cgroup
 
 Start = Callable[..., Daemon]
 
@@ -69,14 +70,14 @@ def is_replaced(daemon: Daemon) -> bool:
     return status.killer_pid != daemon.killer_pid and bool(status.armed)
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_the_steward_has_a_copy_of_each_psi_trigger_of_its_killer(board: Sandbox, start: Start) -> None:
     daemon = start(board)
     mark_all(daemon.pid)
     assert triggers_marked(daemon.killer_pid) == [True, True]
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_copies_of_dead_killers_are_closed_once_another_one_is_live(
     board: Sandbox, start: Start, tmp_path: Path
 ) -> None:
@@ -91,7 +92,7 @@ def test_copies_of_dead_killers_are_closed_once_another_one_is_live(
     assert not held_again(first, tmp_path, daemon.pid, daemon.killer_pid)
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_who_ends_an_orphan_has_copies_of_its_triggers_before(board: Sandbox, start: Start, tmp_path: Path) -> None:
     daemon = start(board)
     first = held_at_rest(tmp_path, daemon.pid, daemon.killer_pid)
@@ -114,7 +115,7 @@ def watches(root: Path) -> dict[str, list[str]]:
     return {each.name.partition("-")[0]: sorted(pin.name for pin in each.iterdir()) for each in found}
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_process_events_stay_attached_when_the_steward_dies_and_go_with_its_successor(
     board: Sandbox, start: Start, tmp_path: Path
 ) -> None:

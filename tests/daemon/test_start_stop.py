@@ -16,8 +16,9 @@ from lmkd_py.core.config import Config
 from lmkd_py.daemon import inherited, state_root
 from tests.daemon.driver import Daemon, Trace, is_killer, still, wait_until, write_config
 from tests.daemon.program import assert_refused, run
+from tests.support import needs_cgroup
 
-pytestmark = pytest.mark.pressure
+pytestmark = needs_cgroup
 Start = Callable[..., Daemon]
 
 
@@ -75,6 +76,7 @@ def one_wins(both: list[Daemon]) -> None:
 # -- the end ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.pressure
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_under_pressure_leaves_no_torn_frame(
@@ -143,6 +145,7 @@ def test_a_domain_that_goes_away_is_waited_for(start: Start, tmp_path: Path) -> 
     assert [note.kind for note in Trace(tmp_path).notes if note.kind in ("domain-gone", "stopped")] == ["domain-gone"]
 
 
+@pytest.mark.pressure
 def test_a_kernel_without_psi_is_guarded_by_the_other_triggers(board: Sandbox, start: Start, tmp_path: Path) -> None:
     daemon = start(board, domain_psi_path="")
     assert [line for line in daemon.said if line.startswith("missing psi")]

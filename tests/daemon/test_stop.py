@@ -22,7 +22,7 @@ from lmkd_py.kernel.protection.memory_min import MemoryMinPlace
 from lmkd_py.ondevice import daemon as ondevice
 from tests.daemon.driver import Daemon, Trace, is_killer, wait_until, write_config
 from tests.daemon.program import daemons_on, lmkd_py
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, needs_cgroup
 
 Start = Callable[..., Daemon]
 
@@ -44,7 +44,7 @@ def assert_nothing_left(root: Path) -> None:
     os.close(lock_root(str(root)))
 
 
-@pytest.mark.pressure
+@needs_cgroup
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["nobody", "steward", "killer", "both"])
 def test_whoever_was_killed_nothing_of_the_daemon_is_left(
@@ -67,7 +67,7 @@ def test_whoever_was_killed_nothing_of_the_daemon_is_left(
     assert stop(tmp_path) == f"nothing runs on {tmp_path}\n"
 
 
-@pytest.mark.pressure
+@needs_cgroup
 @pytest.mark.slow
 def test_a_daemon_that_no_file_of_its_root_names_is_ended(board: Sandbox, start: Start, tmp_path: Path) -> None:
     daemon = start(board)
@@ -82,7 +82,7 @@ def holds_lock(root: Path, pid: int) -> bool:
     return (root / "lock").exists() and (root / "lock").read_text().split()[:1] == [str(pid)]
 
 
-@pytest.mark.pressure
+@needs_cgroup
 @pytest.mark.slow
 def test_a_start_right_behind_a_stop_works_ten_times_in_a_row(board: Sandbox, tmp_path: Path) -> None:
     write_config(tmp_path, Config(monitor=board.monitor_config()))
@@ -98,7 +98,7 @@ def test_a_start_right_behind_a_stop_works_ten_times_in_a_row(board: Sandbox, tm
     assert_nothing_left(tmp_path)
 
 
-@pytest.mark.pressure
+@needs_cgroup
 @pytest.mark.slow
 def test_lmkctl_on_the_device_stops_and_starts_as_often(board: Sandbox, tmp_path: Path) -> None:
     write_config(tmp_path, Config(monitor=board.monitor_config()))

@@ -264,7 +264,7 @@ def test_a_client_that_came_in_while_everybody_was_hung_up_on_is_not_served(make
         served = asyncio.create_task(endpoint._serve(*await asyncio.open_connection(sock=theirs)))
         with ours:
             ours.setblocking(False)
-            said = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 1), 20)
+            said = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 1), 60)
         await served
         return said
 

@@ -252,9 +252,9 @@ def answer(address: str, service: bytes, body: bytes) -> bytes:
                 if len(head) < HEADER.size:
                     break
                 command, arg0, _, length, _, _ = HEADER.unpack(head)
-                client.socket.settimeout(1.0 if length else 20.0)  # a liar may not send what it promises
+                client.socket.settimeout(1.0 if length else 60.0)  # a liar may not send what it promises
                 take(length) if length else None
-                client.socket.settimeout(20.0)
+                client.socket.settimeout(60.0)
                 if command == CNXN:
                     client.send(OPEN, 9, 0, service + b"\0")
                 elif command == OKAY:

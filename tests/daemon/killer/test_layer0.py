@@ -18,10 +18,10 @@ from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.vocabulary import Action, KillReason
 from lmkd_py.kernel.sensing.perf import EventCounter
 from tests.daemon.exercise import Exerciser
-from tests.support import in_soak, require
+from tests.support import in_soak, needs_cgroup, require
 from tools.trixie_python import trixie_python
 
-pytestmark = [pytest.mark.pressure, pytest.mark.slow]
+pytestmark = [needs_cgroup, pytest.mark.slow]
 
 MARK_EVERY = 10_000  # as the exerciser has it
 SPARE_WANTED = 4096
@@ -82,6 +82,7 @@ def test_a_hundred_thousand_wakeups_through_every_branch_take_nothing(domain: Sa
     assert_takes_nothing(domain, 10 * MARK_EVERY)
 
 
+@pytest.mark.pressure
 @pytest.mark.parametrize("rounds", [1, in_soak(10)])  # of all policies
 def test_wakeups_by_the_kick_of_a_domain_that_reclaims_and_their_answers_take_nothing(
     domain: Sandbox, rounds: int

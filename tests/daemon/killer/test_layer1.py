@@ -22,9 +22,9 @@ from lmkd_py.kernel.protection.own_cgroup import give_rt_quota
 from lmkd_py.kernel.sensing.mounts import cpu_v1_root, memcg_v1_root
 from tests.daemon.driver import Daemon
 from tests.daemon.exercise import Exerciser
-from tests.support import require
+from tests.support import needs_cgroup, require
 
-pytestmark = pytest.mark.pressure
+pytestmark = needs_cgroup
 Start = Callable[..., Daemon]
 
 PRIORITY = 10
@@ -92,6 +92,7 @@ def busy_cpus() -> Iterator[None]:
         hog.wait()
 
 
+@pytest.mark.pressure
 @pytest.mark.slow
 def test_a_killer_first_in_line_hardly_waits_for_busy_cpus(busy_cpus: None) -> None:
     waited = {}
@@ -124,6 +125,7 @@ def test_the_oom_killer_is_kept_away_from_both_or_the_refusal_is_reported(board:
     assert daemon.status().layers & 3 == 3, "a refused oom_score_adj is no reason to give the layer up"
 
 
+@pytest.mark.alone  # the machine has one such setting: another daemon that ends meanwhile puts it back
 def test_compaction_leaves_locked_pages_alone_while_it_runs(board: Sandbox, start: Start) -> None:
     daemon = start(board)
     value = Path("/proc/sys/vm/compact_unevictable_allowed").read_text().strip()
@@ -253,6 +255,7 @@ def cold_python(tmp_path: Path) -> list[str]:
     return ["env", f"LD_LIBRARY_PATH={tmp_path / 'lib'}", str(copies[0])]
 
 
+@pytest.mark.pressure
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "faults"), [("steady", False), ("unlocked", True)])
 def test_only_locked_memory_is_still_there_after_everything_else_was_reclaimed(

@@ -23,7 +23,7 @@ from lmkd_py.daemon.selftest.phases import Counts, Frozen
 from lmkd_py.kernel.sensing.mounts import cgroup_v2_root, memcg_v1_root
 from tests.daemon.driver import wait_until
 from tests.daemon.lacking import with_private_mounts, without_syscall
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, needs_cgroup
 
 SELFTEST = [sys.executable, "-m", "lmkd_py.daemon", "selftest"]
 pressure = pytest.mark.pressure
@@ -200,7 +200,7 @@ def _killers(pid: int) -> list[int]:
     return []
 
 
-@pressure
+@needs_cgroup
 def test_where_files_lie_in_memory_only_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "file_system_of", lambda path: "tmpfs")
     monkeypatch.delenv("TMPDIR", raising=False)

@@ -15,9 +15,9 @@ from lmkd_py.kernel.sensing.mounts import cgroup_v2_root, memcg_v1_root
 from lmkd_py.wire.control import Verb
 from tests.daemon.driver import Daemon, Trace, wait_until, write_config
 from tests.daemon.program import lmkd_py
-from tests.support import require
+from tests.support import needs_cgroup, require
 
-pytestmark = pytest.mark.pressure
+pytestmark = needs_cgroup
 
 
 class Cgroup:

@@ -14,9 +14,10 @@ from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
 from lmkd_py.kernel.sensing.perf import EventCounter
 from lmkd_py.wire.control import Verb
 from tests.daemon.driver import Daemon, Trace, wait_until
+from tests.support import needs_cgroup
 from tools.observer import Observer
 
-pytestmark = pytest.mark.pressure
+pytestmark = needs_cgroup
 Start = Callable[..., Daemon]
 
 RESERVE_KB = MonitorConfig().reserve_kb
@@ -44,6 +45,7 @@ def test_the_steward_holds_the_reserve_locked_and_the_killer_has_none_of_it(boar
         assert int(last, 16) - int(first, 16) != RESERVE_KB << 10
 
 
+@pytest.mark.pressure
 def test_the_trace_names_the_layer_in_header_and_records(board: Sandbox, start: Start, tmp_path: Path) -> None:
     daemon = start(board)
     board.start_app("cached-900", 900, 8)
@@ -55,6 +57,7 @@ def test_the_trace_names_the_layer_in_header_and_records(board: Sandbox, start: 
     assert all(record.layers & 4 for record in trace.records)
 
 
+@pytest.mark.pressure
 @pytest.mark.soak  # the rule with a clock of its own: test_deferred_work.py
 @pytest.mark.slow
 @pytest.mark.alone  # thrashers that get no CPU do not wait for memory, and three seconds of that are calm
@@ -95,6 +98,7 @@ def test_it_is_given_back_at_the_first_kill_and_stays_away_while_pressure_lasts_
     assert daemon.status().layers & 7 == 7
 
 
+@pytest.mark.pressure
 def test_it_is_given_back_before_the_steward_opens_or_maps_anything(board: Sandbox, start: Start) -> None:
     """The order of the steward's own system calls, from the end of its sleep on."""
     wakes, gives = "syscalls:sys_exit_epoll_wait", "syscalls:sys_enter_munlock"
@@ -118,7 +122,7 @@ def test_it_is_given_back_before_another_killer_is_forked(board: Sandbox, start:
     daemon = start(board)
     former = daemon.killer_pid
     os.kill(former, 9)
-    wait_until("it is given back", lambda: locked_kb(daemon.pid) == 0, 5)
+    wait_until("it is given back", lambda: locked_kb(daemon.pid) == 0)
     wait_until("another killer", lambda: daemon.status().killer_pid not in (0, former))
     assert daemon.status().layers & 7 == 7, "the layer is there, being used"
     wait_until("the reserve is back", lambda: locked_kb(daemon.pid) == RESERVE_KB)

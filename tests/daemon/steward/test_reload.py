@@ -20,8 +20,9 @@ from lmkd_py.wire.config import config_hash, decode_config, encode_config
 from lmkd_py.wire.control import Verb
 from tests.daemon.driver import Daemon, Trace, is_killer, wait_until, write_config
 from tests.daemon.rig import Rig
+from tests.support import needs_cgroup
 
-pytestmark = pytest.mark.pressure
+pytestmark = needs_cgroup
 Start = Callable[..., Daemon]
 HEAVIEST = PolicyConfig(kill_heaviest_task=1)
 
@@ -37,6 +38,7 @@ def press_until_dead(board: Sandbox, apps: list[App], count: int) -> None:
     board.stop_pressure()
 
 
+@pytest.mark.pressure
 def test_a_changed_policy_is_in_force_without_a_new_killer(board: Sandbox, start: Start, tmp_path: Path) -> None:
     apps = fill(board)
     daemon = start(board)
@@ -69,6 +71,7 @@ def test_a_reload_of_the_same_config_changes_nothing(board: Sandbox, start: Star
     assert len(Trace(tmp_path).headers) == 1
 
 
+@pytest.mark.pressure
 def test_a_changed_monitor_comes_by_an_ordered_handover(board: Sandbox, start: Start, tmp_path: Path) -> None:
     apps = fill(board)
     daemon = start(board)
@@ -106,6 +109,7 @@ BAD: dict[str, tuple[Callable[[Sandbox], bytes], str]] = {
 }
 
 
+@pytest.mark.pressure
 @pytest.mark.parametrize(
     "what", [pytest.param(what, marks=pytest.mark.all_suite if at else ()) for at, what in enumerate(BAD)]
 )
@@ -152,6 +156,7 @@ def test_without_a_config_file_a_reload_goes_back_to_the_defaults(board: Sandbox
     assert decode_config(header.config) == defaults._replace(monitor=defaults.monitor._replace(observe=1))
 
 
+@pytest.mark.pressure
 def test_candidates_of_a_former_domain_are_forgotten(board: Sandbox, start: Start, tmp_path: Path) -> None:
     former = [board.start_app(f"former-{number}", 990, 4) for number in range(5)]
     daemon = start(board)

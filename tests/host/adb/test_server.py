@@ -97,7 +97,7 @@ def test_an_interrupt_while_a_service_is_opened_is_not_lost(tmp_path: Path) -> N
     with socket.create_server(("127.0.0.1", 0)) as listener:
         adb = threading.Thread(target=serve, args=(listener,), daemon=True)
         adb.start()
-        link = ServerLink(ServerAddress("127.0.0.1", listener.getsockname()[1]), "serial", time.monotonic() + 20)
+        link = ServerLink(ServerAddress("127.0.0.1", listener.getsockname()[1]), "serial", time.monotonic() + 60)
         interrupt.append(link.abort)
         with pytest.raises(LinkError, match="interrupted"):
             link.open("sync:")

@@ -151,7 +151,8 @@ def test_however_much_happens_it_is_listened_to_ten_times_a_second(make: Make) -
     events, source = make()
     began = time.monotonic()
     turns = 0
-    while time.monotonic() - began < 1.0:
+    # Where others leave little CPU, a turn takes longer than the pause between two looks.
+    while (passed_s := time.monotonic() - began) < 1.0 or (turns <= 2 * source.drains and passed_s < 30):
         source.happen(1)
         turn(events, 0.001)
         turns += 1
@@ -179,7 +180,7 @@ def test_events_that_do_not_tell_all_are_followed_by_a_look_at_everybody_a_secon
     events.discovery.domain.pids = [sleeper]  # type: ignore[attr-defined]
     source.happen(1)
     assert turn(events)
-    assert 0 < events.patience_s(-1) <= 1
+    assert 0 <= events.patience_s(-1) <= 1
     wait_until("everybody was looked at", lambda: turn(events, 0.1) or events.scans == 2)
     assert sleeper in events.discovery.candidates.processes
 

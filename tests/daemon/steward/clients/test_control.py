@@ -8,7 +8,6 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +17,9 @@ from lmkd_py.wire.control import Request, Verb, decode_reply, decode_request, en
 from lmkd_py.wire.control_client import connect
 from lmkd_py.wire.message import MessageError
 from tests.daemon.driver import Daemon, wait_until
+from tests.support import needs_cgroup
 
-pytestmark = pytest.mark.pressure
+pytestmark = needs_cgroup
 Start = Callable[..., Daemon]
 STATUS = encode_request(Request(Verb.STATUS))
 

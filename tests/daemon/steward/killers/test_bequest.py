@@ -16,7 +16,7 @@ from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config, PolicyConfig
 from lmkd_py.kernel.protection.lasting import find_lasting, forget_lasting, make_lasting, open_lasting
 from tests.daemon.driver import Daemon, Trace, is_killer, wait_until
-from tests.support import REPO_ROOT
+from tests.support import REPO_ROOT, needs_cgroup
 
 Start = Callable[..., Daemon]
 
@@ -112,7 +112,7 @@ def test_lasting_memory_is_found_by_its_root_and_by_no_other(tmp_path: Path) -> 
     assert find_lasting(str(ours)) == []
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_memory_whose_steward_died_while_making_it_is_removed(board: Sandbox, start: Start, tmp_path: Path) -> None:
     fd, path = make_lasting(str(tmp_path), 4096)  # a steward cut off before it had all pages
     os.close(fd)

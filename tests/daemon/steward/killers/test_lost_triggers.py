@@ -24,7 +24,7 @@ from lmkd_py.kernel.sensing.triggers.oom_control import OomEvents
 from lmkd_py.kernel.sensing.triggers.trigger import COUNTER_FILE, EVENTFD, LEVEL_FD, Trigger, fired
 from tests.daemon.driver import Daemon, Trace, wait_until
 from tests.kernel.trees import ARM_V2, TREES
-from tests.support import require
+from tests.support import needs_cgroup, require
 
 Start = Callable[..., Daemon]
 
@@ -39,7 +39,7 @@ def switch_pressure(board: Sandbox, word: str) -> None:
     Path(board.place.psi, "cgroup.pressure").write_text(word)
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_triggers_that_the_kernel_takes_away_are_told_and_armed_again(
     board: Sandbox, start: Start, tmp_path: Path
 ) -> None:
@@ -75,7 +75,7 @@ def test_triggers_that_the_kernel_takes_away_are_told_and_armed_again(
     trace.assert_replays()
 
 
-@pytest.mark.pressure
+@needs_cgroup
 @pytest.mark.slow
 def test_a_killer_forked_without_a_trigger_that_was_there_samples_in_its_place(
     board: Sandbox, start: Start, tmp_path: Path
@@ -101,7 +101,7 @@ def test_a_killer_forked_without_a_trigger_that_was_there_samples_in_its_place(
     assert {record.snapshot.kind for record in polls} == {WakeupKind.POLL}
 
 
-@pytest.mark.pressure
+@needs_cgroup
 def test_a_new_config_for_the_same_memory_does_not_forget_what_is_lost(
     board: Sandbox, start: Start, tmp_path: Path
 ) -> None:
