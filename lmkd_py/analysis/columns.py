@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..wire.layout import FIXED64_BYTES, WIRE_BYTES, WIRE_FIXED64, Shape, tag, varint
-from ..wire.record import SHAPE
+from ..wire.layout import FIXED64_BYTES, NO_ROWS, WIRE_BYTES, WIRE_FIXED64, Shape, tag, varint
+from ..wire.record import SHAPE, SHORT_SHAPE
 from .mapped import Data
-from .packed import FRAME_BYTES
+from .packed import FRAME_BYTES, SHORT_FRAME_BYTES
 
 
 def dtype_of(shape: Shape, head: int = 0) -> np.dtype[Any]:
@@ -20,11 +20,15 @@ def dtype_of(shape: Shape, head: int = 0) -> np.dtype[Any]:
         shape: the message.
         head: bytes of the key and length in front of its body; they belong to the message it is nested in.
     """
+    names: list[str] = []
     formats: list[Any] = []
     offsets: list[int] = []
     at = head
     for number, name in enumerate(shape.names, 1):
         inner = shape.nested.get(name)
+        if inner is not None and inner.rows == NO_ROWS:
+            continue
+        names.append(name)
         if inner is None:
             at += len(tag(number, WIRE_FIXED64))
             formats.append("<i8")
@@ -35,15 +39,17 @@ def dtype_of(shape: Shape, head: int = 0) -> np.dtype[Any]:
             formats.append((row, (inner.rows,)) if inner.rows else row)
             offsets.append(at)
             at += row.itemsize * (inner.rows or 1)
-    return np.dtype({"names": list(shape.names), "formats": formats, "offsets": offsets, "itemsize": at})
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": at})
 
 
 RECORD = dtype_of(SHAPE)
+SHORT = dtype_of(SHORT_SHAPE)  # the same without candidates
 
 
-def view(data: Data, offset: int, count: int) -> NDArray[Any]:
+def view(data: Data, offset: int, count: int, short: bool) -> NDArray[Any]:
     """`count` records whose frames lie back to back, the first record at `offset`: shape (count,), no copy."""
-    return np.ndarray((count,), RECORD, data, offset, (FRAME_BYTES,))
+    kind, stride = (SHORT, SHORT_FRAME_BYTES) if short else (RECORD, FRAME_BYTES)
+    return np.ndarray((count,), kind, data, offset, (stride,))
 
 
 def part(records: NDArray[Any], path: str) -> NDArray[Any]:
@@ -58,11 +64,22 @@ def part(records: NDArray[Any], path: str) -> NDArray[Any]:
 
 
 def gathered(views: list[NDArray[Any]], path: str) -> NDArray[Any]:
-    """That field of all of them in one array of its own: one copy."""
+    """That field of all of them in one array of its own: one copy. Records without candidates have rows of 0."""
     pattern = part(np.empty(0, RECORD), path)
-    out = np.empty((sum(map(len, views)), *pattern.shape[1:]), pattern.dtype)
+    out = np.zeros((sum(map(len, views)), *pattern.shape[1:]), pattern.dtype)
     at = 0
     for each in views:
-        out[at : at + len(each)] = part(each, path)
+        if each.dtype == RECORD:
+            out[at : at + len(each)] = part(each, path)
+        elif not (path + ".").startswith("snapshot.candidates."):
+            _fill(out[at : at + len(each)], part(each, path))
         at += len(each)
     return out
+
+
+def _fill(out: NDArray[Any], found: NDArray[Any]) -> None:
+    """Copy by the names of fields, as numpy does it by their order."""
+    if not found.dtype.names:
+        out[...] = found
+    for name in found.dtype.names or ():
+        _fill(out[name], found[name])

@@ -27,7 +27,7 @@ from ..wire.header import Header
 from ..wire.record import Record
 from .contents import Trace
 from .explain_strike import explain_strike, layers_off
-from .explanation import After, Considered, Death, Explanation, Phase, Reading
+from .explanation import After, Considered, Death, Explanation, LeftOut, Phase, Reading
 from .rungs import MATCHED, Answer, rungs_of
 from .traced import Traced
 
@@ -110,6 +110,7 @@ def explain_record(trace: Trace, index: int) -> Explanation:
         phases=_phases(record),
         death=_death(trace, index, record),
         after=_after(trace, index, record),
+        left_out=_left_out(record),
         members_age_ms=trace.members_age_ms(record.outcome.at_ms * 1_000_000),
     )
 
@@ -249,6 +250,14 @@ def _death(trace: Trace, index: int, record: Record) -> Death | None:
         if traced.killed:  # the next one was struck; of this one nothing more is told
             return None
     return None
+
+
+def _left_out(record: Record) -> LeftOut | None:
+    told = record.left_out
+    if not told.wakeups:
+        return None
+    some, full = (None if each == ABSENT else each / 100 for each in told[-2:])
+    return LeftOut(told.wakeups, told.last_ms - told.first_ms, told.min_free_kb, some, full)
 
 
 def _after(trace: Trace, index: int, record: Record) -> After | None:

@@ -59,6 +59,17 @@ class After:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The wakeups between this record and the one before it. They came to no verdict and have no record."""
+
+    wakeups: int  # how many
+    during_ms: int  # from the first of them to the last
+    min_free_kb: int  # lowest free memory that they saw; -1: unknown
+    max_psi_some_pct: float | None  # highest PSI some avg10 that they saw; None: there is no PSI
+    max_psi_full_pct: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Everything a trace says about one kill or wakeup."""
 
@@ -91,4 +102,5 @@ class Explanation:
     after: After | None  # None: this is the killer's last record
     layers_off: tuple[tuple[int, str], ...] = ()  # of the memory guarantee, each with why it was not active
     passed_over: Considered | None = None  # next in line; the victim went before it for its size
+    left_out: LeftOut | None = None  # None: no wakeup was left out before this one
     members_age_ms: int = ABSENT  # from the last look at who is in the domain to the strike; ABSENT: moves were told

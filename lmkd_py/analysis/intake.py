@@ -17,6 +17,7 @@ from ..wire.header import (
     decode_strike,
 )
 from ..wire.message import MessageError
+from ..wire.record import is_short
 from .contents import Gap
 from .packed import check, number
 from .runs import Run
@@ -85,11 +86,12 @@ class Intake:
         self._last[killer_pid] = seq
         if number("outcome.pid", data) > 0:
             self.kills.append(self.records)
-        run = self.runs[-1] if self.runs else None
-        if run is not None and run.goes_on(file, frame.offset, seq, killer_pid, generation):
+        run, short = self.runs[-1] if self.runs else None, is_short(data)
+        if run is not None and run.goes_on(file, frame.offset, seq, killer_pid, generation, short):
             self.runs[-1] = run._replace(length=run.length + 1)
         else:
-            self.runs.append(Run(self.records, 1, file, frame.offset, seq, killer_pid, generation, len(self.headers)))
+            place = (self.records, 1, file, frame.offset, seq, killer_pid, generation, len(self.headers), short)
+            self.runs.append(Run(*place))
         self.records += 1
 
     def _is_repeated(self, data: bytes) -> bool:

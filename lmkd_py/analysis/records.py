@@ -13,7 +13,6 @@ from ..core.config import Config
 from ..wire.frames import HEAD
 from ..wire.header import Header
 from .mapped import Data, Walk
-from .packed import FRAME_BYTES
 from .runs import Run, Runs
 from .traced import Traced
 
@@ -88,7 +87,7 @@ class Records(Sequence[Traced]):
                 for index in range(run.first, run.first + run.length):
                     traced = self._traced(run, index)
                     yield traced
-                    at = traced.offset + FRAME_BYTES
+                    at = traced.offset + run.frame_bytes
                     walk.passed(at)
             walk.end(at)
 
@@ -102,10 +101,13 @@ class Records(Sequence[Traced]):
 
         Returns:
             Shape (records,), fields as those of `wire.record.Record`, nested alike: `array["snapshot"]["mem_free_kb"]`.
-            Where all records lie back to back in one file, it is a read-only view of that file; otherwise a copy.
+            Where all records lie back to back in one file, each with candidates, it is a read-only view of that file;
+            otherwise a copy.
         """
+        from .columns import RECORD
+
         views = self._views()
-        return views[0] if len(views) == 1 else self._column("")
+        return views[0] if len(views) == 1 and views[0].dtype == RECORD else self._column("")
 
     def _column(self, path: str) -> NDArray[Any]:
         from .columns import gathered
@@ -118,7 +120,7 @@ class Records(Sequence[Traced]):
     def _views(self) -> list[NDArray[Any]]:
         from .columns import view
 
-        return [view(self._files[run.file][1], run.offset + HEAD.size, run.length) for run in self._runs]
+        return [view(self._files[run.file][1], run.offset + HEAD.size, run.length, run.short) for run in self._runs]
 
     def _traced(self, run: Run, index: int) -> Traced:
         header = self._header_of(run)
@@ -129,7 +131,7 @@ class Records(Sequence[Traced]):
             run.seq + nth,
             run.killer_pid,
             path,
-            run.offset + nth * FRAME_BYTES,
+            run.offset + nth * run.frame_bytes,
             None if header is None else self._headers[header],
             None if header is None else self._configs[header],
             data,

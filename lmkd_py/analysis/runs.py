@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from .packed import FRAME_BYTES
+from .packed import FRAME_BYTES, SHORT_FRAME_BYTES
 
 
 class Run(NamedTuple):
-    """Records back to back in one file, of one killer and config generation, their `seq` without a gap."""
+    """Records of one length back to back in one file, of one killer and config generation, `seq` without a gap."""
 
     first: int  # index of the first of them in Trace.records
     length: int
@@ -21,14 +21,20 @@ class Run(NamedTuple):
     killer_pid: int
     generation: int
     headers: int  # how many of the trace's headers stand before it
+    short: bool  # they have no candidate rows
 
-    def goes_on(self, file: int, offset: int, seq: int, killer_pid: int, generation: int) -> bool:
+    def goes_on(self, file: int, offset: int, seq: int, killer_pid: int, generation: int, short: bool) -> bool:
         """Whether this is the next record of the run."""
         return (
-            offset == self.offset + self.length * FRAME_BYTES
+            offset == self.offset + self.length * self.frame_bytes
             and seq == self.seq + self.length
-            and (file, killer_pid, generation) == (self.file, self.killer_pid, self.generation)
+            and (file, killer_pid, generation, short) == (self.file, self.killer_pid, self.generation, self.short)
         )
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of each record, its frame's head included."""
+        return SHORT_FRAME_BYTES if self.short else FRAME_BYTES
 
 
 class Runs:

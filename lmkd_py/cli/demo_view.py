@@ -77,6 +77,8 @@ class View:
         for record in records:
             self._last = record
             self.wakeups[self.trigger(record)] += 1
+            if record.left_out.wakeups:
+                self.wakeups["not recorded"] += record.left_out.wakeups
             if record.outcome.pid:
                 self.kills.append(record)
                 self._line(f"  {self._elapsed():5.1f} s  {self._kill(record)}")

@@ -35,7 +35,7 @@ def explain(
     if not as_json:
         say_losses(found)
         if not total:
-            say(f"no kills in {len(found.records)} wakeups")
+            say(f"no kills in {len(found.records)} recorded wakeups")
     for number in numbers:
         try:
             told = analysis.explain(found, number)

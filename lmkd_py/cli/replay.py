@@ -55,7 +55,8 @@ def say_result(result: again.ReplayResult) -> None:
         say(f"{result.without_config} wakeups lost their configuration and cannot be replayed", "red")
     count = result.different
     differences = "1 difference" if count == 1 else f"{count} differences"
-    say(f"replay: {result.records} wakeups, {result.kills} kills, {differences}", "green" if result.agrees else "red")
+    colour = "green" if result.agrees else "red"
+    say(f"replay: {result.records} recorded wakeups, {result.kills} kills, {differences}", colour)
 
 
 def replay(trace: TraceFile) -> None:

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from ..analysis.explanation import After, Considered, Death, Explanation, Reading
+from ..analysis.explanation import After, Considered, Death, Explanation, LeftOut, Reading
 from ..analysis.rungs import MATCHED, SILENT, Answer
 from ..core.vocabulary import ABSENT, KillReason
 
@@ -20,7 +20,20 @@ def one_line(number: int, told: Explanation) -> str:
     parts = [f"kill {number}: {who}", reason(told), f"by {told.trigger}", f"{total_us(told):.0f} us to the signal"]
     if told.death and told.death.died_after_us is not None:
         parts.append(f"dead after {told.death.died_after_us / 1000:.1f} ms")
+    if told.left_out:
+        parts.append(left_out(told.left_out))
     return "; ".join(parts)
+
+
+def left_out(before: LeftOut) -> str:
+    """How many wakeups before this one the trace has no record of, and how bad things were meanwhile."""
+    wakeups, were = ("wakeup", "was") if before.wakeups == 1 else ("wakeups", "were")
+    words = f"{before.wakeups} {wakeups} without a verdict before it {were} left out"
+    if before.min_free_kb != ABSENT:
+        words += f", free memory at least {before.min_free_kb // 1024} MiB"
+    if before.max_psi_some_pct is not None:
+        words += f", PSI some at most {before.max_psi_some_pct:.1f} %"
+    return words
 
 
 def process(one: Considered) -> str:
@@ -80,6 +93,8 @@ def full(number: int, of: int, told: Explanation) -> list[str]:
         lines += _row("freed", _freed(told.after, told.death))
     layers = " ".join(map(str, told.layers)) or "none"
     lines += _row("record", f"{told.seq} of killer {told.killer_pid}, layers active: {layers}")
+    if told.left_out:
+        lines += _row("", f"{left_out(told.left_out)}, within {told.left_out.during_ms} ms")
     for layer, why in told.layers_off:
         lines += _row(f"layer {layer}", f"not active: {why}" if why else "not active")
     return lines

@@ -94,6 +94,7 @@ class MonitorConfig(NamedTuple):
     reserve_kb: int = 8192  # locked by the steward and given back right before it has to act; 0: none
     warm_ms: int = 2  # between two warm ticks of a killer that polls after an event; 0: none
     warm_cpu_pct: int = 5  # of one CPU that they may take; 0: none
+    trace_every: int = 100  # of wakeups without a verdict one in so many is recorded, and one in half a second; 1: all
 
 
 class Config(NamedTuple):
@@ -165,6 +166,7 @@ _MONITOR_RANGES = {
     "reserve_kb": (0, 1 << 20),
     "warm_ms": (0, 100),
     "warm_cpu_pct": (0, 100),
+    "trace_every": (1, 1000),
 }
 
 

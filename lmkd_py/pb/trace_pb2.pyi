@@ -132,7 +132,7 @@ class Strike(_message.Message):
     def __init__(self, monotonic_ns: _Optional[int] = ..., kick_ns: _Optional[int] = ..., pid: _Optional[int] = ..., start_ticks: _Optional[int] = ..., adj: _Optional[int] = ..., rss_pages: _Optional[int] = ..., reason: _Optional[int] = ..., number: _Optional[int] = ..., killer_pid: _Optional[int] = ...) -> None: ...
 
 class Record(_message.Message):
-    __slots__ = ("seq", "trigger", "observe", "layers", "config_generation", "candidates_considered", "snapshot", "state", "judgement", "outcome", "aftermath", "timings", "killer_pid", "domain_id")
+    __slots__ = ("seq", "trigger", "observe", "layers", "config_generation", "candidates_considered", "snapshot", "state", "judgement", "outcome", "aftermath", "timings", "killer_pid", "domain_id", "left_out")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TRIGGER_FIELD_NUMBER: _ClassVar[int]
     OBSERVE_FIELD_NUMBER: _ClassVar[int]
@@ -147,6 +147,7 @@ class Record(_message.Message):
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     KILLER_PID_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     seq: int
     trigger: int
     observe: int
@@ -161,7 +162,8 @@ class Record(_message.Message):
     timings: Timings
     killer_pid: int
     domain_id: int
-    def __init__(self, seq: _Optional[int] = ..., trigger: _Optional[int] = ..., observe: _Optional[int] = ..., layers: _Optional[int] = ..., config_generation: _Optional[int] = ..., candidates_considered: _Optional[int] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., state: _Optional[_Union[PolicyState, _Mapping]] = ..., judgement: _Optional[_Union[Judgement, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ..., aftermath: _Optional[_Union[Aftermath, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., killer_pid: _Optional[int] = ..., domain_id: _Optional[int] = ...) -> None: ...
+    left_out: LeftOut
+    def __init__(self, seq: _Optional[int] = ..., trigger: _Optional[int] = ..., observe: _Optional[int] = ..., layers: _Optional[int] = ..., config_generation: _Optional[int] = ..., candidates_considered: _Optional[int] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., state: _Optional[_Union[PolicyState, _Mapping]] = ..., judgement: _Optional[_Union[Judgement, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, _Mapping]] = ..., aftermath: _Optional[_Union[Aftermath, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., killer_pid: _Optional[int] = ..., domain_id: _Optional[int] = ..., left_out: _Optional[_Union[LeftOut, _Mapping]] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("now_ms", "kind", "level", "page_kb", "outcome", "victim_alive", "mem_total_kb", "mem_free_kb", "buffers_kb", "cached_kb", "swap_cached_kb", "active_anon_kb", "inactive_anon_kb", "active_file_kb", "inactive_file_kb", "unevictable_kb", "swap_total_kb", "swap_free_kb", "shmem_kb", "sreclaimable_kb", "sunreclaim_kb", "kernel_stack_kb", "page_tables_kb", "cma_free_kb", "nr_inactive_file_pages", "nr_active_file_pages", "workingset_refault_pages", "refault_anon_pages", "kswapd_progress", "direct_progress", "refill_progress", "watermark_min_pages", "watermark_low_pages", "watermark_high_pages", "psi_mem_some_avg10_centi_pct", "psi_mem_full_avg10_centi_pct", "psi_io_some_avg10_centi_pct", "psi_io_full_avg10_centi_pct", "psi_cpu_some_avg10_centi_pct", "psi_mem_some_total_us", "psi_mem_full_total_us", "memevents", "direct_reclaim_since_ms", "kswapd_since_ms", "vendor_reason", "vendor_min_adj", "candidates", "hangs", "metered_level", "event_stall_us", "event_threshold_us", "watermark_boost_pages", "zram_stored_kb", "zram_used_kb", "zram_swap_kb", "zram_limit_kb")
@@ -464,6 +466,22 @@ class Aftermath(_message.Message):
     reap_ns: int
     reap_result: int
     def __init__(self, pid: _Optional[int] = ..., struck_ns: _Optional[int] = ..., died_ns: _Optional[int] = ..., reap_ns: _Optional[int] = ..., reap_result: _Optional[int] = ...) -> None: ...
+
+class LeftOut(_message.Message):
+    __slots__ = ("wakeups", "first_ms", "last_ms", "min_free_kb", "max_psi_some_centi_pct", "max_psi_full_centi_pct")
+    WAKEUPS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_MS_FIELD_NUMBER: _ClassVar[int]
+    LAST_MS_FIELD_NUMBER: _ClassVar[int]
+    MIN_FREE_KB_FIELD_NUMBER: _ClassVar[int]
+    MAX_PSI_SOME_CENTI_PCT_FIELD_NUMBER: _ClassVar[int]
+    MAX_PSI_FULL_CENTI_PCT_FIELD_NUMBER: _ClassVar[int]
+    wakeups: int
+    first_ms: int
+    last_ms: int
+    min_free_kb: int
+    max_psi_some_centi_pct: int
+    max_psi_full_centi_pct: int
+    def __init__(self, wakeups: _Optional[int] = ..., first_ms: _Optional[int] = ..., last_ms: _Optional[int] = ..., min_free_kb: _Optional[int] = ..., max_psi_some_centi_pct: _Optional[int] = ..., max_psi_full_centi_pct: _Optional[int] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("woke_ns", "inbox_ns", "read_ns", "judge_ns", "rank_ns", "strike_ns")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 WIRE_FIXED64 = 1
 WIRE_BYTES = 2
 FIXED64_BYTES = 8
+NO_ROWS = -1
 
 
 def varint(value: int) -> bytes:
@@ -31,7 +32,10 @@ def tag(number: int, wire_type: int) -> bytes:
 
 
 class Shape:
-    """A message: its value type, and which of its fields are messages. `rows` 0 is one message, else a fixed list."""
+    """A message: its value type, and which of its fields are messages.
+
+    `rows` 0 is one message, NO_ROWS a list without any, else a fixed list.
+    """
 
     def __init__(self, cls: Any, rows: int = 0, **nested: Shape) -> None:
         self.cls = cls

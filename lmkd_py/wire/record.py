@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..core.decision import Judgement
 from ..core.snapshot import Candidate, Outcome, Snapshot
 from ..core.state import PolicyState
-from .layout import Shape, layout_of, spans
+from .layout import NO_ROWS, Shape, layout_of, spans
 
 CANDIDATE_ROWS = 8  # of the snapshot's candidates a record keeps this many, the most expendable first
 
@@ -42,10 +42,24 @@ class Aftermath(NamedTuple):
 NO_AFTERMATH = Aftermath(0, 0, 0, 0, 0)
 
 
+class LeftOut(NamedTuple):
+    """The wakeups without a verdict between a record and the one before it, which have no record. Times in ms."""
+
+    wakeups: int  # how many; 0: every wakeup since the record before has one, and the other fields say nothing
+    first_ms: int  # CLOCK_MONOTONIC
+    last_ms: int  # CLOCK_MONOTONIC
+    min_free_kb: int  # lowest Snapshot.mem_free_kb; ABSENT if one of them could not read it
+    max_psi_some_centi_pct: int  # highest psi_mem_some_avg10_centi_pct; ABSENT: no PSI
+    max_psi_full_centi_pct: int  # highest psi_mem_full_avg10_centi_pct; ABSENT: no PSI
+
+
+NONE_LEFT_OUT = LeftOut(0, 0, 0, 0, 0, 0)
+
+
 class Record(NamedTuple):
     """One wakeup. All numbers are signed 64-bit."""
 
-    seq: int  # counts the records of one killer without gaps; a gap means records were lost
+    seq: int  # counts the records of one killer, not its wakeups, without gaps; a gap means records were lost
     trigger: int  # index into the trace header's list of triggers, the stall meter's where it spoke; ABSENT for a poll
     observe: int  # 1: nobody was signalled, the outcome tells what would have been
     layers: int  # active layers of the memory guarantee; bit N stands for layer N
@@ -59,24 +73,42 @@ class Record(NamedTuple):
     timings: Timings
     killer_pid: int  # who wrote it: a trace may hold the last records of an orphaned killer and its successor's
     domain_id: int = 0  # of the guarded memory; a daemon guards one, so always 0
+    left_out: LeftOut = NONE_LEFT_OUT  # between the record before and this one
 
 
 class RecordError(ValueError):
     """Bytes that are no record of this layout."""
 
 
-SHAPE = Shape(
-    Record,
-    snapshot=Shape(Snapshot, outcome=Shape(Outcome), candidates=Shape(Candidate, rows=CANDIDATE_ROWS)),
-    state=Shape(PolicyState),
-    judgement=Shape(Judgement, state=Shape(PolicyState)),
-    outcome=Shape(Outcome),
-    aftermath=Shape(Aftermath),
-    timings=Shape(Timings),
-)
+def _shape(rows: int) -> Shape:
+    return Shape(
+        Record,
+        snapshot=Shape(Snapshot, outcome=Shape(Outcome), candidates=Shape(Candidate, rows=rows)),
+        state=Shape(PolicyState),
+        judgement=Shape(Judgement, state=Shape(PolicyState)),
+        outcome=Shape(Outcome),
+        aftermath=Shape(Aftermath),
+        timings=Shape(Timings),
+        left_out=Shape(LeftOut),
+    )
+
+
+SHAPE = _shape(CANDIDATE_ROWS)
 LAYOUT = layout_of(SHAPE)
 _STRUCT = struct.Struct(LAYOUT.format)
 RECORD_SIZE = _STRUCT.size
+
+# The ring has room for all rows; in a file a record without candidates goes without the rows, a fifth of it.
+SHORT_SHAPE = _shape(NO_ROWS)
+SHORT_LAYOUT = layout_of(SHORT_SHAPE)
+_SHORT_STRUCT = struct.Struct(SHORT_LAYOUT.format)
+SHORT_SIZE = _SHORT_STRUCT.size
+# Both begin alike, up to the length of the snapshot.
+_NOW_MS = LAYOUT.names.index("snapshot.now_ms")
+_LENGTH_AT = sum(len(each) + 8 for each in LAYOUT.constants[:_NOW_MS])
+_SHORT_LENGTH = SHORT_LAYOUT.constants[_NOW_MS]
+_IN_ROWS = {name for name in LAYOUT.names if name not in SHORT_LAYOUT.names}
+_SHORT_NUMBERS = tuple(2 * at + 1 for at, name in enumerate(LAYOUT.names) if name not in _IN_ROWS)
 
 # Where the nested values sit in the tuples of core; pack_record_into copies the stretches between them.
 _RECORD_HEAD = slice(0, Record._fields.index("snapshot"))
@@ -127,25 +159,43 @@ def pack_record_into(buffer: Any, offset: int, record: Record) -> None:
         *record.timings,
         record.killer_pid,
         record.domain_id,
+        *record.left_out,
     ]
     _STRUCT.pack_into(*arguments)
     arguments[0] = None  # or the ring's mmap could never be closed
 
 
+def is_short(buffer: Any, offset: int = 0) -> bool:
+    """Whether the record at `offset` is one without candidate rows."""
+    at = offset + _LENGTH_AT
+    return bytes(buffer[at : at + len(_SHORT_LENGTH)]) == _SHORT_LENGTH
+
+
+def shortened(data: bytes) -> bytes:
+    """The bytes of a whole record of the ring, without its candidate rows, which are all empty."""
+    flat = _STRUCT.unpack(data)
+    parts: list[Any] = [None] * (2 * len(SHORT_LAYOUT.names))
+    parts[0::2] = SHORT_LAYOUT.constants
+    parts[1::2] = [flat[at] for at in _SHORT_NUMBERS]
+    return _SHORT_STRUCT.pack(*parts)
+
+
 def unpack_record(buffer: Any, offset: int = 0) -> Record:
-    """The record at `offset`; RecordError when the bytes there are not of this layout."""
+    """The record at `offset`, with candidate rows or without; RecordError when the bytes there are none."""
+    short = is_short(buffer, offset)
+    shape, layout, numbers = (SHORT_SHAPE, SHORT_LAYOUT, _SHORT_STRUCT) if short else (SHAPE, LAYOUT, _STRUCT)
     try:
-        flat = _STRUCT.unpack_from(buffer, offset)
+        flat = numbers.unpack_from(buffer, offset)
     except struct.error:
         found = max(len(memoryview(buffer).cast("B")) - offset, 0)
-        raise RecordError(f"record: found {found} bytes, wanted {RECORD_SIZE}") from None
-    if flat[0::2] != LAYOUT.constants:
+        raise RecordError(f"record: found {found} bytes, wanted {numbers.size}") from None
+    if flat[0::2] != layout.constants:
         at = 0
-        for found_constant, wanted, name in zip(flat[0::2], LAYOUT.constants, LAYOUT.names):
+        for found_constant, wanted, name in zip(flat[0::2], layout.constants, layout.names):
             if found_constant != wanted:
                 raise RecordError(
                     f"record: before {name} at byte {at}: found {found_constant.hex()}, wanted {wanted.hex()}"
                 )
             at += len(wanted) + 8
-    record: Record = SHAPE.build(list(flat[1::2]))[0]
+    record: Record = shape.build(list(flat[1::2]))[0]
     return record

@@ -8,11 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lmkd_py.analysis.explain import NoSuchKill, explain, explain_record
-from lmkd_py.analysis.explanation import After, Considered, Death, Explanation, Phase, Reading
+from lmkd_py.analysis.explanation import After, Considered, Death, Explanation, LeftOut, Phase, Reading
 from lmkd_py.analysis.rungs import MATCHED, NOT_REACHED, SILENT
 from lmkd_py.analysis.trace import Trace, read_trace
+from lmkd_py.cli import story as cli_story
 from lmkd_py.core.config import Config, PolicyConfig
 from lmkd_py.core.vocabulary import ABSENT, KillReason, Level, PolicyKind, ProgressSource, WakeupKind
+from lmkd_py.wire import record
 from lmkd_py.wire.header import Process
 from lmkd_py.wire.record import Aftermath, Record
 from tests.analysis.paper import LOW_MEM, PaperKiller, header, write
@@ -38,6 +40,18 @@ def story(path: Path, **changes: Any) -> Trace:
     after = killer.wakeup(after_ms=20, mem_free_kb=42_000, kswapd_progress=103, aftermath=death)
     names = (Process(71, 1, 10_000, "com.example.old"), Process(72, 1, 10_000, "com.example.older"))
     return read_trace(write(path / "0001.lmkt", header(killer.config), calm, *names, kill, after))
+
+
+def test_wakeups_left_out_before_a_kill_are_told_in_plain_words(tmp_path: Path) -> None:
+    trace = story(tmp_path)
+    assert [explain_record(trace, index).left_out for index in range(3)] == [None] * 3
+    calm, kill = trace.records[0].record, trace.records[1].record
+    seen = kill._replace(left_out=record.LeftOut(54, 1_000_110, 1_000_190, 31 << 10, 1230, ABSENT))
+    told = explain(read_trace(write(tmp_path / "0002.lmkt", header(CONFIG), calm, seen)), 1)
+    assert told.left_out == LeftOut(54, 80, 31 << 10, 12.3, None)
+    words = "54 wakeups without a verdict before it were left out, free memory at least 31 MiB, PSI some at most 12.3 %"
+    assert words in cli_story.one_line(1, told)
+    assert f"{words}, within 80 ms" in " ".join(" ".join(cli_story.full(1, 1, told)).split())
 
 
 def test_a_kill_is_told_from_the_trigger_to_the_freed_memory(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from operator import attrgetter
@@ -16,13 +17,16 @@ from hypothesis import strategies as st
 import lmkd_py.analysis
 from lmkd_py.analysis import columns, mapped, packed
 from lmkd_py.analysis.records import KEPT
+from lmkd_py.analysis.replay import replay
 from lmkd_py.core.config import Config
+from lmkd_py.wire.frames import RECORD, frame_bytes
 from lmkd_py.wire.header import Note, Process
-from lmkd_py.wire.record import LAYOUT, RECORD_SIZE, Record, RecordError, unpack_record
+from lmkd_py.wire.record import LAYOUT, RECORD_SIZE, SHORT_SIZE, Record, RecordError, shortened, unpack_record
 from tests.analysis import paper
 from tests.analysis.counted import decoded
 from tests.analysis.long import kills, polls, write_long
-from tests.analysis.paper import PaperKiller, header, write
+from tests.analysis.paper import LOW_MEM, PaperKiller, header, write
+from tests.core.values import make_candidate
 from tests.support import REPO_ROOT
 from tests.wire.values import RECORDS, counting_record
 
@@ -116,6 +120,42 @@ def test_records_of_several_files_and_with_others_between_are_one_array(tmp_path
     assert trace.records["killer_pid"].tolist() == [500] * 5 + [600] + [500] * 4
     assert [one.seq for one in trace.records.following(3)] == [4, 5, 6, 7, 8]
     assert list(trace.records.following(5)) == []
+
+
+def filed(record: Record) -> bytes:
+    """The frame as a steward files it: without rows where there are no candidates."""
+    data = paper.packed(record)
+    return frame_bytes(RECORD, data if record.snapshot.candidates else shortened(data))
+
+
+def test_records_with_and_without_candidate_rows_are_read_alike(tmp_path: Path) -> None:
+    killer = PaperKiller(CONFIG)
+    killer.candidates = tuple(make_candidate(70 + nth, 900 + nth) for nth in range(9))
+    low = {**LOW_MEM, "kswapd_progress": 102}
+    records = [killer.wakeup(), killer.wakeup(), killer.wakeup(**low), killer.wakeup(), killer.wakeup(mem_free_kb=7)]
+    assert [len(record.snapshot.candidates) for record in records] == [0, 0, 8, 0, 0]
+    whole = lmkd_py.analysis.open(write(tmp_path / "0001.lmkt", header(CONFIG), *records))
+    short = lmkd_py.analysis.open(write(tmp_path / "0002.lmkt", header(CONFIG), *map(filed, records)))
+    saved = (tmp_path / "0001.lmkt").stat().st_size - (tmp_path / "0002.lmkt").stat().st_size
+    assert saved == 4 * (RECORD_SIZE - SHORT_SIZE)
+    assert [one.record for one in short.records] == records
+    assert [short.records[nth].record for nth in range(5)] == records
+    assert [one.seq for one in short.records.following(1)] == [2, 3, 4]
+    assert [kill.index for kill in short.kills] == [2]
+    for name in LAYOUT.names:
+        assert [one.peek(name) for one in short.records] == [one.peek(name) for one in whole.records]
+    array = short.records.array
+    for path in {re.sub(r"\[\d\]", "", name) for name in LAYOUT.names}:
+        column, (message, _, field) = whole.records[path], path.rpartition(".")
+        assert (short.records[path] == column).all()
+        assert (columns.part(array, path) == column).all()
+        if message:
+            assert (columns.part(short.records[message], field) == column).all()
+    (tmp_path / "0003.lmkt").write_bytes(paper.frame(header(CONFIG)) + filed(records[0]))
+    alone = lmkd_py.analysis.open(tmp_path / "0003.lmkt").records.array
+    assert alone["snapshot"]["candidates"]["adj"].tolist() == [[0] * 8]
+    assert replay(short).agrees
+    assert replay(short) == replay(whole)
 
 
 def test_a_trace_without_records_has_empty_columns(tmp_path: Path) -> None:

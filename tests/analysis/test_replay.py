@@ -12,7 +12,7 @@ from lmkd_py.analysis.trace import read_trace
 from lmkd_py.core.config import Config, PolicyConfig
 from lmkd_py.core.snapshot import Outcome
 from lmkd_py.core.vocabulary import Level, PolicyKind, WakeupKind
-from lmkd_py.wire.record import Record
+from lmkd_py.wire.record import LeftOut, Record
 from tests.analysis.paper import LOW_MEM, PaperKiller, header, write
 from tests.core.values import make_candidate
 from tests.wire.values import RECORDS
@@ -107,6 +107,19 @@ def test_a_changed_number_is_found(tmp_path: Path, field: str) -> None:
         if field == "judgement":
             before = getattr(killing()[1].judgement, name)
             assert found[0] == Difference(1, 1, 500, f"judgement.{name}", number, before)
+
+
+def test_of_wakeups_that_were_left_out_nothing_is_claimed(tmp_path: Path) -> None:
+    killer = PaperKiller()
+    first, second, last = killer.wakeup(), killer.wakeup(kswapd_progress=101), killer.wakeup(kswapd_progress=102)
+    assert first.judgement.state != last.state
+    at_ms = second.snapshot.now_ms
+    told = LeftOut(1, at_ms, at_ms, second.snapshot.mem_free_kb, 0, 0)
+    trace = (header(killer.config), first, last._replace(seq=1, left_out=told))
+    result = replay(read_trace(write(tmp_path / "0001.lmkt", *trace)))
+    assert (result.agrees, result.records, result.chained) == (True, 2, 0)
+    unsaid = replay(read_trace(write(tmp_path / "0001.lmkt", *trace[:2], last._replace(seq=1))))
+    assert unsaid.differences[0].field.startswith("chain.state.")
 
 
 def test_another_config_decides_otherwise(tmp_path: Path) -> None:

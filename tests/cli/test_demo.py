@@ -51,7 +51,7 @@ def test_the_demo_kills_in_order_explains_and_replays(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "NO:" not in done.stdout
-    assert re.search(r"^replay: \d+ wakeups, \d+ kills, 0 differences$", done.stdout, re.MULTILINE)
+    assert re.search(r"^replay: \d+ recorded wakeups, \d+ kills, 0 differences$", done.stdout, re.MULTILINE)
     assert re.search(r"^survived: .*foreground-0$", done.stdout, re.MULTILINE)
     killed = re.findall(r"^ +[\d.]+ s  (\S+) +killed by ", done.stdout, re.MULTILINE)
     adjs = [int(name.rpartition("-")[2]) for name in killed]

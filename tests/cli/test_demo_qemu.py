@@ -44,7 +44,7 @@ def test_the_demo_guards_a_whole_arm_board(
     wrong = [line for line in done.stdout.splitlines() if "NO:" in line]
     assert done.returncode == bool(wrong), done.stdout + done.stderr
     assert not [line for line in wrong if "OOM kill" not in line], done.stdout + done.stderr
-    assert re.search(r"^replay: \d+ wakeups, \d+ kills, 0 differences$", done.stdout, re.MULTILINE)
+    assert re.search(r"^replay: \d+ recorded wakeups, \d+ kills, 0 differences$", done.stdout, re.MULTILINE)
     assert re.search(r"^survived: .*foreground-0$", done.stdout, re.MULTILINE)
 
     (path,) = tmp_path.glob("*/*/*/*.lmkt")

@@ -19,7 +19,7 @@ from tests.cli.conftest import Lmkctl, paper_records
 def test_replay_counts_wakeups_and_kills_and_says_they_agree(lmkctl: Lmkctl, paper_trace: Path) -> None:
     said = lmkctl("replay", paper_trace)
     assert said.code == 0
-    assert said.out.splitlines()[-1] == f"replay: {len(paper_records())} wakeups, 2 kills, 0 differences"
+    assert said.out.splitlines()[-1] == f"replay: {len(paper_records())} recorded wakeups, 2 kills, 0 differences"
     assert said.err == ""
 
 
@@ -45,7 +45,7 @@ def test_replay_of_a_torn_trace_says_what_is_lost_and_still_decides_the_rest(lmk
     said = lmkctl("replay", paper_trace)
     assert said.code == 0
     assert "lost:" in said.out
-    assert f"replay: {len(paper_records()) - 1} wakeups" in said.out
+    assert f"replay: {len(paper_records()) - 1} recorded wakeups" in said.out
 
 
 def test_a_trace_whose_header_is_lost_cannot_be_replayed(lmkctl: Lmkctl, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_explain_refuses_a_kill_that_is_not_there(lmkctl: Lmkctl, paper_trace: P
 
 def test_explain_of_a_quiet_trace_says_so(lmkctl: Lmkctl, tmp_path: Path) -> None:
     said = lmkctl("explain", write(tmp_path / "0001.lmkt", header(Config())))
-    assert (said.code, said.out) == (0, "no kills in 0 wakeups\n")
+    assert (said.code, said.out) == (0, "no kills in 0 recorded wakeups\n")
 
 
 def test_explain_as_json_is_one_object_a_kill(lmkctl: Lmkctl, paper_trace: Path) -> None:

@@ -13,9 +13,11 @@ from lmkd_py.wire.record import (
     CANDIDATE_ROWS,
     LAYOUT,
     RECORD_SIZE,
+    SHORT_SIZE,
     Record,
     RecordError,
     pack_record_into,
+    shortened,
     unpack_record,
 )
 from tests.wire.values import RECORDS, counting_record, from_google, to_google
@@ -47,7 +49,7 @@ def test_the_order_on_the_fast_path_is_the_order_of_the_layout() -> None:
     record = counting_record()
     assert unpack_record(packed(record)) == record
     assert record.seq == 1
-    assert record.domain_id == len(LAYOUT.names)
+    assert record.left_out[-1] == len(LAYOUT.names)
 
 
 def test_candidates_beyond_the_rows_are_cut_and_missing_rows_are_dropped_again() -> None:
@@ -56,6 +58,18 @@ def test_candidates_beyond_the_rows_are_cut_and_missing_rows_are_dropped_again()
     for count in (0, 1, CANDIDATE_ROWS, CANDIDATE_ROWS + 1, 20):
         crowded = record._replace(snapshot=record.snapshot._replace(candidates=crowd[:count]))
         assert unpack_record(packed(crowded)).snapshot.candidates == crowd[: min(count, CANDIDATE_ROWS)]
+
+
+@given(RECORDS)
+def test_without_its_empty_rows_it_is_the_same_record_to_us_and_to_google_protobuf(record: Record) -> None:
+    empty = record._replace(snapshot=record.snapshot._replace(candidates=()))
+    short = shortened(packed(empty))
+    assert len(short) == SHORT_SIZE
+    assert unpack_record(b"before" + short + b"behind", 6) == empty
+    message = trace_pb2.Record.FromString(short)
+    assert len(message.snapshot.candidates) == 0
+    assert message.SerializeToString() == short
+    assert from_google(message, empty) == empty
 
 
 def test_a_row_of_the_record_before_does_not_shine_through() -> None:

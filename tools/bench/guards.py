@@ -120,7 +120,7 @@ class Daemon:
     label = "lmkd-py"
 
     def __init__(self, monitor: MonitorConfig, policy: PolicyConfig, python: str = "") -> None:
-        self.config = Config(policy, monitor)
+        self.config = Config(policy, monitor._replace(trace_every=1))  # each wakeup is measured
         self.python = python or sys.executable
         self.said: list[str] = []
         self.killer = 0

@@ -142,7 +142,8 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     meter = _meter(config.monitor, domain, triggers)
     if meter is not None:
         meter.begin(armed_ms, *totals)
-    evaluator = Evaluator(domain, inbox, striker, awaited, Ring(shared, NOTIFY_FD), meter)
+    ring = Ring(shared, NOTIFY_FD, config.monitor.trace_every)
+    evaluator = Evaluator(domain, inbox, striker, awaited, ring, meter)
     evaluator.killer_pid = os.getpid()
     loop = Loop(shared, evaluator, triggers, KICK_FD)
     if serves(config.monitor, domain):

@@ -114,6 +114,7 @@ class Evaluator:
                     strike_ns - self._rank_ns,
                 ),
                 killer_pid=self.killer_pid,
+                left_out=self.ring.left_out(),
             )
         )
         if meter is not None and not noted:  # nobody waits for it

@@ -84,8 +84,7 @@ class Loop:
             now_ms = monotonic_ns() // 1_000_000
             timeout = polling.wait_ms(self.poll, now_ms, inbox.policy)
             if timeout < 0:
-                if self.evaluator.ring.backlog():
-                    self.evaluator.ring.notify()  # nothing will wake us soon: the steward files what it has not seen
+                self.evaluator.ring.settle()  # nothing will wake us soon
                 if self.live and not self._unserved and self._goes_on_hanging():
                     continue
                 timeout = self.stand_in.wait_ms(timeout, now_ms) if self.live else timeout
@@ -108,6 +107,7 @@ class Loop:
                 self._goes_on_hanging()
             if self.evaluator.domain.gone:
                 return EXIT_DOMAIN_GONE
+        self.evaluator.ring.settle()
         return EXIT_STOPPED
 
     def _wait(self, timeout_ms: int) -> int:
@@ -218,7 +218,7 @@ class Loop:
         elif judgement.action == HELD and futile.held_until_ms(judgement.state) != self._held_until_ms:
             self._held_until_ms = futile.held_until_ms(judgement.state)
             self.evaluator.ring.notify()  # the steward says what holds the memory
-        elif self.evaluator.ring.backlog() >= NOTIFY_AT:
+        elif self.evaluator.ring.unheard >= NOTIFY_AT:
             self.evaluator.ring.notify()
         return judgement.action
 

@@ -186,6 +186,7 @@ def _decide(evaluator: Evaluator, snapshot: Snapshot) -> None:
                 aftermath=NO_AFTERMATH,
                 timings=Timings(0, 0, 0, 0, 0, 0),
                 killer_pid=0,
+                left_out=evaluator.ring.left_out(),
             )
         )
 

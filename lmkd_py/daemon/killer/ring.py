@@ -1,25 +1,41 @@
-"""Writes records into shared memory; a slow steward never stops the killer, it loses records, those of kills last."""
+"""Writes records into shared memory; a slow steward never stops the killer, it loses records, those of kills last.
+
+Most wakeups under pressure decide nothing: polls, and kicks up to 40 times a second. They need no record each: one in
+half a second has one, and the next record sums up those that were left out. That is no loss, and `seq` does not count
+them. The first by each trigger since somebody polls is recorded.
+"""
 
 from __future__ import annotations
 
 import os
 import struct
 
-from ...wire.record import RECORD_SIZE, Record, pack_record_into
+from ...core.numbers import BAIL, NOTHING
+from ...core.vocabulary import ABSENT
+from ...wire.record import NONE_LEFT_OUT, RECORD_SIZE, LeftOut, Record, pack_record_into
 from ..shared import RING_HEAD, RING_OFFSET, RING_TAIL, SKIPPED, STRIKING_PID, WORD_MASK, Shared
 
 ONE = struct.pack("=Q", 1)
-NOTIFY_AT = 32  # records the steward may lie behind before it is woken without a kill
+NOTIFY_AT = 32  # wakeups, recorded or not, after which the steward looks what is going on, without a kill
+RECORD_MS = 500  # each stretch of so much of CLOCK_MONOTONIC that has a wakeup has the record of one
 
 
 class Ring:
-    """The writing end. `head` counts all records that this killer has written, `skipped` those it had no room for."""
+    """The writing end. `head` counts all records that this killer has written, `skipped` those it had no room for.
 
-    def __init__(self, shared: Shared, notify_fd: int) -> None:
+    trace_every: of wakeups without a verdict each one in so many has a record at least; 1: all have.
+    """
+
+    def __init__(self, shared: Shared, notify_fd: int, trace_every: int = 1) -> None:
         self.shared = shared
         self.notify_fd = notify_fd
+        self.trace_every = trace_every
         self.head = 0
         self.skipped = 0
+        self.unheard = 0  # wakeups since the steward was last woken
+        self._kept: Record | None = None  # the last wakeup, if it was left out
+        self._recorded_in = -1  # the stretch of RECORD_MS that has a record
+        self._told = 0  # triggers, a bit each, and the poll timer, that have a record since somebody polls
         # For records without a kill; those with one have the last quarter for themselves. On an emulated board the
         # steward was up to 160 of 256 records behind.
         self._room = shared.ring_slots - shared.ring_slots // 4
@@ -29,23 +45,56 @@ class Ring:
         """Number of the next record; who reads them sees a gap where some were skipped."""
         return self.head + self.skipped
 
+    def left_out(self) -> LeftOut:
+        """Kill path. What the next record has to say of the wakeups that were left out since the last one."""
+        return NONE_LEFT_OUT if self._kept is None else with_another(self._kept)
+
     def write(self, record: Record) -> None:
-        """Kill path. Fill the next slot and publish it, unless it tells of no kill and the steward is far behind."""
+        """Kill path. Fill the next slot and publish it, or leave the record out.
+
+        One that tells of no kill is lost where the steward is far behind.
+        """
+        self.unheard += 1
+        stretch = record.snapshot.now_ms // RECORD_MS
+        by = 1 << (record.trigger - ABSENT)
+        is_new = stretch != self._recorded_in or not self._told & by
+        if not is_new and record.left_out.wakeups + 1 < self.trace_every and says_nothing(record):
+            self._kept = record
+            return
+        self._recorded_in = stretch
+        self._told |= by
+        self._publish(record)
+
+    def settle(self) -> None:
+        """Kill path. Nobody polls any more: the last wakeup gets its record, and the steward files what it has not."""
+        if self._kept is not None:
+            self._publish(self._kept)
+        self._told = 0
+        if self.backlog():
+            self.notify()
+
+    def _publish(self, record: Record) -> None:
+        self._kept = None
         if record.outcome.pid <= 0 and self.backlog() >= self._room:
             self.skipped += 1
             self.shared.words[SKIPPED] = self.skipped & WORD_MASK
             return
-        self.rehearse(record)
+        self._pack(record)
         self.head += 1
         self.shared.words[RING_HEAD] = self.head & WORD_MASK
 
-    def rehearse(self, record: Record) -> None:
-        """Fill the next slot without publishing it (the dry run)."""
+    def _pack(self, record: Record) -> None:
         pack_record_into(self.shared.map, RING_OFFSET + (self.head % self.shared.ring_slots) * RECORD_SIZE, record)
+
+    def rehearse(self, record: Record) -> None:
+        """Fill the next slot without publishing it, and leave the record out (the dry run)."""
+        self._pack(record)
+        self._kept = record
 
     def rewind(self) -> None:
         """Nothing was ever written (after the dry run, before anybody reads)."""
-        self.head = self.skipped = 0
+        self.head = self.skipped = self.unheard = 0
+        self._kept, self._recorded_in, self._told = None, -1, 0
         self.shared.words[RING_HEAD] = self.shared.words[SKIPPED] = self.shared.words[STRIKING_PID] = 0
         self.shared.map[RING_OFFSET : RING_OFFSET + RECORD_SIZE] = bytes(
             RECORD_SIZE
@@ -57,4 +106,31 @@ class Ring:
 
     def notify(self) -> None:
         """Wake the steward; an eventfd write allocates nothing."""
+        self.unheard = 0
         os.write(self.notify_fd, ONE)
+
+
+def says_nothing(record: Record) -> bool:
+    """Kill path. The wakeup came to no verdict, and the record has nothing that a later one could not tell.
+
+    The first wakeup after a strike shows its effect, and what became of a victim is told once.
+    """
+    decided = record.judgement.action not in (NOTHING, BAIL)
+    return not decided and record.snapshot.outcome.pid <= 0 and record.aftermath.pid <= 0
+
+
+def with_another(record: Record) -> LeftOut:
+    """Kill path. Those left out before `record`, and `record` itself."""
+    before, seen = record.left_out, record.snapshot
+    now_ms, free_kb = seen.now_ms, seen.mem_free_kb
+    some, full = seen.psi_mem_some_avg10_centi_pct, seen.psi_mem_full_avg10_centi_pct
+    if before.wakeups == 0:
+        return LeftOut(1, now_ms, now_ms, free_kb, some, full)
+    return LeftOut(
+        before.wakeups + 1,
+        before.first_ms,
+        now_ms,
+        min(before.min_free_kb, free_kb),
+        max(before.max_psi_some_centi_pct, some),
+        max(before.max_psi_full_centi_pct, full),
+    )

@@ -41,6 +41,7 @@ class TestedDaemon:
             group.memory,
             group.psi if group.psi != group.memory else "",
             scan_min_adj=VICTIM_ADJ,
+            trace_every=1,
         )
         os.mkdir(root, 0o700)
         # Whatever the umask: the daemon refuses what others may write to.

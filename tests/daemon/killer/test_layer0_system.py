@@ -19,7 +19,9 @@ WAKEUPS = 30
 
 def test_wakeups_of_a_daemon_that_guards_the_whole_system_take_nothing(board: Sandbox, tmp_path: Path) -> None:
     """It only observes. The pressure is the board's: its tasks' stalls count in the system's PSI, too."""
-    write_config(tmp_path, Config(monitor=MonitorConfig(observe=1, psi_some_stall_ms=10, scan_min_adj=1000)))
+    write_config(
+        tmp_path, Config(monitor=MonitorConfig(observe=1, psi_some_stall_ms=10, scan_min_adj=1000, trace_every=1))
+    )
     daemon = Daemon(tmp_path)
     try:
         (domain,) = [line for line in daemon.said if line.startswith("domain ")]

@@ -24,7 +24,7 @@ from ....wire.header import (
     encode_process,
     encode_strike,
 )
-from ....wire.record import RecordError, unpack_record
+from ....wire.record import RecordError, shortened, unpack_record
 from ....wire.sentences import LAYER_NAMES
 from ... import shared as layout
 from ...inherited import say
@@ -130,7 +130,7 @@ class Journal:
                 continue
             for candidate in record.snapshot.candidates:
                 self.names.tell(candidate.pid, candidate.start_ticks, candidate.pid == record.outcome.pid)
-            if not self.trace.record(data):
+            if not self.trace.record(data if record.snapshot.candidates else shortened(data)):
                 break
             killer.ring.filed = killer.ring.tail
             self.holds.see(record)
