@@ -72,9 +72,14 @@ class WindowLoop(Loop):
         return super().run()
 
     def _handle(self, ready: int, woke_ns: int) -> None:
-        before = self.evaluator.ring.head
+        before = self._written()
         super()._handle(ready, woke_ns)
-        words[BUSY] += before != self.evaluator.ring.head
+        words[BUSY] += before != self._written()
+
+    def _written(self) -> tuple[int, int]:
+        """Records, and the evaluations since then that have none."""
+        ring = self.evaluator.ring
+        return ring.head, ring.left_out().wakeups
 
 
 class StandIn(memalloc.MemallocWindow):
