@@ -26,7 +26,7 @@ KERNELS = {
 LAB = "lab"  # ours, with everything built in
 MODULES = ("virtio_pci", "virtio_net", "virtio_blk", "zram", "lz4", "lz4_compress", "lzo", "lzo_rle")
 _ORDER = "usr/lib/modules/order"
-_OURS = ("__init__.py", "board/__init__.py", "board/adbd/*.py", "board/qemu/guest/*.py")
+_OURS = ("__init__.py", "board/__init__.py", "board/adbd/*.py", "board/qemu/guest/*.py", "board/workloads/*.py")
 
 
 def kernel(version: str, say: debs.Say = debs.to_stderr) -> tuple[Path, Files]:

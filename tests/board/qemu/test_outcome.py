@@ -1,0 +1,66 @@
+"""The outcome suite on a real board: two cells once, each from a snapshot on. Who is faster is no question."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmkd_py.analysis.trace import read_trace
+from lmkd_py.board.scenario import APPS
+from lmkd_py.host.collect import COLLECT, Collection
+from lmkd_py.host.steps import run_steps
+from tests.board.qemu_boards import STATE_ROOT
+from tests.support import in_soak
+from tools.outcome.field import Field
+from tools.outcome.killers import EARLYOOM, KERNEL, NOHANG, STEADY, Killer
+from tools.outcome.report import report
+
+pytestmark = [pytest.mark.board, pytest.mark.alone]
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
+    """One boot for all."""
+    return Field(tmp_path_factory.mktemp("outcome"), "board", print)
+
+
+def assert_measured(run: dict[str, Any], killer: Killer) -> None:
+    """Everything is there and adds up."""
+    assert len(run["deaths"]) + len(run["living"]) == len(APPS) + 1
+    by = [by for *_, by in run["deaths"]]
+    assert by.count("kernel") == run["oom_kills"]
+    assert "killer" not in by or killer.marker
+    assert 0 < run["full_s"] <= run["some_s"] < run["wall_s"]
+    assert 0 < run["progress"]["served_mib"] <= run["progress"]["wanted_mib"]
+    assert run["refault_anon"] >= 0
+    line = {"workload": "game", "killer": killer.name, "profile": "board", "run": 1, "commit": "", "load": [0.0], **run}
+    assert f"| {killer.name} | 1 |" in report([line])
+
+
+def test_ours_meets_the_game_and_its_trace_agrees_with_the_deaths(field: Field, tmp_path: Path) -> None:
+    with field.ground() as ground:
+        run = ground.run(STEADY, "game", seed=1)
+        collection = run_steps(COLLECT, Collection(ground.device, tmp_path, STATE_ROOT))
+    assert_measured(run, STEADY)
+    assert run["killer_runs"], "it did not outlive the shortage, or had processes come and go"
+    assert run["cpu_ms"] > 0
+    assert 0 < run["pss_kb"] < run["rss_kb"]
+    files = list(collection.folder.glob("*/*.lmkt"))
+    assert run["trace_bytes"] == sum(file.stat().st_size for file in files)
+    # Both may take the same victim: each death is in the trace or one that the kernel tells of.
+    struck = {kill.record.outcome.adj for kill in read_trace(max(files)).kills}
+    dead = {adj: by for _, adj, _, _, by in run["deaths"]}
+    assert struck <= set(dead)
+    assert {adj for adj, by in dead.items() if by == "killer"} <= struck
+    assert set(run["wrong"]) <= {name for name, *_, by in run["deaths"] if by == "kernel"}
+
+
+@pytest.mark.parametrize("killer", [KERNEL, in_soak(EARLYOOM), in_soak(NOHANG)], ids=lambda killer: killer.name)
+def test_another_killer_meets_the_same_game(field: Field, killer: Killer) -> None:
+    run = field.run(killer, "game", seed=1)
+    assert_measured(run, killer)
+    assert bool(run["rss_kb"]) == bool(killer.marker)
+    assert run["trace_bytes"] == 0
+    assert not killer.package or field.versions[killer.package]
