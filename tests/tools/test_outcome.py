@@ -25,7 +25,7 @@ from tools.outcome.runs import Cell, append, cells, read, to_do
 VALUES = st.lists(st.floats(0.1, 1000), min_size=1, max_size=8)
 RUN: dict[str, Any] = {
     "workload": "game", "killer": "kernel", "profile": "board", "run": 1, "commit": "abc", "load": [1.0, 1.2],
-    "deaths": [["cached-916", 916, 9, 4.0, "kernel"]], "wrong": [], "calm": True, "done_s": 30.0, "short_s": 10.0,
+    "deaths": [["cached-916", 412, 916, 9, 4.0, "kernel"]], "wrong": [], "calm": True, "done_s": 30.0, "short_s": 10.0,
     "last_stall_s": 14.0, "recovery_s": 4.0, "some_s": 6.0, "full_s": 5.0, "oom_kills": 1, "refault_anon": 100,
     "refault_file": 7, "cpu_ms": 0, "rss_kb": 0, "pss_kb": 0, "trace_bytes": 0, "progress": {"served_mib": 224},
 }  # fmt: skip
@@ -140,7 +140,7 @@ def test_a_killer_of_the_users_has_a_name_and_a_command() -> None:
 
 def test_every_workload_has_bars_and_only_kills_count() -> None:
     assert set(BARS) == set(WORKLOADS)
-    assert kills({**RUN, "deaths": [["a", 900, 9, 1.0, "killer"], ["b", 900, -1, 2.0, "itself"]]}) == 1
+    assert kills({**RUN, "deaths": [["a", 7, 900, 9, 1.0, "killer"], ["b", 8, 900, -1, 2.0, "itself"]]}) == 1
 
 
 def test_the_table_says_that_one_run_is_a_direction_and_what_few_runs_cannot_decide() -> None:

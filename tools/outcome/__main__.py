@@ -116,6 +116,9 @@ def main() -> int:
         killers = {**KILLERS, **{each.name: each for each in (parse(word, chosen.register) for word in chosen.killer)}}
         profiles = (DEFAULT_PROFILE, *(name for name in PROFILES if name != DEFAULT_PROFILE))
         wanted = cells(chosen.cells or CELLS, WORKLOADS, killers, profiles)
+        wanted = [cell for cell in wanted if PROFILES[cell.profile].systemd or not killers[cell.killer].has_systemd]
+        if not wanted:
+            raise ValueError("systemd-oomd and oomd need the profile systemd")
         if not chosen.table:
             Series(chosen, killers).carry_out(to_do(wanted, chosen.runs, read(chosen.file), chosen.seed))
     except (ValueError, SandboxError, DeviceError) as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from lmkd_py.board.qemu.guest import run_trial
 from lmkd_py.board.qemu.machine import QemuBoard
+from lmkd_py.board.qemu.profile import PROFILES
 from lmkd_py.board.scenario import APPS
 from lmkd_py.core.config import DEFAULTS, Config
 from lmkd_py.host.adb.keys import public_keys
@@ -26,7 +27,7 @@ from lmkd_py.host.scripts import script
 from lmkd_py.host.service import Service
 from lmkd_py.host.steps import run_steps
 from lmkd_py.host.targets import Target
-from tools.outcome.killers import PACKAGES, Killer
+from tools.outcome.killers import Killer, packages
 
 OUT = "/tmp/trial.json"
 APPS_SLICE = "/sys/fs/cgroup/apps.slice"
@@ -40,6 +41,7 @@ _ROOM = "awk '/^MemAvailable:|^SwapTotal:/ {sum += $2} END {print int(sum / 1024
 _TRACES = 'find "$1/traces" -name "*.lmkt" -exec cat {} + 2>/dev/null | wc -c'
 LIMIT_S = 120.0  # until a trial counts as not recovered
 PATIENCE_S = 600.0
+CONFIRM_S = 120.0  # a busy host makes a board slow
 
 
 def recovery_s(run: dict[str, Any]) -> float:
@@ -76,13 +78,16 @@ class Ground:
         """Start it if the trial does not; the command line with which the trial does."""
         if self.machine.profile.systemd:
             self.device.must(["systemctl", "start", "apps.slice"], "making a place for the applications")
+        if killer.prepare:
+            self.device.must(["sh", "-c", killer.prepare], f"preparing {killer.name}")
         if killer.policy is not None:
-            run_steps(CONFIG_PUSH, ConfigPush(self.device, Config(killer.policy, DEFAULTS.monitor)))
+            config = Config(killer.policy, DEFAULTS.monitor)
+            run_steps(CONFIG_PUSH, ConfigPush(self.device, config, confirm_s=CONFIRM_S))
             self.service.start(observe=False)
         elif killer.unit:
             self.device.must(["systemctl", "start", killer.unit], f"starting {killer.unit}")
         program = Path(killer.command[0]) if killer.command else None
-        if program is not None and killer.name not in self.machine.versions and program.is_file():
+        if program is not None and not killer.package and program.is_file():
             there = f"{THEIRS}/{program.name}"  # a program of this machine's, for the board's
             push_atomic(self.device, program.read_bytes(), there, 0o755)
             return (there, *killer.command[1:])
@@ -113,8 +118,9 @@ class Field:
     def __init__(self, folder: Path, profile: str, say: Callable[[str], None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.profile, self._say = folder, profile, say
+        self._packages = packages(PROFILES[profile].systemd)
         self._keys = public_keys(folder / "adbkey")
-        with QemuBoard(profile, folder / "first", say=say, packages=PACKAGES, keys=self._keys) as machine:
+        with QemuBoard(profile, folder / "first", say=say, packages=self._packages, keys=self._keys) as machine:
             self.versions = machine.versions
             device = self._connect(machine)
             self.room_mib = int(device.must(["sh", "-c", _ROOM], "asking for its room").text)
@@ -132,7 +138,7 @@ class Field:
         """The board as it was saved; gone afterwards."""
         place = self.folder / "run"
         with QemuBoard(
-            self.profile, place, snapshot=self._snapshot, say=self._say, packages=PACKAGES, keys=self._keys
+            self.profile, place, snapshot=self._snapshot, say=self._say, packages=self._packages, keys=self._keys
         ) as machine:
             device = self._connect(machine)
             try:

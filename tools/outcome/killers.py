@@ -19,6 +19,9 @@ class Killer(NamedTuple):
     marker: str = ""  # a word of its command lines
     register: str = ""  # how applications are made known to it: see guest/register.py
     package: str = ""  # of Debian
+    needs: tuple[str, ...] = ()  # more of them
+    prepare: str = ""  # a shell command on the board, before it starts
+    has_systemd: bool = False  # it runs on boards with systemd alone
 
 
 def ours(name: str, **tunables: int) -> Killer:
@@ -38,11 +41,27 @@ NOHANG = Killer(
     marker="/usr/sbin/nohang",
     package="nohang",
 )
-SYSTEMD_OOMD = Killer("systemd-oomd", unit="systemd-oomd", marker="/lib/systemd/systemd-oomd")
+SYSTEMD_OOMD = Killer("systemd-oomd", unit="systemd-oomd", marker="/lib/systemd/systemd-oomd", has_systemd=True)
+# Debian's settings guard the sessions of users; here the applications lie in apps.slice.
+OOMD = Killer(
+    "oomd",
+    command=("/usr/bin/oomd", "--config", "/run/oomd.json"),
+    marker="/usr/bin/oomd",
+    package="oomd",
+    needs=("libjsoncpp25", "libstdc++6"),
+    prepare='sed -e \'s#"user.slice/[^,"]*,[^"]*"#"apps.slice/*"#; s#user.slice#apps.slice#\' /etc/oomd/oomd.json '
+    ">/run/oomd.json",
+    has_systemd=True,
+)
 KERNEL = Killer("kernel")
 
-KILLERS = {each.name: each for each in (STEADY, AOSP_MENDED, EARLYOOM, NOHANG, SYSTEMD_OOMD, KERNEL)}
-PACKAGES = tuple(each.package for each in KILLERS.values() if each.package)
+KILLERS = {each.name: each for each in (STEADY, AOSP_MENDED, EARLYOOM, NOHANG, SYSTEMD_OOMD, OOMD, KERNEL)}
+
+
+def packages(has_systemd: bool) -> tuple[str, ...]:
+    """Debian's, for all the killers of such a board."""
+    fitting = [each for each in KILLERS.values() if each.package and (has_systemd or not each.has_systemd)]
+    return tuple(name for each in fitting for name in (each.package, *each.needs))
 
 
 def parse(word: str, register: str) -> Killer:

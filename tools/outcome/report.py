@@ -35,7 +35,7 @@ def middle(runs: Sequence[Run], value: Callable[[Run], float], digits: int = 0) 
 
 def lived(runs: Sequence[Run], adj: int) -> str:
     """In how many runs nobody with this oom_score_adj or a lower one died."""
-    return f"{sum(all(theirs > adj for _, theirs, *_ in run['deaths']) for run in runs)}/{len(runs)}"
+    return f"{sum(all(theirs > adj for _, _, theirs, *_ in run['deaths']) for run in runs)}/{len(runs)}"
 
 
 def row(killer: str, runs: Sequence[Run]) -> list[str]:

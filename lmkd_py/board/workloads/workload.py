@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ..qemu.guest.trial import Trial
@@ -33,10 +34,11 @@ def at(part: Sequence[float], share: float) -> float:
 def rounds(told: Sequence[tuple[float, int]]) -> dict[str, Any]:
     """Of an actor that tells the microseconds of each round: how many, how long, and since when none was slow.
 
-    Slow is a round of 100 ms and more; `fast_since_s` is -1 when the last second had one, or no round at all.
+    Slow are two rounds of 100 ms and more in a row: one may be the host's fault. `fast_since_s` is -1 when the last
+    second had such two, or there is no round at all.
     """
     taken = [us / 1000 for _, us in told]
-    slow = [when for when, us in told if us >= 100_000]
+    slow = [when for (_, before), (when, us) in pairwise(told) if min(before, us) >= 100_000]
     last_s = told[-1][0] if told else 0.0
     since = slow[-1] if slow else 0.0
     return {

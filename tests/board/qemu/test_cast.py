@@ -15,6 +15,7 @@ import pytest
 from lmkd_py.board.qemu.guest.cast import MIXED, NOISE, PLAIN, Actor, Part, Role, beat, fill, hold, take, wrong
 from lmkd_py.board.qemu.guest.readings import OOM_KILL
 from lmkd_py.board.qemu.guest.register import Register
+from lmkd_py.board.workloads.workload import rounds
 
 PATIENCE_MS = 30_000
 PAGE = 4096
@@ -130,3 +131,13 @@ def test_applications_are_registered_as_activity_manager_does_it(tmp_path: Path)
         register.close()
     with pytest.raises(ValueError, match="wanted nothing, procs:PATH or socket:PATH"):
         Register("binder")
+
+
+def test_rounds_are_fast_since_the_last_two_slow_ones_in_a_row() -> None:
+    thrash = [(1.0, 3_000_000), (4.0, 3_000_000), (4.1, 12_000), (5.0, 150_000), (5.5, 12_000), (6.0, 11_000)]
+    found = rounds(thrash)
+    assert found["fast_since_s"] == 4.0
+    assert found["round_ms"] == [150.0, 3000.0, 3000.0]
+    assert rounds(thrash[:3])["fast_since_s"] == -1.0  # for less than a second
+    assert rounds([])["fast_since_s"] == -1.0
+    assert rounds([])["rounds"] == 0

@@ -98,8 +98,8 @@ class Trial:
 
     def run(self, over: Callable[[], float | bool]) -> bool:
         """Until it is over, and then calm for CALM_S; False when that takes too long."""
-        over_s = 0.0
-        while self.now_s < self.limit_s:
+        over_s, until = 0.0, self.now_s + self.limit_s
+        while self.now_s < until:
             self._look(self._next_s)
             if not over_s and over():
                 over_s = self.now_s
@@ -138,13 +138,13 @@ class Trial:
             self.short_s = self.now_s
         self._kernel.look()
 
-    def deaths(self) -> list[tuple[str, int, int, float, str]]:
-        """Name, adj, signal, seconds and by whom: `killer`, `kernel` or `itself`; the first one first."""
+    def deaths(self) -> list[tuple[str, int, int, int, float, str]]:
+        """Name, pid, adj, signal, seconds and by whom: `killer`, `kernel` or `itself`; the first one first."""
         self._kernel.look()
         dead = sorted((actor for actor in self.actors if actor.death_s), key=lambda actor: actor.death_s)
         return [
             (
-                *(actor.name, actor.adj, actor.signal, round(actor.death_s, 3)),
+                *(actor.name, actor.pid, actor.adj, actor.signal, round(actor.death_s, 3)),
                 "kernel" if actor.pid in self._kernel.pids else "killer" if actor.signal > 0 else "itself",
             )
             for actor in dead
