@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmkd_py.board.qemu.profile import PROFILES
 from lmkd_py.board.workloads.catalog import WORKLOADS
 from tools.outcome.bars import BARS, kills
-from tools.outcome.field import recovery_s
+from tools.outcome.field import profile_of, recovery_s
 from tools.outcome.killers import KILLERS, parse
 from tools.outcome.plot import scatter
 from tools.outcome.ratio import Interval, Verdict, bootstrap, judge, ratio, verdict
@@ -29,6 +30,14 @@ RUN: dict[str, Any] = {
     "last_stall_s": 14.0, "recovery_s": 4.0, "some_s": 6.0, "full_s": 5.0, "oom_kills": 1, "refault_anon": 100,
     "refault_file": 7, "cpu_ms": 0, "rss_kb": 0, "pss_kb": 0, "trace_bytes": 0, "progress": {"served_mib": 224},
 }  # fmt: skip
+
+
+def test_a_profile_may_have_a_condition() -> None:
+    assert cells(["game:kernel:new+lru"], WORKLOADS, KILLERS, ["board", "new+lru"]) == [
+        Cell("game", "kernel", "new+lru")
+    ]
+    assert profile_of("new+lru") is PROFILES["new"]
+    assert "### game on new+lru (256 MiB" in report([{**RUN, "profile": "new+lru"}])
 
 
 @given(VALUES, VALUES)

@@ -21,7 +21,7 @@ from lmkd_py.board.qemu.profile import DEFAULT_PROFILE, PROFILES
 from lmkd_py.board.workloads.catalog import WORKLOADS
 from lmkd_py.host.errors import DeviceError
 from tools.bench.figures import OUTCOME_MARKS, replace_part
-from tools.outcome.field import Field
+from tools.outcome.field import CONDITIONS, Field, profile_of
 from tools.outcome.killers import KILLERS, Killer, parse
 from tools.outcome.plot import scatter
 from tools.outcome.report import groups, report
@@ -114,9 +114,10 @@ def main() -> int:
     chosen = options(sys.argv[1:])
     try:
         killers = {**KILLERS, **{each.name: each for each in (parse(word, chosen.register) for word in chosen.killer)}}
-        profiles = (DEFAULT_PROFILE, *(name for name in PROFILES if name != DEFAULT_PROFILE))
+        profiles = [DEFAULT_PROFILE, *(name for name in PROFILES if name != DEFAULT_PROFILE)]
+        profiles += [f"{name}+{condition}" for name in PROFILES for condition in CONDITIONS]
         wanted = cells(chosen.cells or CELLS, WORKLOADS, killers, profiles)
-        wanted = [cell for cell in wanted if PROFILES[cell.profile].systemd or not killers[cell.killer].has_systemd]
+        wanted = [each for each in wanted if profile_of(each.profile).systemd or not killers[each.killer].has_systemd]
         if not wanted:
             raise ValueError("systemd-oomd and oomd need the profile systemd")
         if not chosen.table:

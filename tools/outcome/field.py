@@ -11,7 +11,7 @@ from typing import Any
 
 from lmkd_py.board.qemu.guest import run_trial
 from lmkd_py.board.qemu.machine import QemuBoard
-from lmkd_py.board.qemu.profile import PROFILES
+from lmkd_py.board.qemu.profile import PROFILES, Profile
 from lmkd_py.board.scenario import APPS
 from lmkd_py.core.config import DEFAULTS, Config
 from lmkd_py.host.adb.keys import public_keys
@@ -39,9 +39,22 @@ _LOOK = """if [ -f "$1" ]; then cat "$1"; elif kill -0 "$(cat "$1.pid")" 2>/dev/
 else cat "$1.log"; fi"""
 _ROOM = "awk '/^MemAvailable:|^SwapTotal:/ {sum += $2} END {print int(sum / 1024)}' /proc/meminfo"
 _TRACES = 'find "$1/traces" -name "*.lmkt" -exec cat {} + 2>/dev/null | wc -c'
+# What a board is made into before its snapshot is taken: the profile `board+noswap`, say.
+CONDITIONS = {
+    "noswap": "swapoff /dev/zram0",
+    "diskswap": "swapoff /dev/zram0 && dd if=/dev/zero of=/data/swap bs=1M count=192 && mkswap /data/swap && "
+    "swapon /data/swap",
+    "mglru": "echo y >/sys/kernel/mm/lru_gen/enabled",
+    "lru": "echo n >/sys/kernel/mm/lru_gen/enabled",
+}
 LIMIT_S = 120.0  # until a trial counts as not recovered
 PATIENCE_S = 600.0
 CONFIRM_S = 120.0  # a busy host makes a board slow
+
+
+def profile_of(name: str) -> Profile:
+    """Of PROFILE or PROFILE+CONDITION."""
+    return PROFILES[name.partition("+")[0]]
 
 
 def recovery_s(run: dict[str, Any]) -> float:
@@ -113,16 +126,19 @@ class Ground:
 
 
 class Field:
-    """The snapshot of a board of this profile, in `folder`; every run begins there."""
+    """The snapshot of a board of this profile, or PROFILE+CONDITION, in `folder`; every run begins there."""
 
     def __init__(self, folder: Path, profile: str, say: Callable[[str], None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.profile, self._say = folder, profile, say
-        self._packages = packages(PROFILES[profile].systemd)
+        self.folder, self._say = folder, say
+        self.profile, _, condition = profile.partition("+")
+        self._packages = packages(profile_of(profile).systemd)
         self._keys = public_keys(folder / "adbkey")
-        with QemuBoard(profile, folder / "first", say=say, packages=self._packages, keys=self._keys) as machine:
+        with QemuBoard(self.profile, folder / "first", say=say, packages=self._packages, keys=self._keys) as machine:
             self.versions = machine.versions
             device = self._connect(machine)
+            if condition:
+                device.must(["sh", "-c", CONDITIONS[condition]], f"making it {condition}", timeout_s=PATIENCE_S)
             self.room_mib = int(device.must(["sh", "-c", _ROOM], "asking for its room").text)
             installed = run_steps(INSTALL, Installation(device, payload()))
             self._root = installed.service.layout.root

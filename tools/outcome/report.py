@@ -7,10 +7,10 @@ from itertools import product
 from statistics import median
 from typing import Any
 
-from lmkd_py.board.qemu.profile import PROFILES
 from lmkd_py.board.workloads.catalog import WORKLOADS
 from tools.bench.figures import table
 from tools.outcome.bars import BARS, OURS, Run, kills
+from tools.outcome.field import profile_of
 from tools.outcome.ratio import Verdict
 from tools.outcome.runs import cell_of
 
@@ -106,7 +106,7 @@ def _section(profile: str, workload: str, runs: dict[str, list[Run]]) -> list[st
     if loads[-1] >= QUIET:
         notes.insert(0, "**under load: direction only**")
     return [
-        f"\n### {workload} on {profile} ({PROFILES[profile]}{known})\n",
+        f"\n### {workload} on {profile} ({profile_of(profile)}{known})\n",
         "; ".join(notes) + ".\n",
         table(HEAD, [row(killer, found) for killer, found in runs.items()]),
         *judged(workload, runs),
