@@ -10,7 +10,7 @@ BIN = .venv/bin
 SETUP = @$(PYTHON) -m tools.setup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test soak bench lab-kernels proto docs bpf module lint clean
+.PHONY: help venv demo test soak bench outcome lab-kernels proto docs bpf module lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -30,6 +30,10 @@ soak:  ## the tests marked `soak`: endurance and repetitions of what CI runs in 
 bench:  ## kill latency and memory beside a C loop, earlyoom and nohang; BENCH_ARGS=--write: into docs/measurements.md
 	$(SETUP) bench
 	@$(BIN)/python -m tools.bench $(BENCH_ARGS)
+
+outcome:  ## who dies under which killer, on emulated boards (6 minutes; OUTCOME_ARGS="--cells leak:* --runs 5": others)
+	$(SETUP) bench
+	@$(BIN)/python -m tools.outcome $(OUTCOME_ARGS)
 
 lab-kernels:  ## the kernel of the emulated board `lab`, whose allocations fail on demand (10 minutes, then kept)
 	$(SETUP) lab

@@ -16,7 +16,7 @@ from lmkd_py.daemon.commands import USAGE
 from lmkd_py.daemon.selftest.__main__ import USAGE as SELFTEST_USAGE
 from lmkd_py.wire.config import decode_config
 from tests.support import REPO_ROOT
-from tools.bench.figures import ARM_MARKS, MARKS
+from tools.bench.figures import ARM_MARKS, MARKS, OUTCOME_MARKS
 from tools.gen_docs import PAGE, CommentError, entries, page
 
 LMKCTL = [sys.executable, "-c", "import sys; sys.argv[0] = 'lmkctl'; from lmkd_py.cli import main; main()"]
@@ -46,8 +46,8 @@ def prose_of(document: str) -> list[tuple[int, str]]:
     """(line number, line) of everything but code blocks, tables and the bench's parts."""
     lines, inside = [], False
     for number, line in enumerate(text_of(document).splitlines(), 1):
-        if line.startswith("```") or line in (*MARKS, *ARM_MARKS):
-            inside = line in (MARKS[0], ARM_MARKS[0]) or (line.startswith("```") and not inside)
+        if line.startswith("```") or line in (*MARKS, *ARM_MARKS, *OUTCOME_MARKS):
+            inside = line in (MARKS[0], ARM_MARKS[0], OUTCOME_MARKS[0]) or (line.startswith("```") and not inside)
         elif not inside and not line.startswith("|"):
             lines.append((number, line))
     return lines

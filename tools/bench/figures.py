@@ -1,4 +1,4 @@
-"""Numbers into words: percentiles, markdown tables, the parts of docs/measurements.md that the bench owns."""
+"""Numbers into words: percentiles, markdown tables, the parts of docs/ that a program writes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 MARKS = ("<!-- bench:begin -->", "<!-- bench:end -->")
 ARM_MARKS = ("<!-- bench:arm:begin -->", "<!-- bench:arm:end -->")  # a board takes long: measured apart
+
+OUTCOME_MARKS = ("<!-- outcome:begin -->", "<!-- outcome:end -->")  # of docs/outcome.md
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -33,5 +35,5 @@ def replace_part(page: str, part: str, marks: tuple[str, str] = MARKS) -> str:
     before, mark, rest = page.partition(begin)
     _, closing, after = rest.partition(end)
     if not mark or not closing:
-        raise ValueError(f"docs/measurements.md: no {begin} ... {end}; the table goes between these marks")
+        raise ValueError(f"the page has no {begin} ... {end}; the table goes between these marks")
     return f"{before}{begin}\n{part.strip()}\n{end}{after}"

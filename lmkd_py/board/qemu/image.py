@@ -16,7 +16,7 @@ from pathlib import Path
 from .. import debs
 from ..launch import PACKAGE_ROOT
 from . import lab
-from .cpio import FILE, archive
+from .cpio import FILE, LINK, archive
 from .userland import SUITE, Files, compiled, packages, userland
 
 KERNELS = {
@@ -26,7 +26,7 @@ KERNELS = {
 LAB = "lab"  # ours, with everything built in
 MODULES = ("virtio_pci", "virtio_net", "virtio_blk", "zram", "lz4", "lz4_compress", "lzo", "lzo_rle")
 _ORDER = "usr/lib/modules/order"
-_OURS = ("__init__.py", "board/__init__.py", "board/adbd/*.py", "board/qemu/guest/*.py")
+_OURS = ("__init__.py", "board/__init__.py", "board/adbd/*.py", "board/qemu/guest/*.py", "board/workloads/*.py")
 
 
 def kernel(version: str, say: debs.Say = debs.to_stderr) -> tuple[Path, Files]:
@@ -95,12 +95,16 @@ def versions(has_systemd: bool) -> dict[str, str]:
 
 
 def extra(names: Sequence[str], say: debs.Say = debs.to_stderr) -> tuple[bytes, dict[str, str]]:
-    """An archive of the programs and settings of more packages, and their versions; PackageError."""
+    """An archive of the programs, libraries and settings of more packages, and their versions; PackageError."""
     root = debs.unpack("arm64-extra-" + "-".join(names), names, SUITE, architecture="arm64", say=say)
     files: Files = {}
     for path in sorted(root.rglob("*")):
         where = path.relative_to(root).as_posix()
-        if where.startswith(("usr/bin/", "usr/sbin/", "etc/")) and path.is_file() and not path.is_symlink():
+        is_library = where.startswith("usr/lib/") and ".so" in path.name
+        if path.is_symlink():
+            if is_library:
+                files[where] = (LINK, os.readlink(path).encode())
+        elif path.is_file() and (is_library or where.startswith(("usr/bin/", "usr/sbin/", "etc/"))):
             files[where] = (FILE | (0o755 if os.access(path, os.X_OK) else 0o644), path.read_bytes())
     return archive(files), debs.versions(root)
 
