@@ -19,6 +19,7 @@ from lmkd_py.daemon.steward import backoff
 from lmkd_py.daemon.steward.backoff import Backoff
 from lmkd_py.daemon.steward.killers.lost_triggers import openable
 from lmkd_py.kernel.acting.poll import POLLERR, POLLIN, POLLPRI
+from lmkd_py.kernel.sensing.perf import EventCounter
 from lmkd_py.kernel.sensing.triggers import NAMES, is_broken, mask_of, names_in
 from lmkd_py.kernel.sensing.triggers.oom_control import OomEvents
 from lmkd_py.kernel.sensing.triggers.trigger import COUNTER_FILE, EVENTFD, LEVEL_FD, Trigger, fired
@@ -90,6 +91,8 @@ def test_a_killer_forked_without_a_trigger_that_was_there_samples_in_its_place(
         wait_until("another one is live", lambda: len(Trace(tmp_path).noted("handover")) == 1)
         daemon.killer_pid = daemon.status().killer_pid
         assert daemon.status().lost_triggers == ("psi some", "psi full")
+        with EventCounter(("syscalls:sys_enter_preadv2",), daemon.killer_pid) as reads:
+            wait_until("it samples", lambda: sum(reads.read()))
     finally:
         switch_pressure(board, "1")
     wait_until("they are armed again", lambda: daemon.status().lost_triggers == (), 90)
