@@ -216,24 +216,24 @@ def _guard(life: _Life) -> int:
         life.waited_ms = ABSENT
     if life.reverted:
         life.reverted = False
-        guard = steward.guard
-        steward.journal.add(Note(kind=NoteKind.CONFIG_REVERTED, number=guard.generation, subject=guard.config_hash))
-    report = steward.guard.killer.report
+        digest = steward.journal.config_hash
+        steward.journal.add(Note(kind=NoteKind.CONFIG_REVERTED, number=steward.generation, subject=digest))
+    report = steward.killer.report
     said = (*report.notes, *steward.notes())
     for text in (f"domain {report.domain}", *(f"trigger {each.words}" for each in report.triggers), *map(line, said)):
         say(text, sys.stdout)
     say(steward.events.note, sys.stdout)
     candidates, trace = len(steward.candidates.processes), steward.journal.trace
     filed = f"not filed: {trace.refusal}" if trace.refusal else trace.path
-    say(f"armed: killer {steward.guard.killer.pid}, {candidates} candidates, trace {filed}", sys.stdout)
-    steward.builder.required_layer = life.required_layer
+    say(f"armed: killer {steward.killer.pid}, {candidates} candidates, trace {filed}", sys.stdout)
+    steward.required_layer = life.required_layer
     try:
         release_unused()
     except (OSError, MemoryError):
         pass  # only a saving
     code = steward.serve(life.signal_fd)
     if code == EXIT_DOMAIN_GONE:
-        life.config, life.waited_ms = steward.guard.config, 0
+        life.config, life.waited_ms = steward.config, 0
         let_go(steward)
     return code
 

@@ -121,8 +121,8 @@ def test_steady_never_raises_whatever_it_noted(snapshot: Snapshot, state: Policy
 def test_what_steady_remembers_stays_within_its_ranges(chain: list[Snapshot], config: PolicyConfig) -> None:
     config, state = config._replace(kind=int(PolicyKind.STEADY)), INITIAL
     for drawn in chain:
-        whole = {name: value for name, value in zip(drawn._fields, drawn) if isinstance(value, int)}
-        numbers = {name: max(-SUMMED, min(value, SUMMED)) for name, value in whole.items()}
+        whole: dict[str, Any] = {name: value for name, value in zip(drawn._fields, drawn) if isinstance(value, int)}
+        numbers: dict[str, Any] = {name: max(-SUMMED, min(value, SUMMED)) for name, value in whole.items()}
         snapshot = drawn._replace(**numbers)
         judgement = judge(snapshot, state, config)
         state = judgement.state

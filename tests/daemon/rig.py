@@ -63,7 +63,7 @@ class Rig:
         config = Config(PolicyConfig(), monitor)
         self.reserve = Reserve(0)
         self.steward = Steward(str(root), config, False, 16, self.killer, self.notify, kernel_strike, self.reserve)
-        self.members = Members(self.steward.guard.domain)
+        self.members = Members(self.steward.domain)
         self.steward.discovery.domain = self.members  # type: ignore[assignment]
         self.paper = PaperKiller()
         self.ring = Ring(self.pair.shared, self.notify)
@@ -130,7 +130,7 @@ class Rig:
             steward.candidates.remove(pid)
         steward.events.close()
         steward.discovery.close()
-        steward.guard.domain.close()
+        steward.domain.close()
         steward.swaps.close()
         if steward.deferred.pool.host is not None:
             steward.deferred.pool.host.close()

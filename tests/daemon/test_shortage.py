@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.inherited import EXIT_NO_MEMORY
 from lmkd_py.daemon.steward import event_loop
@@ -255,10 +256,10 @@ def test_a_killer_that_cannot_be_forked_for_want_of_memory_leaves_nothing(
 def test_without_memory_for_another_killer_it_goes_on_trying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _do_not_wait(monkeypatch)
     rig = Rig(tmp_path / "root")
-    tries = [0]
+    tries = []
 
-    def fork() -> Killer:
-        tries[0] += 1
+    def fork(required_layer: int = ABSENT) -> Killer:
+        tries.append(required_layer)
         raise KillerFailed(EXIT_NO_MEMORY, "no memory")
 
     pid = os.fork()
@@ -271,10 +272,10 @@ def test_without_memory_for_another_killer_it_goes_on_trying(tmp_path: Path, mon
         rig.steward.unwatch(alive)
         rig.steward.watch(rig.killer.pidfd, rig.steward.killer_ended)  # it has ended
         for _ in range(1000 * MAX_REFORKS):  # forks of the whole machine take turns of their own
-            if tries[0] >= 2 * MAX_REFORKS:
+            if len(tries) >= 2 * MAX_REFORKS:
                 break
             rig.steward.run_once()
-        assert tries[0] == 2 * MAX_REFORKS
+        assert len(tries) == 2 * MAX_REFORKS
         assert [note.kind for note in Trace(rig.root).notes].count("killer-died") == 1
     finally:
         os.waitpid(pid, 0)

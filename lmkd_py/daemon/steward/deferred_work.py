@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from ...core.vocabulary import ABSENT
 from ...kernel.protection.reserve import Reserve
+from ...kernel.sensing.domain import Domain
 from .. import shared as layout
 from .pool import Pool, look, spare_kb
 
 if TYPE_CHECKING:
-    from ...kernel.sensing.domain import Domain
     from .filing.trace_file import TraceFile
-    from .guard import Guard
     from .killers.keeper import Killer
 
 LOOK_S = 1.0  # between two looks
@@ -27,9 +26,10 @@ STALL_PCT = 1  # of the time since the last look: so much waiting for memory is 
 
 
 class DeferredWork:
-    """Waits until memory in the guarded domain is plenty again."""
+    """Waits until memory in `domain` is plenty again."""
 
-    def __init__(self, reserve: Reserve, trace: TraceFile) -> None:
+    def __init__(self, domain: Domain, reserve: Reserve, trace: TraceFile) -> None:
+        self.domain = domain
         self.pool = Pool(reserve)
         self.trace = trace
         self._waited = False
@@ -54,15 +54,15 @@ class DeferredWork:
         self.pool.give_back()
         self._begin()
 
-    def tend(self, guard: Guard, *others_s: float) -> float:
+    def tend(self, killer: Killer, *others_s: float) -> float:
         """Do what waits if it is calm; seconds until the next look, or the soonest of others_s. Below 0: none."""
-        return min((each for each in (self._tend(guard), *others_s) if each >= 0), default=-1.0)
+        return min((each for each in (self._tend(killer), *others_s) if each >= 0), default=-1.0)
 
-    def _tend(self, guard: Guard) -> float:
+    def _tend(self, killer: Killer) -> float:
         waited, self._waited = self._waited, self._waits()
         if not self._waited:
             return -1.0
-        if self.sees_new_kill(guard.killer):
+        if self.sees_new_kill(killer):
             self.postpone()
         elif not waited:
             self._begin()
@@ -70,7 +70,7 @@ class DeferredWork:
         due_s = self._looked_s + LOOK_S - now
         if due_s > 0:
             return due_s
-        if not self._is_calm(guard.domain, now):
+        if not self._is_calm(now):
             return LOOK_S
         if self.trace.unsynced:
             self.trace.sync()
@@ -85,8 +85,8 @@ class DeferredWork:
     def _waits(self) -> bool:
         return self.pool.is_away or self.trace.unsynced
 
-    def _is_calm(self, domain: Domain, now: float) -> bool:
-        snapshot = look(domain)
+    def _is_calm(self, now: float) -> bool:
+        snapshot = look(self.domain)
         stalled, former = snapshot.psi_mem_some_total_us, self._stalled_us
         elapsed_us = (now - self._looked_s) * 1_000_000
         self._looked_s, self._stalled_us = now, stalled

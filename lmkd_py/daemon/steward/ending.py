@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 def finish(steward: Steward) -> None:
     """End the killer and file what is left. Where only the domain is gone clients can still ask."""
-    kernel_strike, killer = steward.guard.kernel_strike, steward.guard.killer
-    kernel_strike.disarm()
+    steward.kernel_strike.disarm()
+    killer = steward.killer
     killer.shared.words[layout.MODE] = layout.STOP
     if killer.outbox is not None:
         killer.outbox.kick()
@@ -25,7 +25,7 @@ def finish(steward: Steward) -> None:
     if killer.ring.is_empty() and not steward.journal.trace.late:
         killer.shared.forget()  # else the next steward files the rest
     steward.events.close_source()  # pinned, too: before the last of our pins goes
-    steward.strikes.finish(kernel_strike)
+    steward.strikes.finish(steward.kernel_strike)
     steward.journal.close("" if steward.domain_is_gone else "clean stop")
     if not steward.domain_is_gone:
         steward.control.close()
@@ -39,9 +39,9 @@ def let_go(steward: Steward) -> None:
     steward.swaps.close()
     steward.events.close()
     steward.discovery.close()
-    steward.guard.domain.close()
+    steward.domain.close()
     steward.deferred.pool.close()
-    steward.guard.killer.close(forget=False)
+    steward.killer.close(forget=False)
     for ended in steward.burial.waiting:
         ended.killer.close(forget=False)
     steward.slow.close()

@@ -55,11 +55,11 @@ class Pool:
         if self.host is not None:
             self.host.close()
 
-    def use(self, reserve: Reserve) -> None:
-        """Another pool in place of this one, which is unlocked; the same one is kept."""
-        if reserve is not self.reserve:
+    def resize(self, kb: int) -> None:
+        """Take a pool of another size, as a new configuration asks."""
+        if kb != self.reserve.kb:
             self.reserve.close()
-            self.reserve = reserve
+            self.reserve = Reserve(kb)
 
 
 def look(domain: Domain) -> Snapshot:

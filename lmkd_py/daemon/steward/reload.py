@@ -1,6 +1,6 @@
-"""Taking a new config.bin while guarding: policy at once, what is watched by another guard.
+"""Taking a new config.bin while guarding: policy at once, what is watched by a new killer.
 
-So does whoever needs another killer: swap areas that came or went, and triggers that were lost (lost_triggers.py).
+A new killer is forked, too, where the old one has lost what it watches (lost_triggers.py): replace_guard() serves both.
 """
 
 from __future__ import annotations
@@ -10,26 +10,31 @@ from typing import TYPE_CHECKING
 from ...core.config import Config, ConfigError
 from ...core.notes import Note
 from ...core.vocabulary import NoteKind
+from ...kernel.sensing.domain import Domain, open_domain
+from ...wire.config import config_hash, encode_config
 from ...wire.pending import read_pending
 from ..config_file import load_config
 from .killers.keeper import KillerFailed
+from .killers.kernel_strike import load_kernel_strike
 
 if TYPE_CHECKING:
+    from .killers.keeper import Killer
     from .steward import Steward
 
 
 def reload(steward: Steward) -> str:
     """Make what config.bin says now the configuration, and note it. Returns why not, or ''; the old one stays then."""
-    former = steward.guard.config
+    former = steward.config
     refused = _take_config(steward)
     if refused:
         steward.journal.note(NoteKind.RELOAD_REFUSED, refused)
-    elif steward.guard.config != former:
+    elif steward.config != former:
         waits = _waits(steward.root)
-        is_revert = steward.guard.config == steward.to_revert_to and not waits
+        is_revert = steward.config == steward.to_revert_to and not waits
         steward.to_revert_to = former if waits else None
         kind = NoteKind.CONFIG_REVERTED if is_revert else NoteKind.RELOADED
-        steward.journal.add(Note(kind=kind, number=steward.guard.generation, subject=steward.guard.config_hash))
+        digest = config_hash(encode_config(steward.config))
+        steward.journal.add(Note(kind=kind, number=steward.generation, subject=digest))
     return refused
 
 
@@ -43,22 +48,25 @@ def _waits(root: str) -> bool:
 
 
 def _take_config(steward: Steward) -> str:
-    former = steward.guard.config
     try:
         config = load_config(steward.root, steward.observe)
     except (ConfigError, OSError) as error:
         return str(error)
-    if config == former:
+    if config == steward.config:
         return ""
     # With AOSP's policy other triggers are registered.
-    if config.monitor != former.monitor or config.policy.kind != former.policy.kind:
+    if config.monitor != steward.config.monitor or config.policy.kind != steward.config.policy.kind:
         return replace_guard(steward, config)
-    outbox, generation = steward.guard.killer.outbox, steward.guard.generation + 1
-    if not steward.vacancy.pid and outbox is not None:  # else the next killer begins with it
-        outbox.put_policy(config.policy, generation)
-        steward.header_due = True
-    steward.guard = steward.guard._replace(config=config, generation=generation)
-    steward.begin_trace()
+    outbox = steward.killer.outbox
+    assert outbox is not None
+    if steward.vacancy.pid:  # the next killer begins with it
+        steward.config = config
+        steward.generation += 1
+        return ""
+    outbox.put_policy(config.policy, steward.generation + 1)
+    steward.config = config
+    steward.generation += 1
+    steward.journal.begin(steward.config, steward.generation, steward.killer, steward.domain)
     return ""
 
 
@@ -66,24 +74,62 @@ def take_swap(steward: Steward) -> None:
     """/proc/swaps has changed: another killer, which pins what zram tells of the areas there are now."""
     if steward.swaps.changed():
         steward.journal.note(NoteKind.SWAP_CHANGED)
-        refused = replace_guard(steward, steward.guard.config)
+        refused = replace_guard(steward, steward.config)
         if refused:
             steward.journal.note(NoteKind.SWAP_REFUSED, refused)
 
 
 def replace_guard(steward: Steward, config: Config) -> str:
-    """Another guard for this configuration, whole, or the one in force stays. Returns why it stays, or ''."""
-    former = steward.guard
+    """Everything anew for this configuration: domain, strike in the kernel, killer. Returns why not, or ''.
+
+    Until it stands the former killer guards; where it fails all is as before.
+    """
+    former, former_config, former_domain = steward.killer, steward.config, steward.domain
+    former_strike = steward.kernel_strike
+    former_generation, former_lost = steward.generation, steward.lost
+    steward.config = config
+    if config != former_config:
+        steward.generation += 1
+        steward.lost = former_lost.after_reload(former_config.monitor, config.monitor)
+    steward.kernel_strike = load_kernel_strike(steward.root, steward.guarded.monitor, former_strike.number + 1)
+    domain: Domain | None = None
+    newborn: Killer | None = None
     try:
-        guard = steward.builder.build(former, config, steward.candidates.never)
-        try:
-            steward.take_over(guard, former.killer)
-        except BaseException:
-            guard.drop(former)
-            raise
+        domain = open_domain(steward.guarded.monitor)
+        steward.deferred.pool.resize(config.monitor.reserve_kb)
+        killer = newborn = steward.fork(steward.required_layer)
+        _watch(steward, domain)
+        # The former killer guards another domain: it must not hear of this one's candidates.
+        steward.candidates.outbox = None
+        steward.events.scan()
+        newborn = None  # who takes over is ended by whom it does not work out for
+        steward.take_over(killer, former)
     except (KillerFailed, OSError, ValueError, MemoryError) as failure:
+        steward.kernel_strike.stand_down()
+        steward.kernel_strike = former_strike
+        steward.config = former_config
+        steward.deferred.pool.resize(former_config.monitor.reserve_kb)
+        steward.generation, steward.lost = former_generation, former_lost
+        if newborn is not None:
+            steward.candidates.never.discard(newborn.pid)
+            newborn.end()
+            newborn.close()
+        if domain is not None and domain is not steward.domain:
+            domain.close()
         steward.catch_up_due = True  # nobody read what the former killer told us while we waited for the new one
+        if steward.domain is not former_domain:
+            steward.domain.close()
+            _watch(steward, former_domain)
+            steward.candidates.outbox = former.outbox
+            steward.interrupted = True
         return str(failure) or "no memory"
-    former.domain.close()
-    steward.strikes.retire(former.kernel_strike)
+    steward.strikes.retire(former_strike)
+    former_domain.close()
     return ""
+
+
+def _watch(steward: Steward, domain: Domain) -> None:
+    steward.domain = steward.deferred.domain = domain
+    steward.discovery.watch(domain, steward.config.monitor)
+    steward.candidates.sized_limit = steward.config.monitor.sized_candidates
+    steward.events.watch()

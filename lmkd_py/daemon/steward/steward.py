@@ -5,12 +5,13 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found]
 import os
 import sys
+from time import monotonic
 
-from ...core.config import Config
+from ...core.config import Config, DomainKind
 from ...core.notes import Note
-from ...core.vocabulary import NoteKind
+from ...core.vocabulary import ABSENT, NoteKind
 from ...kernel.protection.reserve import Reserve
-from ...kernel.sensing.domain import Domain, DomainChoice, choose
+from ...kernel.sensing.domain import Domain, DomainChoice, choose, open_domain, resolved
 from ...wire.control import Reply, Request, Verb
 from ...wire.sentences import sentence
 from .. import shared as layout
@@ -30,11 +31,11 @@ from .ending import finish
 from .event_loop import EventLoop
 from .filing.journal import Journal
 from .filing.strike_filing import StrikeFiling
-from .guard import Guard, GuardBuilder
 from .killers.burial import Burial
-from .killers.keeper import Killer
+from .killers.keeper import Killer, fork_killer
 from .killers.kernel_strike import KernelStrike
-from .killers.succession import go_live, hand_over, insist, settle
+from .killers.lost_triggers import LostTriggers
+from .killers.succession import go_live, hand_over, settle
 from .killers.vacancy import Vacancy
 from .pool import look
 from .reload import reload, replace_guard, take_swap
@@ -51,36 +52,47 @@ class Steward(EventLoop):
                  auto: DomainChoice | None = None) -> None:  # fmt: skip
         super().__init__()
         self.root = root
+        self.auto = auto or choose()  # what domain_kind AUTO stands for
+        self.config = config
         self.observe = observe
+        self.generation = 1
+        self.rows = rows
+        self.killer = killer
+        self.kernel_strike = kernel_strike
         self.notify_fd = notify_fd
-        self.builder = GuardBuilder(root, auto or choose(), rows, notify_fd)
-        self.guard = self.builder.first(config, killer, kernel_strike, reserve)
-        self._followed: Domain | None = self.guard.domain  # where candidates are looked for; None: that broke off
-        self.header_due = False  # the trace lacks the header of this guard
+        self.domain: Domain = open_domain(self.guarded.monitor)
         self.candidates = Candidates(rows, config.monitor.sized_candidates)
         self.candidates.never.add(killer.pid)
         self.discovery = Discovery(
-            root, self.candidates, self.guard.domain, bool(config.monitor.scan), config.monitor.scan_min_adj
+            root, self.candidates, self.domain, bool(config.monitor.scan), config.monitor.scan_min_adj
         )
         self.events = CandidateEvents(self.discovery)
         self.journal = Journal(root, self.candidates)
         self.journal.members_age_ms = self.events.members_age_ms
         self.strikes = StrikeFiling(root, self.journal)
         self.swaps = SwapWatch()
-        self.deferred = DeferredWork(reserve, self.journal.trace)
+        self.deferred = DeferredWork(self.domain, reserve, self.journal.trace)
         self.control = control or ControlServer(os.path.join(root, "ctl"), self.answer)
         self.control.answer = self.answer
         self.domain_is_gone = False
         self.hidden = hidden_processes()
+        self.lost = LostTriggers()
         self.vacancy = Vacancy()
+        self.required_layer = ABSENT  # a reload that would end below it is refused
         self.to_revert_to: Config | None = None  # while a pushed config waits for its confirmation: the former one
         self._listed_in = -1.0  # seconds until the kill-list of the kernel is to be written anew
         self.slow = SlowClosers()
         self.burial = Burial(self.journal, self.candidates, self.slow)
 
+    @property
+    def guarded(self) -> Config:
+        """The configuration with the domain that AUTO stands for."""
+        return self.config._replace(monitor=resolved(self.config.monitor, self.auto))
+
     def notes(self) -> list[Note]:
         """What is to be known from the start, beside what the killer says: what AUTO came to, whom /proc hides."""
-        return [*self.builder.chosen(self.guard.config), *self.hidden]
+        chosen = Note(kind=NoteKind.DOMAIN_CHOSEN, text=self.auto.describe(), number=self.auto.sign)
+        return [*([chosen] if self.config.monitor.domain_kind == DomainKind.AUTO else []), *self.hidden]
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -90,12 +102,12 @@ class Steward(EventLoop):
             self.burial.add(each)
         self.events.begin()
         self.watch(self.notify_fd, self._notified)
-        self.watch(self.discovery.fd, self.discovery.serve)
+        self.watch(self.discovery.fd, self._file_changed)
         self.watch(self.events.fd, lambda _: self.events.serve())
         self.control.be_watched(self)
         self.swaps.be_watched(self, self.swap_changed)
         self.journal.be_watched(self)
-        self.take_over(self.guard, orphan)
+        self.take_over(self.killer, orphan)
 
     def serve(self, signal_fd: int) -> int:
         """Until a signal or a request ends it, or what is guarded is gone: EXIT_DOMAIN_GONE, control still open."""
@@ -107,7 +119,7 @@ class Steward(EventLoop):
     def lose_domain(self) -> None:
         """Nothing is left to guard: the end of this steward's work, though not of the daemon's."""
         self.domain_is_gone = self.stopping = True
-        self.tell(Note(kind=NoteKind.DOMAIN_GONE, subject=self.guard.monitor.domain_path))
+        self.tell(Note(kind=NoteKind.DOMAIN_GONE, subject=self.guarded.monitor.domain_path))
 
     def tell(self, note: Note) -> None:
         """Write a note into the trace, and in words into the log."""
@@ -115,8 +127,7 @@ class Steward(EventLoop):
         say(f"lmkd-py: {sentence(note)}", sys.stderr)
 
     def before_each(self, fd: int) -> None:
-        killer = self.guard.killer
-        if fd == killer.pidfd or self.deferred.sees_new_kill(killer):
+        if fd == self.killer.pidfd or self.deferred.sees_new_kill(self.killer):
             self.deferred.postpone()  # before anything here asks for memory
 
     def _notified(self, fd: int) -> None:
@@ -130,16 +141,17 @@ class Steward(EventLoop):
         """The killer's pidfd is up."""
         self.vacancy.begin(self)
 
+    def _file_changed(self, _: int) -> None:
+        if self.discovery.file_changed():
+            self.discovery.read_file()
+
     def swap_changed(self, _: int) -> None:
         """/proc/swaps says so."""
         take_swap(self)
 
     def catch_up(self) -> None:
         if self.interrupted:
-            self.guard.kernel_strike.arm(os.getpid(), self.guard.killer.pid, os.getppid())
-            self._follow(self.guard)
-            # From here on changes go to the killer in force, if a handover to another broke off; mend() tells the rest.
-            self.candidates.outbox = None if self.vacancy.pid else self.guard.killer.outbox
+            self.kernel_strike.arm(os.getpid(), self.killer.pid, os.getppid())
             self.candidates.mend()
             self.strikes.find_over()
             self.discovery.fresh = list(self.candidates.processes.values())
@@ -157,11 +169,11 @@ class Steward(EventLoop):
         if self.stopping:
             return
         if not self.vacancy.pid:
-            self.guard.lost.tend(self, replace_guard)
+            self.lost.tend(self, replace_guard)
             self.slow.tend()
         self.events.tend()
         candidates.assign_sizes()
-        outbox = self.guard.killer.outbox
+        outbox = self.killer.outbox
         if outbox is not None:
             try:
                 outbox.flush()
@@ -170,7 +182,7 @@ class Steward(EventLoop):
                     raise
                 # Else the killer is gone; its pidfd says so next.
         self._write_down()
-        self._listed_in = self.strikes.tend(self.guard.kernel_strike, self.candidates)
+        self._listed_in = self.strikes.tend(self.kernel_strike, self.candidates)
         if discovery.short or candidates.short or not self.journal.trace.catch_up() or self.journal.has_recovered():
             discovery.short = candidates.short = False
             self.catch_up_due = True
@@ -179,10 +191,11 @@ class Steward(EventLoop):
         self.journal.note(NoteKind.ERROR, what)
 
     def patience_s(self) -> float:
-        if self.guard.killer.behind() or self.candidates.unfinished:
+        if self.killer.behind() or self.candidates.unfinished:
             return BACKLOG_RETRY_S
-        others_s = (self.journal.trace.wait_s(), self.vacancy.wait_s(), self.guard.lost.wait_s(), self.slow.wait_s())
-        other_s = self.deferred.tend(self.guard, self._listed_in, *others_s)
+        trace_s = self.journal.trace.wait_s()
+        others_s = (trace_s, self.vacancy.wait_s(), self.lost.wait_s(), self.slow.wait_s())
+        other_s = self.deferred.tend(self.killer, self._listed_in, *others_s)
         return self.events.patience_s(self.journal.names.patience_s(other_s))
 
     def _write_down(self) -> None:
@@ -209,92 +222,73 @@ class Steward(EventLoop):
             text = reload(self)
         elif request.verb != Verb.STATUS:
             text = f"found verb {request.verb}, wanted STATUS, RELOAD or STOP"
+        reply = status_reply(self.killer, self.journal, self.config, self.generation, self.journal.kills, text)
         notes = [*self.journal.holds.notes(), *self.notes()]
-        return with_losses(status_reply(self.guard, self.journal, text), self.guard.lost, self.vacancy, notes)
+        return with_losses(reply, self.lost, self.vacancy, notes)._replace(domain_kind=self.domain.kind)
 
     def _take_records(self) -> None:
-        self.begin_trace()
-        guard = self.guard
-        self.journal.file_records(guard.killer)
-        self.journal.count_oom_kills(guard.domain)
-        self.journal.holds.tell(self.journal, guard.domain)
-        if self.events.after_records(guard.killer):
+        self.journal.file_records(self.killer)
+        self.journal.count_oom_kills(self.domain)
+        self.journal.holds.tell(self.journal, self.domain)
+        if self.events.after_records(self.killer):
             self.journal.names.read_again()
-            swap_sizes.tell(self.candidates, look(guard.domain).swap_total_kb)
+            swap_sizes.tell(self.candidates, look(self.domain).swap_total_kb)
 
-    # -- guards -------------------------------------------------------------------------------------------------
+    # -- killers ------------------------------------------------------------------------------------------------
 
-    def take_over(self, guard: Guard, former: Killer | None) -> None:
-        """Everything to this guard's killer, then it is live; `former` may be ours, dead, or an orphan.
+    def take_over(self, killer: Killer, former: Killer | None) -> None:
+        """Everything to `killer`, then it is the one that is live; `former` may be ours, dead, or an orphan.
 
-        Where that fails the guard in force stays, its killer live; the other one is to be dropped.
+        Where that fails, `killer` has been ended; whoever goes on has to be told everything again.
         """
-        killer = guard.killer
         try:
-            self.candidates.never.add(killer.pid)
-            self._follow(guard)
             self.events.take_in()
             hand_over(self.candidates, killer)
+            self.journal.begin(self.config, self.generation, killer, self.domain)
+            for note in self.notes():
+                self.journal.add(note)
+            self.journal.note(NoteKind.CANDIDATES, self.events.note)
             self.watch(killer.pidfd, self.killer_ended)
-            listed_in = guard.kernel_strike.keep(self.candidates, self.journal)
+            self._listed_in = self.kernel_strike.keep(self.candidates, self.journal)
             if former is not None:
-                hurry()  # nobody guards from the next step until the new one is live
+                hurry()  # nobody guards until the new one is live
+                former.end()
         except BaseException:
             take_turns()
             self.candidates.outbox = None
             self.candidates.never.discard(killer.pid)
             self.unwatch(killer.pidfd)
-            self.catch_up_due = self.interrupted = True
-            if guard.domain is not self.guard.domain:
-                self.discovery.watch(self.guard.domain, self.guard.config.monitor)  # the other one will be closed
+            killer.end()
+            killer.close()
             raise
-        if former is not None:
-            insist(former.end)  # from here on there is no way back
-            if former.child and not self.vacancy.pid:
-                self.unwatch(former.pidfd)
-        self.guard, self._listed_in, self.header_due = guard, listed_in, True
-        self.vacancy.end()
-        killer.shared.words[layout.STAND_IN] = guard.lost.missing_in(killer)
+        if former is not None and former.child and not self.vacancy.pid:
+            self.unwatch(former.pidfd)
+        self.vacancy.pid = 0
+        killer.shared.words[layout.STAND_IN] = self.lost.missing_in(killer)
+        self.killer = killer
         live_ns = go_live(killer, former)
         if former is not None:
             self.burial.add(former, killer.pid, live_ns)
         take_turns()
         try:
-            guard.kernel_strike.arm(os.getpid(), killer.pid, os.getppid())
-            self.deferred.pool.use(guard.reserve)
-            self.begin_trace()
-            for note in self.notes():
-                self.journal.add(note)
-            self.journal.note(NoteKind.CANDIDATES, self.events.note)
-            self.events.heed_kicks(guard.kernel_strike)
+            self.kernel_strike.arm(os.getpid(), self.killer.pid, os.getppid())
+            self.events.heed_kicks(self.kernel_strike)
             if former is not None:
                 self.events.scan()
             self.strikes.find_over()
             self.catch_up_due = not self.burial.carry_out() or self.catch_up_due
-            self.journal.count_oom_kills(guard.domain)
+            self.journal.count_oom_kills(self.domain)
             self._write_down()
             self.journal.names.settle()
-            settle(killer, guard.config.monitor, self.journal)
+            settle(killer, self.config.monitor, self.journal)
         except (OSError, MemoryError):
             self.catch_up_due = self.interrupted = True
 
-    def begin_trace(self) -> None:
-        """The header of the guard in force if the trace lacks it, before any record of its killer is filed."""
-        if self.header_due:
-            guard = self.guard
-            self.journal.begin(guard.config, guard.generation, guard.killer, guard.domain)
-            self.header_due = False
-
-    def fork(self) -> Killer:
-        """Another killer for the guard in force, armed in stand-by; KillerFailed."""
-        return self.builder.fork(self.guard, self.candidates.never)
-
-    def _follow(self, guard: Guard) -> None:
-        # Candidates are those of this guard's domain; no killer hears of them before they are handed over.
-        if self._followed is not guard.domain:
-            self._followed = self.candidates.outbox = None
-            self.candidates.sized_limit = guard.config.monitor.sized_candidates
-            self.discovery.watch(guard.domain, guard.config.monitor)
-            self.events.watch()
-            self.events.scan()
-            self._followed = guard.domain
+    def fork(self, required_layer: int = ABSENT) -> Killer:
+        """A killer for the configuration of now, armed in stand-by; KillerFailed."""
+        never = tuple(self.candidates.never)
+        killer = fork_killer(self.root, self.guarded, self.generation, self.rows, never, self.notify_fd,
+                             self.kernel_strike, required_layer, self.deferred.pool.reserve)  # fmt: skip
+        self.vacancy.forked_at = monotonic()
+        self.candidates.never.add(killer.pid)
+        return killer

@@ -44,7 +44,7 @@ def noted(root: Path) -> list[tuple[str, int, str]]:
 
 
 def test_a_config_that_is_taken_or_refused_is_noted(rig: Rig) -> None:
-    other = encode_config(rig.steward.guard.config._replace(policy=OTHER))
+    other = encode_config(rig.steward.config._replace(policy=OTHER))
     put(rig.root, "config.bin", other)
     assert reload(rig)
     assert reload(rig), "the same again is no change"
@@ -54,10 +54,7 @@ def test_a_config_that_is_taken_or_refused_is_noted(rig: Rig) -> None:
 
 
 def test_a_push_that_is_taken_back_is_noted_as_such(rig: Rig) -> None:
-    former, other = (
-        encode_config(rig.steward.guard.config),
-        encode_config(rig.steward.guard.config._replace(policy=OTHER)),
-    )
+    former, other = encode_config(rig.steward.config), encode_config(rig.steward.config._replace(policy=OTHER))
     push = Pending("nonce", boot_id(), boottime_s() + 60, 1)
     put(rig.root, FORMER, former)
     put(rig.root, PENDING, encode_pending(push))
@@ -73,10 +70,7 @@ def test_a_push_that_is_taken_back_is_noted_as_such(rig: Rig) -> None:
 
 
 def test_a_push_of_the_former_config_is_none_that_was_taken_back(rig: Rig) -> None:
-    former, other = (
-        encode_config(rig.steward.guard.config),
-        encode_config(rig.steward.guard.config._replace(policy=OTHER)),
-    )
+    former, other = encode_config(rig.steward.config), encode_config(rig.steward.config._replace(policy=OTHER))
     for generation, config in enumerate((other, former), 2):
         put(rig.root, PENDING, encode_pending(Pending(f"nonce {generation}", boot_id(), boottime_s() + 60, 1)))
         put(rig.root, "config.bin", config)

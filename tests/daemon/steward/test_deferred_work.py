@@ -77,19 +77,19 @@ def test_the_pool_stays_away_until_three_seconds_passed_without_waiting_for_memo
     monkeypatch.setattr(deferred_work, "monotonic", lambda: now[0])
     monkeypatch.setattr(deferred_work, "look", look)
     rig = Rig(tmp_path / "root")
-    work = deferred_work.DeferredWork(Reserve(64), rig.steward.journal.trace)
+    work = deferred_work.DeferredWork(rig.steward.domain, Reserve(64), rig.steward.journal.trace)
 
     def seconds(count: int, stalled_pct: int) -> bool:
         """Whether the pool is there after so many, of which tasks waited for memory so much."""
         for _ in range(count):
             now[0] += 1
             stalled_us[0] += stalled_pct * 10_000
-            work.tend(rig.steward.guard)
+            work.tend(rig.killer)
         return not work.pool.is_away
 
     try:
         work.postpone()
-        work.tend(rig.steward.guard)
+        work.tend(rig.killer)
         assert not seconds(60, stalled_pct=100)
         assert not seconds(60, stalled_pct=2)
         assert not seconds(2, stalled_pct=0)

@@ -66,7 +66,7 @@ def test_a_change_brings_another_killer_with_the_same_configuration(
     assert asked == []
     write(tmp_path, "/dev/zram0 partition 1000 0 -2", "/dev/zram1 partition 1000 0 -2")
     rig.steward.swap_changed(watch.fd)
-    assert asked == [rig.steward.guard.config]
+    assert asked == [rig.steward.config]
     watch.close()
     rig.close()
     assert os.path.isdir(tmp_path / "state" / "traces")

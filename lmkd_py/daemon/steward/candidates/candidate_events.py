@@ -75,18 +75,13 @@ class CandidateEvents:
             self.note = "candidates: those that are registered"
             return
         try:
-            source = self._open()
+            self.source = self._open()
         except (BpfRefused, OSError) as why:
             if isinstance(why, OSError) and is_shortage(why):
                 raise
             self.note = f"candidates: looked for every {SCAN_S:g} s: {why}"
-            return
-        try:
-            self._poll.register(source.fd, select.EPOLLIN)
-        except BaseException:
-            source.close()
-            raise
-        self.source = source
+        if self.source is not None:
+            self._poll.register(self.source.fd, select.EPOLLIN)
 
     def _open(self) -> ProcessWatch | ProcConnector:
         discovery = self.discovery

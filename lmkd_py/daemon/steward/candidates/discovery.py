@@ -62,11 +62,6 @@ class Discovery:
             return False
         return PROCS.encode() in data
 
-    def serve(self, _: int) -> None:
-        """The descriptor is up."""
-        if self.file_changed():
-            self.read_file()
-
     def read_file(self) -> None:
         """Make the registered set what the file says; lines that are none become complaints."""
         try:

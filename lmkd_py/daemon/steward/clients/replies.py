@@ -13,14 +13,13 @@ from ....wire.record import RECORD_SIZE
 from ... import shared as layout
 from ...inherited import SHARED_FD
 from ..filing.journal import Journal
-from ..guard import Guard
+from ..killers.keeper import Killer
 from ..killers.lost_triggers import LostTriggers
 from ..killers.vacancy import Vacancy
 
 
-def status_reply(guard: Guard, journal: Journal, text: str) -> Reply:
+def status_reply(killer: Killer, journal: Journal, config: Config, generation: int, kills: int, text: str) -> Reply:
     """All that is worth knowing; `text` is what went wrong with the request, if anything did."""
-    killer = guard.killer
     words = killer.shared.words
     return Reply(
         ok=0 if text else 1,
@@ -29,10 +28,10 @@ def status_reply(guard: Guard, journal: Journal, text: str) -> Reply:
         killer_pid=killer.pid,
         ring_fd=SHARED_FD,
         armed=1 if words[layout.STATE] == layout.ARMED and words[layout.MODE] == layout.LIVE else 0,
-        observe=guard.config.monitor.observe,
+        observe=config.monitor.observe,
         layers=words[layout.LAYERS],
-        config_generation=guard.generation,
-        kills=journal.kills,
+        config_generation=generation,
+        kills=kills,
         records=journal.trace.records,
         lost=journal.lost,
         candidates=len(journal.candidates.processes),
@@ -40,12 +39,11 @@ def status_reply(guard: Guard, journal: Journal, text: str) -> Reply:
         ring_offset=layout.RING_OFFSET,
         record_bytes=RECORD_SIZE,
         trace_path=journal.trace.path,
-        triggers=killer.report.triggers,
-        config_hash=guard.config_hash,
+        triggers=journal.triggers,
+        config_hash=journal.config_hash,
         filing=journal.trace.refusal,
         notes=killer.report.notes,
         domain=killer.report.domain,
-        domain_kind=guard.domain.kind,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .... import __version__
 from ....core.config import Config
-from ....core.notes import Note
+from ....core.notes import ArmedTrigger, Note
 from ....core.vocabulary import ABSENT, NoteKind
 from ....kernel.sensing.clock_steps import ClockSteps, both_clocks
 from ....kernel.sensing.domain import Domain
@@ -57,6 +57,8 @@ class Journal:
         self._lost = 0  # records and strikes, before they came to the trace
         self._said_refused = False
         self._undeclared: dict[str, int] = {}  # of them, by the reason: the trace has no note of it yet
+        self.triggers: tuple[ArmedTrigger, ...] = ()
+        self.config_hash = ""
         self._oom_kills = (0, 0)  # domain and count as last noted
         self.clock = ClockSteps()
 
@@ -83,6 +85,8 @@ class Journal:
         """Write a header: at start, for another killer and after a reload."""
         report = killer.report
         encoded = encode_config(config)
+        self.config_hash = config_hash(encoded)
+        self.triggers = report.triggers
         uname = os.uname()
         monotonic_ns, realtime_ns = both_clocks()
         header = Header(
@@ -100,10 +104,10 @@ class Journal:
             steward_pid=os.getpid(),
             killer_pid=killer.pid,
             config=encoded,
-            config_hash=config_hash(encoded),
+            config_hash=self.config_hash,
             config_generation=generation,
             layers=_layers(killer.shared.words[layout.LAYERS], report.notes),
-            triggers=report.triggers,
+            triggers=self.triggers,
             domain=domain.describe(),
             domain_kind=domain.kind,
             progress_source=killer.shared.words[layout.PROGRESS_SOURCE],

@@ -151,14 +151,16 @@ def fork_killer(
         from ...killer import child  # noqa: F401
     except ImportError as error:
         raise KillerFailed(EXIT_BROKEN, f"the killer broke: {error}") from None
-    memory = kick_fd = -1  # nobody owns them yet
+    opened: list[int] = []  # what nobody owns yet
     path = ""
     pid = 0
     try:
         memory, path = make_lasting(root, shared_bytes(config.monitor.ring_slots))
+        opened.append(memory)
         shared = Shared(memory, path)
         shared.words[layout.RING_SLOTS] = config.monitor.ring_slots
         kick_fd = eventfd()
+        opened.append(kick_fd)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         attached = kernel_strike.attached
         fds = (memory, theirs.fileno(), kick_fd, notify_fd, *(attached.fds() if attached else ()))
@@ -169,9 +171,8 @@ def fork_killer(
         theirs.close()
         killer = Killer(pid, pidfd_open(pid), shared, Outbox(shared, ours, kick_fd), True)
     except (OSError, MemoryError) as error:
-        for fd in (memory, kick_fd):
-            if fd >= 0:
-                os.close(fd)
+        for fd in opened:
+            os.close(fd)
         if path:
             os.unlink(path)
         if pid:

@@ -46,9 +46,8 @@ class LostTriggers:
         if not self.lost or not self._retry.is_due():
             return
         before = self.lost
-        guard = steward.guard
-        if openable(guard.monitor, guard.config.policy.kind) & before:
-            refused = replace_guard(steward, guard.config)
+        if openable(steward.guarded) & before:
+            refused = replace_guard(steward, steward.config)
             if refused and refused != self._refused:
                 steward.journal.note(NoteKind.REARM_REFUSED, refused)
             self._refused = refused
@@ -83,7 +82,7 @@ class LostTriggers:
         return [Note(kind=NoteKind.TRIGGER_AWAITED, number=left_s, subject=name) for name in names_in(self.lost)]
 
     def _look(self, steward: Steward) -> None:
-        words = steward.guard.killer.shared.words
+        words = steward.killer.shared.words
         self._armed = words[layout.TRIGGERS]
         self._had |= words[layout.TRIGGERS] & ~KICK
         lost = (self._had & ~words[layout.TRIGGERS] | words[layout.BROKEN]) & ~KICK
@@ -97,14 +96,14 @@ class LostTriggers:
                 steward.tell(Note(kind=NoteKind.TRIGGER_LOST, number=bit, subject=name))
 
 
-def openable(monitor: MonitorConfig, policy_kind: int) -> int:
+def openable(config: Config) -> int:
     """Bits of the triggers that can be opened now; they are closed again."""
     try:
-        domain = open_domain(monitor)
+        domain = open_domain(config.monitor)
     except (OSError, ValueError):
         return 0
     try:
-        triggers, _ = open_triggers(monitor, domain, policy_kind)
+        triggers, _ = open_triggers(config.monitor, domain, config.policy.kind)
         mask = mask_of(triggers)
         close_triggers(triggers)
         return mask

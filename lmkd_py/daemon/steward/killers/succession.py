@@ -20,12 +20,9 @@ from ..candidates.candidates import Candidates
 from .keeper import Killer, wait_readable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..filing.journal import Journal
 
 HAND_OVER_TIMEOUT_S = 10.0
-INSIST_TIMES = 1000  # a millisecond apart
 
 
 def hand_over(candidates: Candidates, killer: Killer) -> None:
@@ -48,16 +45,6 @@ def hand_over(candidates: Candidates, killer: Killer) -> None:
             return
 
 
-def insist(step: Callable[[], None]) -> None:
-    """Do what there is no way back from, again where it failed for want of memory. It raises nothing."""
-    for _ in range(INSIST_TIMES):
-        try:
-            step()
-            return
-        except (OSError, MemoryError):
-            sleep(0.001)
-
-
 def go_live(killer: Killer, former: Killer | None) -> int:
     """Let the new killer strike from here on; the former one, if there is one, has been ended and seen dead.
 
@@ -71,7 +58,7 @@ def go_live(killer: Killer, former: Killer | None) -> int:
         except (OSError, MemoryError):
             pass  # the next victim may follow early; better than that nobody guards
     killer.shared.words[layout.MODE] = layout.LIVE
-    insist(outbox.kick)
+    outbox.kick()
     return monotonic_ns()
 
 

@@ -16,7 +16,7 @@ from ... import shared as layout
 from ...hurry import hurry, take_turns
 from ...inherited import EXIT_DOMAIN_GONE, EXIT_NO_MEMORY
 from ..backoff import NEVER, Backoff
-from .keeper import Killer, KillerFailed
+from .keeper import KillerFailed
 
 if TYPE_CHECKING:
     from ..steward import Steward
@@ -32,13 +32,13 @@ class Vacancy:
     def __init__(self) -> None:
         self.pid = 0
         self.young_deaths = 0
-        self.live_since = monotonic()  # the killer there is, or was last
+        self.forked_at = monotonic()
         self._retry = Backoff()
         self._said = ""
 
     def begin(self, steward: Steward) -> None:
         """Its killer's pidfd says that it has ended."""
-        dead = steward.guard.killer
+        dead = steward.killer
         dead.reap()
         steward.unwatch(dead.pidfd)  # it would say so for ever
         if dead.outbox is not None:
@@ -49,7 +49,7 @@ class Vacancy:
             return
         self.pid = dead.pid
         steward.journal.note(NoteKind.KILLER_DIED, dead.shared.read_report().failure, dead.pid)
-        if monotonic() - self.live_since < YOUNG_S:
+        if monotonic() - self.forked_at < YOUNG_S:
             self._count(steward, 0.0)
         else:
             self.young_deaths = 0
@@ -61,7 +61,7 @@ class Vacancy:
             return
         hurry()  # nobody guards until another one is live; it inherits this until it has its own priority
         try:
-            _succeed(steward, steward.fork())
+            steward.take_over(steward.fork(), steward.killer)
         except KillerFailed as failure:
             if failure.code == EXIT_DOMAIN_GONE:
                 self.pid = 0
@@ -76,10 +76,7 @@ class Vacancy:
             return
         finally:
             take_turns()
-
-    def end(self) -> None:
-        """A killer is live."""
-        self.pid, self.live_since = 0, monotonic()
+        self.pid = 0
 
     def wait_s(self) -> float:
         """Seconds until the next try."""
@@ -94,12 +91,3 @@ class Vacancy:
         if self.young_deaths == MAX_REFORKS + 1:
             steward.tell(Note(kind=NoteKind.KILLERS_DIE_YOUNG, number=self.young_deaths))
         self._retry.failed()
-
-
-def _succeed(steward: Steward, killer: Killer) -> None:
-    try:
-        steward.take_over(steward.guard._replace(killer=killer), steward.guard.killer)
-    except BaseException:
-        killer.end()
-        killer.close()
-        raise

@@ -199,9 +199,9 @@ def test_it_is_tried_again_after_one_second_and_ever_longer_up_to_a_minute(monke
 def test_what_cannot_be_opened_is_not_tried_with_another_killer(tmp_path: Path) -> None:
     gone = MonitorConfig(DomainKind.MEMCG_V1, str(tmp_path / "gone"))
     before = len(os.listdir("/proc/self/fd"))
-    assert openable(gone, 0) == 0
+    assert openable(Config(monitor=gone)) == 0
     shutil.copytree(TREES / ARM_V2 / "dev/cg2/apps.slice", tmp_path / "slice")
     (tmp_path / "slice/apps/memory.pressure").unlink()
     there = MonitorConfig(DomainKind.CGROUP_V2, str(tmp_path / "slice/apps"))
-    assert names_in(openable(there, 0)) == ("oom events",)
+    assert names_in(openable(Config(monitor=there))) == ("oom events",)
     assert len(os.listdir("/proc/self/fd")) == before

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.daemon.inherited import EXIT_BROKEN, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION
 from lmkd_py.daemon.steward import backoff, event_loop
 from lmkd_py.daemon.steward.killers import vacancy
@@ -61,14 +62,14 @@ def test_killers_that_die_young_are_followed_by_others_with_ever_longer_pauses(
 ) -> None:
     tries: list[float] = []
 
-    def fork() -> Killer:
+    def fork(required_layer: int = ABSENT) -> Killer:
         tries.append(clock.now)
         raise KillerFailed(codes[len(tries) % len(codes)], "it broke")
 
     codes = (EXIT_BROKEN, EXIT_KERNEL_LACKS, EXIT_NO_PERMISSION)
     steward = bereft.steward
     monkeypatch.setattr(steward, "fork", fork)
-    steward.vacancy.live_since = clock.now
+    steward.vacancy.forked_at = clock.now
     while len(tries) < MAX_REFORKS + 8:
         monkeypatch.setattr(steward, "patience_s", lambda: 0.0)
         steward.run_once()
@@ -87,7 +88,7 @@ def test_killers_that_die_young_are_followed_by_others_with_ever_longer_pauses(
 def test_while_nobody_takes_them_candidates_do_not_pile_up(
     bereft: Rig, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fork() -> Killer:
+    def fork(required_layer: int = ABSENT) -> Killer:
         raise KillerFailed(EXIT_BROKEN, "it broke")
 
     steward = bereft.steward
@@ -97,5 +98,5 @@ def test_while_nobody_takes_them_candidates_do_not_pile_up(
     for adj in range(800, 810):
         for pid in list(bereft.adjs):
             steward.discovery.register(pid, 0, adj)
-    assert not steward.guard.killer.behind()
+    assert not steward.killer.behind()
     assert len(os.listdir("/proc/self/fd")) == before
