@@ -64,6 +64,7 @@ def test_every_thread_of_the_killer_has_its_priority_and_small_locked_stacks(boa
     assert sizes.count(REAPER_STACK) >= 2
 
 
+@pytest.mark.alone  # all daemons of the machine share one cpu cgroup
 def test_the_killer_has_a_real_time_quota_of_its_own_or_says_why_not(board: Sandbox, start: Start) -> None:
     daemon = start(board)
     note = noted(daemon, "cpu cgroup")

@@ -171,6 +171,7 @@ def test_where_samples_allocate_layer_0_is_not_here_and_careless_killers_still_f
 
 @pytest.mark.all_suite
 @pressure
+@pytest.mark.alone  # what other daemons take of real-time quota changes why layer 1 is not active
 def test_a_layer_that_is_supported_and_not_active_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
