@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 import uuid
@@ -39,3 +41,23 @@ def test_nobody_else_has_a_turn_while_one_is_alone(run: str) -> None:
     assert not any(thread.is_alive() for thread in threads)
     assert len(seen) == 80
     assert all(others == {"0"} for name, others in seen if name == "0")
+
+
+def test_a_process_that_a_test_forked_and_left_keeps_nobody_waiting(run: str) -> None:
+    with turns.turn(run, alone=False):
+        pid = os.fork()
+        if not pid:
+            while True:
+                signal.pause()
+    took = threading.Event()
+
+    def take() -> None:
+        with turns.turn(run, alone=True):
+            took.set()
+
+    try:
+        threading.Thread(target=take, daemon=True).start()
+        assert took.wait(30)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -20,6 +20,7 @@ def _lock(path: Path, how: int) -> Iterator[None]:
         fcntl.flock(fd, how)
         yield
     finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)  # a process that the test forked has a copy of fd: closing ours is not enough
         os.close(fd)
 
 
