@@ -66,13 +66,13 @@ class Loop:
         self._bits = (0,) * TRIGGER_SLOT + tuple(mask_of([triggers[index]]) for index in order)
         self.stand_in = StandIn(self.words, mask_of(triggers))
         self._slots = tuple(range(TRIGGER_SLOT, TRIGGER_SLOT + len(triggers)))
-        self._oom_slot = 0
+        self._oom = ABSENT  # index of the trigger whose file tells that everybody waits
         for slot in self._slots:
             trigger = triggers[self._indexes[slot]]
             if trigger.drain != ANSWERED:  # that one has nobody to strike for while we stand by
                 self.polls.set(slot, trigger.fd, trigger.poll_events)
             if trigger.name == oom_control.V1:
-                self._oom_slot = slot
+                self._oom = self._indexes[slot]
                 oom_control.hangs(trigger)  # the first read of a file allocates
 
     def run(self) -> int:
@@ -175,12 +175,12 @@ class Loop:
         return 0
 
     def _poll(self, woke_ns: int, level: int) -> None:
-        if self._evaluate(woke_ns, POLL, level, ABSENT) == KILL:
+        self._evaluate(woke_ns, POLL, level, ABSENT)
+        if self.poll.holding:
             return
         hung, self._hung = self._hung, self._hangs()
         if hung and self._hung:  # an event that came before the last victim was dead is gone by now
-            self.evaluator.hangs += 1
-            self._evaluate(woke_ns, POLL, level, ABSENT)
+            self._evaluate(woke_ns, EVENT, self.triggers[self._oom].level, self._oom)
 
     def _victim_died(self, woke_ns: int) -> None:
         self.polls.clear(VICTIM_SLOT)
@@ -201,6 +201,8 @@ class Loop:
     def _evaluate(self, woke_ns: int, kind: int, level: int, trigger: int) -> int:
         if self.window is not None and not self.window.is_open and self.window.begin() < 0:
             self._lose_window()
+        if trigger >= 0 and trigger == self._oom and self._hangs():
+            self.evaluator.hangs += 1  # the reclaim that was in vain may have been counted by a wakeup a moment ago
         metered = woke_ns // 1_000_000 <= self.meter_until_ms
         judgement, outcome, snapshot = self.evaluator.evaluate(woke_ns, kind, level, trigger, metered)
         policy, now_ms, struck = self.inbox.policy, snapshot.now_ms, 1 if outcome.pid else 0
@@ -236,13 +238,11 @@ class Loop:
             return False
         self._unserved = True  # once; until somebody is struck or comes
         self._offers = self.inbox.offers
-        self.evaluator.hangs += 1
-        self._evaluate(monotonic_ns(), EVENT, self._levels[self._oom_slot], self._indexes[self._oom_slot])
+        self._evaluate(monotonic_ns(), EVENT, self.triggers[self._oom].level, self._oom)
         return True
 
     def _hangs(self) -> bool:
-        slot = self._oom_slot
-        return slot != 0 and oom_control.hangs(self.triggers[self._indexes[slot]])
+        return self._oom >= 0 and oom_control.hangs(self.triggers[self._oom])
 
     def _highest(self, after: int = 0) -> int:
         """Slot of the trigger with the highest level among those that fired, behind slot `after`; 0: none did."""
