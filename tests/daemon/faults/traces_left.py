@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 from lmkd_py.daemon import shared as layout
@@ -14,8 +16,8 @@ from lmkd_py.daemon.steward.killers.killers_file import living
 from lmkd_py.kernel.acting.syscalls import pidfd_getfd
 from lmkd_py.kernel.bpf import parent_of
 from lmkd_py.kernel.protection.lasting import find_lasting
-from lmkd_py.wire.control import Verb
-from lmkd_py.wire.control_client import ask
+from lmkd_py.wire.control import Request, Verb, encode_request
+from lmkd_py.wire.control_client import REPLY_BYTES, connect
 
 PATIENCE_S, PAUSE_S = 30.0, 0.2
 ONE = b"\1" + bytes(7)
@@ -47,12 +49,12 @@ def held_at_rest(root: Path, steward: int, killer: int) -> Held:
     """What both hold when neither is in the middle of anything: what they open and close in a turn does not count.
 
     Nor do descriptors of dead candidates whose removal waits in the killer's inbox: up to 15 removals wait for its next
-    wakeup. It is woken, and has taken all of them.
+    wakeup. It is woken, and has taken all of them. Nor does the client's connection that asks for this.
     """
     deadline = time.monotonic() + PATIENCE_S
     former = None
     while True:
-        ask(str(root), Verb.STATUS)  # answered between two turns, never in the start
+        _served(root)
         _empty_inbox(root, killer, deadline)
         held = fds_of(steward), fds_of(killer)
         if held == former:
@@ -77,6 +79,16 @@ def held_again(first: Held, root: Path, steward: int, killer: int) -> str:
         if more
     ]
     return "; ".join(found)
+
+
+def _served(root: Path) -> None:
+    """The steward has answered, which it does between two turns and never in the start, and has closed our client."""
+    with closing(connect(str(root))) as client:
+        client.settimeout(PATIENCE_S)
+        client.send(encode_request(Request(Verb.STATUS)))
+        assert client.recv(REPLY_BYTES)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(REPLY_BYTES) == b""
 
 
 def _empty_inbox(root: Path, killer: int, deadline: float) -> None:
