@@ -11,6 +11,7 @@ from .numbers import STEADY
 from .vocabulary import ADJ_MAX, PERCEPTIBLE_APP_ADJ, PolicyKind
 
 MEASURED = -1  # swap_compression_ratio: zram's own where all swap is zram, else 1
+BY_RAM = -1  # reserve_kb: 0.5 % of RAM up to 8 MiB, and none below 512 MiB, where that is an application
 BY_KIND = -1  # kill_timeout_ms: 1000 for STEADY, which judges anew after each death, else AOSP's 100
 
 
@@ -91,7 +92,7 @@ class MonitorConfig(NamedTuple):
     kick_reclaims: int = 10  # so many reclaims of the domain: few, as the slower reclaim gets the fewer there are ...
     kick_window_ms: int = 500  # ... within this time make a kick
     kick_gap_ms: int = 25  # at least so much between two kicks
-    reserve_kb: int = 8192  # locked by the steward and given back right before it has to act; 0: none
+    reserve_kb: int = BY_RAM  # locked by the steward and given back right before it has to act; 0: none
     warm_ms: int = 2  # between two warm ticks of a killer that polls after an event; 0: none
     warm_cpu_pct: int = 5  # of one CPU that they may take; 0: none
     trace_every: int = 100  # of wakeups without a verdict one in so many is recorded, and one in half a second; 1: all
@@ -163,7 +164,7 @@ _MONITOR_RANGES = {
     "kick_reclaims": (1, 1_000_000),
     "kick_window_ms": (1, 60_000),
     "kick_gap_ms": (1, 60_000),
-    "reserve_kb": (0, 1 << 20),
+    "reserve_kb": (BY_RAM, 1 << 20),
     "warm_ms": (0, 100),
     "warm_cpu_pct": (0, 100),
     "trace_every": (1, 1000),

@@ -127,6 +127,7 @@ class NoteKind:
     MLOCKALL_REFUSED = "mlockall-refused"
     POOL = "pool"
     POOL_OFF = "pool-off"
+    POOL_NONE_HERE = "pool-none-here"
     POOL_REFUSED = "pool-refused"
     STRIKE = "strike"
     STRIKE_KICKS_ONLY = "strike-kicks-only"

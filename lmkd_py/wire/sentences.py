@@ -34,6 +34,7 @@ _SENTENCES = {
     NoteKind.MLOCKALL_REFUSED: "mlockall refused: {why}",
     NoteKind.POOL: "private pool: {number} kB locked by the steward",
     NoteKind.POOL_OFF: "reserve_kb 0: no private pool",
+    NoteKind.POOL_NONE_HERE: "no private pool with {number} MiB of RAM, unless reserve_kb asks for one",
     NoteKind.POOL_REFUSED: "private pool of {number} kB refused: {why}",
     NoteKind.STRIKE: "strike in the kernel: {subject}",
     NoteKind.STRIKE_KICKS_ONLY: "no strike in the kernel: kicks only, as the configuration lets it kill nobody",

@@ -30,7 +30,7 @@ def test_every_number_of_policy_and_monitor_has_a_range() -> None:
     for part, values in parts:
         for name, value in values._asdict().items():
             if isinstance(value, int):
-                low = -2 if name in ("swap_compression_ratio", "kill_timeout_ms") else -1  # there -1 has a meaning
+                low = min(value, 0) - 1  # a default of -1 has a meaning
                 changes: dict[str, Any] = {part: values._replace(**{name: low})}
                 with pytest.raises(ConfigError, match=rf"{part}\.{name}: found {low}, wanted "):
                     validate(DEFAULTS._replace(**changes))

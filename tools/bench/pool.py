@@ -9,7 +9,7 @@ import time
 from typing import NamedTuple
 
 from lmkd_py.board.cgroups import read
-from lmkd_py.core.config import MonitorConfig
+from lmkd_py.kernel.protection.reserve import MOST_KB
 from tools.bench.arena import Arena
 from tools.bench.guards import REPOSITORY
 
@@ -27,7 +27,7 @@ class Actions(NamedTuple):
     took_us: list[float]
 
 
-def measure(actions: int, reserve_kb: int = MonitorConfig().reserve_kb) -> list[Actions]:
+def measure(actions: int, reserve_kb: int = MOST_KB) -> list[Actions]:
     """Without and with. RuntimeError where the actor fails or the kernel's OOM killer took part."""
     with Arena(LIMIT_MIB, count=1) as arena:
         arena.start_thrashers()

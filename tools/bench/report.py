@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
-from lmkd_py.core.config import MonitorConfig
+from lmkd_py.kernel.protection.reserve import ram_kb, suitable_kb
 from tools.bench.adb_sync import Transfer
 from tools.bench.figures import percentile, spread, table
 from tools.bench.idle import Idle
@@ -232,7 +232,7 @@ def rest(memory: Sequence[Memory], idle: Sequence[Idle]) -> str:
         text += table(
             ["memory, all processes together", "processes", "Rss MB", "Pss MB", "locked MB", "slab growth MB"], rows
         )
-        pool_kb = MonitorConfig().reserve_kb
+        pool_kb = suitable_kb(ram_kb())
         others = max(each.pythons for each in memory)
         text += (
             f"\n50 candidates, at rest; other Python processes at the same time: {others}. The steward's private pool"

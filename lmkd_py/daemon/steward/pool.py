@@ -57,7 +57,7 @@ class Pool:
 
     def resize(self, kb: int) -> None:
         """Take a pool of another size, as a new configuration asks."""
-        if kb != self.reserve.kb:
+        if kb != self.reserve.asked_kb:
             self.reserve.close()
             self.reserve = Reserve(kb)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import mmap
+import os
 
+from ...core.config import BY_RAM
 from ...core.notes import Note
 from ...core.vocabulary import NoteKind
 from ..acting.libc import function, oserror
@@ -17,17 +19,34 @@ from ..acting.memory import MADV_POPULATE_WRITE, address_of, madvise
 from ..acting.refused import refused
 
 MADV_DONTNEED, MADV_DONTFORK = 4, 10
+MOST_KB, LEAST_RAM_KB = 8 << 10, 512 << 10
 
 _mlock = function("mlock", ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
 _munlock = function("munlock", ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
 
 
+def ram_kb() -> int:
+    """What the kernel manages; a container's limit is not in it."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 10
+
+
+def suitable_kb(of_kb: int) -> int:
+    """How much to hold on a machine of so much RAM: 0.5 % of it, at most 8 MiB, and nothing below 512 MiB."""
+    return min(MOST_KB, of_kb // 200) if of_kb >= LEAST_RAM_KB else 0
+
+
 class Reserve:
-    """`kb` of locked memory, taken at once. `note`: what came of that. 0 kB: nothing at all."""
+    """`kb` of locked memory, taken at once; BY_RAM: as much as suits. `note`: what came of it. 0 kB: nothing at all."""
 
     def __init__(self, kb: int) -> None:
+        self.asked_kb = kb
+        ram_mib = 0
+        if kb == BY_RAM:
+            ram_mib, kb = ram_kb() >> 10, suitable_kb(ram_kb())
         self.kb = kb
         self.note = Note(kind=NoteKind.POOL if kb else NoteKind.POOL_OFF, number=kb, layer=2)
+        if ram_mib and not kb:
+            self.note = Note(kind=NoteKind.POOL_NONE_HERE, number=ram_mib, layer=2)
         self.present = 0  # bytes that are there
         self.locked = False
         self._area: mmap.mmap | None = None

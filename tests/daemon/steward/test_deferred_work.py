@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.core.config import MonitorConfig
 from lmkd_py.core.snapshot import Snapshot
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.steward import deferred_work
 from lmkd_py.daemon.steward.filing.trace_file import ROTATE_BYTES, TraceFile
-from lmkd_py.kernel.protection.reserve import Reserve
+from lmkd_py.kernel.protection.reserve import MOST_KB, Reserve
 from lmkd_py.kernel.sensing.perf import EventCounter
 from tests.core.values import make_snapshot
 from tests.daemon.driver import BOOT, Daemon, wait_until
@@ -27,7 +26,7 @@ WAKEUPS = ("syscalls:sys_exit_epoll_wait",)
 
 
 @pytest.mark.all_suite
-@pytest.mark.parametrize("reserve_kb", [0, pytest.param(MonitorConfig().reserve_kb, marks=pytest.mark.all_suite)])
+@pytest.mark.parametrize("reserve_kb", [0, pytest.param(MOST_KB, marks=pytest.mark.all_suite)])
 def test_kills_are_on_the_disk_once_it_is_calm(board: Sandbox, start: Start, reserve_kb: int) -> None:
     for number in range(12):
         board.start_app(f"cached-{number}", 901 + number, 4)

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from lmkd_py.core.config import BY_RAM
 from lmkd_py.core.notes import Note
 from lmkd_py.core.vocabulary import NoteKind
-from lmkd_py.kernel.protection.reserve import Reserve
+from lmkd_py.kernel.protection import reserve as protection
+from lmkd_py.kernel.protection.reserve import Reserve, suitable_kb
 from lmkd_py.kernel.sensing.perf import ALLOCATION_EVENTS, PAGE_FAULTS, RECLAIM_EVENTS, EventCounter
+from lmkd_py.wire.sentences import sentence
 
 KB = 4096
 
@@ -66,6 +69,26 @@ def test_a_child_has_no_part_in_it() -> None:
         if child == 0:
             os._exit(1 if there in Path("/proc/self/maps").read_bytes() else 0)
         assert os.waitpid(child, 0)[1] == 0
+    finally:
+        reserve.close()
+
+
+@pytest.mark.parametrize(
+    ("ram_mib", "kb"), [(16 << 10, 8192), (2048, 8192), (1024, 5242), (512, 2621), (511, 0), (228, 0), (0, 0)]
+)
+def test_by_itself_it_takes_no_more_than_suits_the_machine(ram_mib: int, kb: int) -> None:
+    assert suitable_kb(ram_mib << 10) == kb
+
+
+@pytest.mark.parametrize("ram_mib", [1024, 256])
+def test_a_machine_too_small_for_one_says_so(monkeypatch: pytest.MonkeyPatch, ram_mib: int) -> None:
+    monkeypatch.setattr(protection, "ram_kb", lambda: ram_mib << 10)
+    reserve = Reserve(BY_RAM)
+    try:
+        assert (reserve.active, reserve.kb) == (int(ram_mib > 512), suitable_kb(ram_mib << 10))
+        assert (sentence(reserve.note) == "no private pool with 256 MiB of RAM, unless reserve_kb asks for one") == (
+            ram_mib == 256
+        )
     finally:
         reserve.close()
 
