@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..core.vocabulary import ABSENT, HOLDING
+from ..core.vocabulary import ABSENT
 from ..wire.header import Header, Process, Strike
-from ..wire.sentences import sentence
+from ..wire.sentences import absence
 from .contents import Trace
 from .explanation import Considered, Explanation, Phase
 from .names import names_of
@@ -15,9 +15,9 @@ _LAYERS = range(63)  # a record has a bit for each; a forged header may have any
 
 
 def layers_off(header: Header, active: int) -> tuple[tuple[int, str], ...]:
-    """Layers that are not in `active` (a bit each), each with what the killer noted about it."""
+    """Layers that are not in `active` (a bit each), each with how that is and what the killer noted about it."""
     return tuple(
-        (layer.number, "; ".join(sentence(note) for note in layer.notes if note.kind not in HOLDING))
+        (layer.number, absence(layer.notes))
         for layer in header.layers
         if layer.number in _LAYERS and not active >> layer.number & 1
     )

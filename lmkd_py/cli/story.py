@@ -96,7 +96,7 @@ def full(number: int, of: int, told: Explanation) -> list[str]:
     if told.left_out:
         lines += _row("", f"{left_out(told.left_out)}, within {told.left_out.during_ms} ms")
     for layer, why in told.layers_off:
-        lines += _row(f"layer {layer}", f"not active: {why}" if why else "not active")
+        lines += _row(f"layer {layer}", why)
     return lines
 
 

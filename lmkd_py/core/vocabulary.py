@@ -130,6 +130,7 @@ class NoteKind:
     POOL_NONE_HERE = "pool-none-here"
     POOL_REFUSED = "pool-refused"
     STRIKE = "strike"
+    STRIKE_OFF = "strike-off"
     STRIKE_KICKS_ONLY = "strike-kicks-only"
     STRIKE_REFUSED = "strike-refused"
     STRIKE_WEAKER = "strike-weaker"
@@ -195,6 +196,11 @@ class NoteKind:
 
 # Those that say that a layer holds, and how.
 HOLDING = (NoteKind.FRAME_STACK, NoteKind.RT_QUOTA, NoteKind.POOL, NoteKind.STRIKE, NoteKind.STRIKE_WEAKER)
+# Those that say that the configuration wants it without a layer.
+OFF_BY_CONFIG = (
+    *(NoteKind.RT_PRIORITY_OFF, NoteKind.LOCK_MEMORY_OFF, NoteKind.POOL_OFF),
+    *(NoteKind.STRIKE_OFF, NoteKind.STRIKE_KICKS_ONLY),
+)
 # Of these the daemon goes without something.
 LACKING = (
     *(NoteKind.PRESSURE_FILE_ABSENT, NoteKind.V1_CGROUP_ABSENT, NoteKind.TRIGGER_REFUSED, NoteKind.FILE_LACKING),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.vocabulary import HOLDING
-from ..wire.sentences import sentence
+from ..wire.sentences import absence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +46,6 @@ def shortfall(active: int, required: int, notes: Iterable[Note]) -> str:
     wanted = f"0 to {required}" if required else "0"
     parts = [f"layers of the memory guarantee: active {there}, wanted {wanted}"]
     for layer in missing:
-        why = "; ".join(sentence(note) for note in reasons(layer, notes)) or "the killer did not say why"
-        parts.append(f"layer {layer} is not active ({why}): {HELP[layer]}")
+        state, _, why = absence(reasons(layer, notes)).partition(": ")
+        parts.append(f"layer {layer} is {state} ({why or 'the killer did not say why'}): {HELP[layer]}")
     return "; ".join(parts)

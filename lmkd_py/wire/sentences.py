@@ -6,9 +6,13 @@ Nothing reads a sentence back.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from ..core.notes import FRAME_SPARE_WANTED_BYTES, Note
-from ..core.vocabulary import LACKING, NoteKind
+from ..core.vocabulary import HOLDING, LACKING, OFF_BY_CONFIG, NoteKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LAYER_NAMES = (
     "the kill path allocates nothing",
@@ -37,6 +41,7 @@ _SENTENCES = {
     NoteKind.POOL_NONE_HERE: "no private pool with {number} MiB of RAM, unless reserve_kb asks for one",
     NoteKind.POOL_REFUSED: "private pool of {number} kB refused: {why}",
     NoteKind.STRIKE: "strike in the kernel: {subject}",
+    NoteKind.STRIKE_OFF: "strike 0: no strike in the kernel",
     NoteKind.STRIKE_KICKS_ONLY: "no strike in the kernel: kicks only, as the configuration lets it kill nobody",
     NoteKind.STRIKE_REFUSED: "no strike in the kernel: {why}",
     NoteKind.STRIKE_WEAKER: "{text}",
@@ -124,6 +129,13 @@ def sentence(note: Note) -> str:
         return note.text
     parts = (note.kind, note.subject, str(note.number) if note.number else "", reason(note))
     return ": ".join(part for part in parts if part)
+
+
+def absence(notes: Iterable[Note]) -> str:
+    """Of a layer that is not active, by the notes of it: `not active`, or `off (config)`, and why."""
+    whys = [note for note in notes if note.kind not in HOLDING]
+    state = "off (config)" if any(note.kind in OFF_BY_CONFIG for note in whys) else "not active"
+    return ": ".join(part for part in (state, "; ".join(sentence(note) for note in whys)) if part)
 
 
 def line(note: Note) -> str:

@@ -57,7 +57,7 @@ def test_wakeups_left_out_before_a_kill_are_told_in_plain_words(tmp_path: Path) 
 def test_a_kill_is_told_from_the_trigger_to_the_freed_memory(tmp_path: Path) -> None:
     kill = explain(story(tmp_path), 1)
     assert (kill.index, kill.seq, kill.killer_pid, kill.observe, kill.layers) == (1, 1, 500, False, (0,))
-    assert kill.layers_off == ((1, "SCHED_FIFO 10 refused: Operation not permitted"),)
+    assert kill.layers_off == ((1, "not active: SCHED_FIFO 10 refused: Operation not permitted"),)
     assert (kill.trigger, kill.kind, kill.level, kill.action) == (
         "psi some: 70 ms in 1000 ms",
         "event",

@@ -58,7 +58,8 @@ def test_a_strike_is_told_with_its_kick_its_victim_and_its_own_reason(tmp_path: 
 
 def test_layers_that_no_record_can_have_are_left_out() -> None:
     layers = (Layer(-1, 0), Layer(2, 0, (Note(kind="pool-off"),)), Layer(1 << 62, 1), Layer(1 << 62, 0))
-    assert [number for number, _ in layers_off(header(Config(), layers=layers), 0)] == [2]
+    off = layers_off(header(Config(), layers=layers), 0)
+    assert off == ((2, "off (config): reserve_kb 0: no private pool"),)
 
 
 def test_a_strike_filed_twice_counts_once_and_replay_leaves_it_out(tmp_path: Path) -> None:

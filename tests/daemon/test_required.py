@@ -11,8 +11,9 @@ from typing import cast
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
+from lmkd_py.cli.app import run as lmkctl
 from lmkd_py.core.notes import Note
-from lmkd_py.core.vocabulary import NoteKind
+from lmkd_py.core.vocabulary import OFF_BY_CONFIG, NoteKind
 from lmkd_py.daemon.inherited import EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_MEMORY
 from lmkd_py.daemon.required import HELP, shortfall
 from lmkd_py.daemon.shared import LAYERS
@@ -29,7 +30,7 @@ Start = Callable[..., Daemon]
 WITHOUT: dict[int, tuple[dict[str, int], str]] = {
     1: ({"lock_memory": 0}, "lock_memory 0"),
     2: ({"reserve_kb": 0}, "reserve_kb 0"),
-    3: ({"strike": 0}, "strike 0"),
+    3: ({"strike": 0}, "strike 0"),  # all of these are for the configuration to say
     4: ({}, f"no {DEVICE}"),
 }
 
@@ -47,9 +48,24 @@ def test_it_starts_below_the_first_layer_that_is_missing_and_not_from_there_on(
     assert daemon.stop() == 0
     done = lmkd_py("run", "--root", str(tmp_path), "--require-layer", str(layer))
     there = ", ".join(map(str, active))
-    words = f"active {there}, wanted 0 to {layer}; layer {layer} is not active ("
+    state = "off (config)" if changes else "not active"
+    words = f"active {there}, wanted 0 to {layer}; layer {layer} is {state} ("
     assert_refused(done, EXIT_KERNEL_LACKS, words, reason, HELP[layer])
-    assert done.stderr.count("is not active") == 1
+    assert done.stderr.count(f"is {state}") == 1
+
+
+@needs_cgroup
+def test_lmkctl_status_tells_a_layer_that_is_off_by_the_configuration_from_one_that_cannot_be(
+    board: Sandbox, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    require(not Path(DEVICE).exists(), "a machine without the PF_MEMALLOC module")
+    start(board, reserve_kb=0, lock_memory=0)
+    assert lmkctl(["status", "--root", str(tmp_path)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "layer 1 off (config): lock_memory 0: the killer can be paged out" in said
+    assert "layer 2 off (config): reserve_kb 0: no private pool" in said
+    assert any(line.startswith("layer 4 not active: no PF_MEMALLOC window") for line in said)
+    assert not any(line.startswith("layer 0 ") for line in said)
 
 
 @pytest.mark.parametrize("required", range(-1, 5))
@@ -63,7 +79,8 @@ def test_every_missing_layer_up_to_the_required_one_is_named_with_its_reason(act
     text = shortfall(active, required, [*others, *notes])
     assert bool(text) == bool(missing)
     for layer, note in enumerate(notes):
-        assert (f"layer {layer} is not active ({sentence(note)}): {HELP[layer]}" in text) == (layer in missing)
+        state = "off (config)" if note.kind in OFF_BY_CONFIG else "not active"
+        assert (f"layer {layer} is {state} ({sentence(note)}): {HELP[layer]}" in text) == (layer in missing)
     assert not any(sentence(note) in text for note in others)
 
 

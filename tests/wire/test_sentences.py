@@ -9,11 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lmkd_py.core.notes import ArmedTrigger, Note
-from lmkd_py.core.vocabulary import HOLDING, LACKING, NoteKind
+from lmkd_py.core.vocabulary import HOLDING, LACKING, OFF_BY_CONFIG, NoteKind
 from lmkd_py.daemon.shared import REPORT_BYTES
 from lmkd_py.wire import sentences
 from lmkd_py.wire.report import Report, decode_report, encode_report
-from lmkd_py.wire.sentences import line, reason, sentence
+from lmkd_py.wire.sentences import absence, line, reason, sentence
 from tests.wire.values import INT64, TEXTS
 
 KINDS = sorted(value for name, value in vars(NoteKind).items() if name.isupper())
@@ -50,6 +50,14 @@ def test_a_kind_of_a_newer_daemon_is_told_by_its_fields() -> None:
 def test_a_kind_either_holds_or_lacks_something() -> None:
     assert not set(HOLDING) & set(LACKING)
     assert set(HOLDING) | set(LACKING) <= set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_is_off_by_the_configuration_only_where_a_note_of_that_kind_says_so(kind: str) -> None:
+    note = Note(kind=kind, text="because", subject="it", errno=errno.EPERM)
+    why = "" if kind in HOLDING else f": {sentence(note)}"
+    assert absence([note]) == ("off (config)" if kind in OFF_BY_CONFIG else "not active") + why
+    assert absence([]) == "not active"
 
 
 @given(

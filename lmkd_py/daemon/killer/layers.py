@@ -91,7 +91,10 @@ class LayerSetup:
         """Layer 3: the kick as a trigger, with a strike behind it unless we only observe."""
         attached, monitor = self._attached, self._monitor
         if attached is None:
-            self._note(NoteKind.STRIKE_REFUSED, 3, text=self._strikes_refused)
+            if monitor.strike:
+                self._note(NoteKind.STRIKE_REFUSED, 3, text=self._strikes_refused)
+            else:
+                self._note(NoteKind.STRIKE_OFF, 3)
             return []
         if monitor.observe or monitor.strike_min_adj > ADJ_MAX:
             self._note(NoteKind.STRIKE_KICKS_ONLY, 3)
