@@ -181,9 +181,11 @@ def _floor_note(record: Record, config: PolicyConfig, matched: Answer | None) ->
         after = record.judgement.state
         if record.judgement.reason == KillReason.STALLED and after.stall_wait_until_ms > record.snapshot.now_ms:
             left_ms = after.stall_wait_until_ms - record.snapshot.now_ms
-            return f"nobody is killed for {left_ms} ms more: the last {after.stall_kills} kills did not lessen refaults"
+            why = f"the last {after.stall_kills} STALLED kills did not reduce refaults"
+            return f"nobody is killed for {left_ms} ms more: {why}"
         left_ms = after.held_until_ms - record.snapshot.now_ms
-        return f"nobody is killed for {left_ms} ms more: the last {after.futile_kills} kills freed nothing"
+        why = f"the last {after.futile_kills} kills freed less than a quarter of their size"
+        return f"nobody is killed for {left_ms} ms more: {why}"
     if record.judgement.reason == KillReason.EXHAUSTED and floor == 0:
         since_ms = record.state.stuck_since_ms
         searched_ms = record.snapshot.now_ms - since_ms if since_ms >= 0 else 0
@@ -261,7 +263,13 @@ def _left_out(record: Record) -> LeftOut | None:
 
 
 def _after(trace: Trace, index: int, record: Record) -> After | None:
-    traced = next(trace.records.following(index), None)
+    # The first record that knows of the death; before that the memory of the victim is not free.
+    traced = None
+    for later in trace.records.following(index):
+        knows = record.outcome.pid > 0 and later.peek("aftermath.pid") == record.outcome.pid
+        traced = later if knows or traced is None else traced
+        if knows or later.killed or record.outcome.pid <= 0:
+            break
     if traced is None:
         return None
     return After(

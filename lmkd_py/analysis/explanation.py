@@ -51,7 +51,7 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What the next record of the same killer shows of the effect."""
+    """What the first record behind the death shows of the effect; where the trace tells of no death, the next one."""
 
     seq: int
     after_ms: int

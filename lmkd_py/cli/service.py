@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..core.notes import Note
 from ..host.adb.shell import STDOUT, Result
 from ..host.device import Device
 from ..host.errors import DeviceError
@@ -15,6 +16,7 @@ from ..host.facts import facts_of
 from ..host.install import safe_root
 from ..host.scripts import script
 from ..host.service import Service
+from ..wire.sentences import sentence, standing
 from . import status as local
 from .devices_do import on_devices, the_device
 from .options import given
@@ -78,7 +80,7 @@ def status(
         context,
         "status",
         lambda device: service_of(context, device).status(),
-        _lines,
+        lambda answer: [*_lines(answer), *_standing(answer)],
         _facts,
         lambda answer: 0 if answer.get("armed") else 1,
     )
@@ -94,6 +96,13 @@ def _lines(answer: dict[str, Any]) -> list[str]:
     counts = ", ".join(f"{name} {answer.get(name, 0)}" for name in ("candidates", "kills", "records", "lost"))
     return [f"{armed}{mode}; steward {answer.get('steward_pid')}, killer {answer.get('killer_pid')}; config {config}; "
             f"{counts}"]  # fmt: skip
+
+
+def _standing(answer: dict[str, Any]) -> list[str]:
+    # Of a daemon of another version: it may tell less, or more.
+    notes = [Note(**{name: each[name] for name in Note._fields if name in each}) for each in answer.get("notes", ())]
+    filing = [f"the trace is not written now: {answer['filing']}"] if answer.get("filing") else []
+    return [*filing, *(standing(answer["layers"], notes) if answer.get("armed") else map(sentence, notes))]
 
 
 def _facts(answer: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..board.local_daemon import ask_daemon
-from ..wire.sentences import LAYER_NAMES, absence
+from ..wire.sentences import standing
 from .output import say
 
 # design.md section 10; the daemon's own default for a board that is not Android.
@@ -20,14 +20,13 @@ def status(root: Annotated[Path, typer.Option(help="state root of the daemon")] 
     reply = ask_daemon(str(root))
     say(f"{'armed' if reply.armed else 'not armed'}{', observing only' if reply.observe else ''}")
     say(f"steward {reply.steward_pid}, killer {reply.killer_pid}, layers {layer_names(reply.layers)}")
-    for layer in range(len(LAYER_NAMES)):
-        if not reply.layers >> layer & 1:
-            say(f"layer {layer} {absence(note for note in reply.notes if note.layer == layer)}")
     say(f"candidates {reply.candidates}, kills {reply.kills}, records {reply.records}, lost {reply.lost}")
     say(f"config {reply.config_hash[:12]}, generation {reply.config_generation}")
     for trigger in reply.triggers:
         say(f"trigger {trigger.words}")
     say(f"trace {reply.trace_path or 'none'}{f', not written now: {reply.filing}' if reply.filing else ''}")
+    for line in standing(reply.layers, reply.notes):
+        say(line)
     if not reply.armed:
         raise typer.Exit(1)
 

@@ -15,9 +15,11 @@ LABEL = 12
 
 
 def one_line(number: int, told: Explanation) -> str:
-    """Victim, reason, trigger, latency and death, joined by semicolons."""
+    """Victim, time, reason, trigger, latency and death, joined by semicolons."""
     who = process(told.victim) if told.victim else "nobody"
-    parts = [f"kill {number}: {who}", reason(told), f"by {told.trigger}", f"{total_us(told):.0f} us to the signal"]
+    spared = ", observed only: nobody was signalled" if told.observe else ""
+    begun = [f"kill {number}{spared}: {who}", _when(told), reason(told), f"by {told.trigger}"]
+    parts = [*begun, f"{total_us(told):.0f} us to the signal"]
     if told.death and told.death.died_after_us is not None:
         parts.append(f"dead after {told.death.died_after_us / 1000:.1f} ms")
     if told.left_out:
@@ -149,8 +151,8 @@ def _matched(matched: Answer) -> str:
 def _silence(rung: Answer) -> str:
     lacking = rung.lacking
     if not lacking:
-        return f"skipped {rung.rule}"
-    return f"skipped {rung.rule}: needs {lacking[0].wanted}; {lacking[0].found}"
+        return f"no match: {rung.rule}"
+    return f"no match: {rung.rule} needs {lacking[0].wanted}; {lacking[0].found}"
 
 
 def _readings(readings: Iterable[Reading]) -> str:
@@ -165,7 +167,7 @@ def _reading(one: Reading) -> str:
 
 
 def _freed(after: After, death: Death | None) -> str:
-    words = f"{after.freed_kb} kB more free at the next wakeup, {after.after_ms} ms later"
+    words = f"{after.freed_kb} kB more free at a wakeup {after.after_ms} ms later"
     if death and death.died_after_us is not None and death.died_after_us > after.after_ms * 1000:
         words += ", before it was dead"
     return words

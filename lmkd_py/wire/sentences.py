@@ -138,6 +138,16 @@ def absence(notes: Iterable[Note]) -> str:
     return ": ".join(part for part in (state, "; ".join(sentence(note) for note in whys)) if part)
 
 
+def standing(layers: int, notes: Iterable[Note]) -> list[str]:
+    """Lines: each layer that is not in `layers` (a bit each), and the notes of no layer."""
+    known = list(notes)
+    off = [number for number in range(len(LAYER_NAMES)) if not layers >> number & 1]
+    return [
+        *(f"layer {number} {absence(note for note in known if note.layer == number)}" for number in off),
+        *(line(note) for note in known if note.layer < 0),
+    ]
+
+
 def line(note: Note) -> str:
     """The sentence, marked as what is `missing` or what is merely to be known."""
     return f"{'missing' if note.kind in LACKING else 'note'} {sentence(note)}"

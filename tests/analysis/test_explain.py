@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,26 @@ def test_failed_strikes_leave_their_mark(tmp_path: Path) -> None:
     assert not everybody.kills
     missed = explain_record(everybody, 1)
     assert (missed.action, missed.victim, missed.attempts, missed.error, missed.death) == ("kill", None, 2, -3, None)
+
+
+def test_one_line_says_when_it_was_and_that_nobody_died_where_the_daemon_only_observed(tmp_path: Path) -> None:
+    told = explain(story(tmp_path), 1)
+    killed = cli_story.one_line(1, told)
+    assert killed.startswith("kill 1: com.example.older (pid 72")
+    assert "after boot; " in killed
+    observed = cli_story.one_line(1, dataclasses.replace(told, observe=True))
+    assert observed.startswith("kill 1, observed only: nobody was signalled: com.example.older (pid 72")
+
+
+def test_freed_memory_is_what_the_first_record_behind_the_death_shows(tmp_path: Path) -> None:
+    killer = PaperKiller()
+    killer.candidates = (make_candidate(71, 900),)
+    kill = killer.wakeup(**LOW_MEM, kswapd_progress=102)
+    dying = killer.wakeup(after_ms=1, mem_free_kb=30_500, victim_alive=1)
+    death = Aftermath(71, kill.timings.woke_ns, kill.timings.woke_ns + 7_000_000, 0, 0)
+    dead = killer.wakeup(after_ms=9, mem_free_kb=50_000, aftermath=death)
+    trace = read_trace(write(tmp_path / "0001.lmkt", header(CONFIG), kill, dying, dead))
+    assert explain(trace, 1).after == After(2, 10, 50_000 - kill.snapshot.mem_free_kb)
 
 
 def test_a_death_that_is_not_told_is_not_made_up(tmp_path: Path) -> None:

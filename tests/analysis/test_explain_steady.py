@@ -94,7 +94,7 @@ def test_a_wait_and_a_floor_of_0_have_their_reason(tmp_path: Path) -> None:
     trace = told(tmp_path, killer, *stalls(killer, 15))
     held = [index for index, one in enumerate(trace.records) if one.record.judgement.action == Action.HELD]
     note = explain_record(trace, held[0]).floor_note
-    assert note == "nobody is killed for 1000 ms more: the last 3 kills did not lessen refaults"
+    assert note == "nobody is killed for 1000 ms more: the last 3 STALLED kills did not reduce refaults"
 
 
 def test_a_vendors_request_is_told_by_the_ladder_that_serves_it(tmp_path: Path) -> None:

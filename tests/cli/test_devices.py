@@ -97,7 +97,9 @@ def test_the_whole_main_job(ctl: Lmkctl, rack: Rack, tmp_path: Path) -> None:
     assert ctl(*on, "config", "push", config).code == 0
     assert ctl(*on, "config", "diff", config).out == "no difference\n"
     assert ctl(*on, "start", "--observe").code == 0
-    assert "armed, observing only" in ctl(*on, "status").out
+    status = ctl(*on, "status").out
+    assert "armed, observing only" in status
+    assert "layer 3 off (config): " in status or "layer 3 not active: " in status, "who only observes has no strike"
     assert "is in force already" in ctl(*on, "config", "push", config).out
     assert "armed: killer" in ctl(*on, "logs").out
     assert ctl(*on, "restart", "--observe").code == 0

@@ -22,16 +22,16 @@ def skipped(**changes: int) -> list[str]:
 
 def test_a_skipped_rule_says_what_it_needs_and_what_there_was() -> None:
     told = skipped(kind=WakeupKind.POLL, breached=Watermark.NONE, thrashing_pct=40)
-    assert "skipped not_responding: needs a trigger event; this wakeup was a poll" in told
-    assert "skipped low_mem: needs free memory below the low watermark; it was above all watermarks" in told
-    assert "skipped low_mem_and_swap_util: needs swap_util_max_pct to be set; it is 100 (off)" in told
+    assert "no match: not_responding needs a trigger event; this wakeup was a poll" in told
+    assert "no match: low_mem needs free memory below the low watermark; it was above all watermarks" in told
+    assert "no match: low_mem_and_swap_util needs swap_util_max_pct to be set; it is 100 (off)" in told
     told = skipped(kind=WakeupKind.EVENT, level=Level.MEDIUM)
-    assert "skipped not_responding: needs critical pressure; the level was medium" in told
+    assert "no match: not_responding needs critical pressure; the level was medium" in told
 
 
 def test_without_swap_a_rule_for_low_swap_says_so() -> None:
     told = skipped(swap_low_threshold_kb=0, free_swap_kb=ABSENT)
-    assert "skipped low_swap_and_thrashing: needs low free swap; there is no swap" in told
+    assert "no match: low_swap_and_thrashing needs low free swap; there is no swap" in told
 
 
 def test_the_matching_rule_is_told_with_its_motive_and_its_needs() -> None:
