@@ -143,6 +143,14 @@ def prolonged(poll: PollState, now_ms: int) -> PollState:
     return poll._replace(start_ms=now_ms) if poll.handler >= 0 else poll
 
 
+def looks_soon(poll: PollState, now_ms: int) -> bool:
+    """Somebody polls and has evaluated within a slow poll's interval: a kick need not be evaluated on top of that.
+
+    Where reclaim goes on, kicks come every 25 ms: four evaluations for one that polling makes anyway.
+    """
+    return poll.handler >= 0 and 0 <= now_ms - poll.last_ms < POLL_LONG_MS
+
+
 def touched(poll: PollState, now_ms: int) -> PollState:
     """Something else was handled (a registration, a command): polling may have lasted its second."""
     if poll.handler < 0:

@@ -12,6 +12,7 @@ from lmkd_py.core.polling import (
     after,
     hold_expired,
     hold_over,
+    looks_soon,
     poll_due,
     polled_memevents,
     touched,
@@ -49,6 +50,16 @@ def test_an_idle_loop_never_wakes() -> None:
     assert wait_ms(IDLE, NOW, DEFAULTS) == -1
     assert not poll_due(IDLE, NOW)
     assert touched(IDLE, NOW) == IDLE
+
+
+def test_a_kick_is_left_to_polling_while_that_looks_every_100_ms() -> None:
+    polls = step(IDLE)
+    assert looks_soon(polls, NOW)
+    assert looks_soon(polls, NOW + 99)
+    assert not looks_soon(polls, NOW + 100), "the poll is late, or another event made it so"
+    assert not looks_soon(polls, NOW - 1), "the clock went back"
+    assert not looks_soon(IDLE, 0)
+    assert not looks_soon(step(polls, struck=1), NOW), "a victim is awaited, and nobody polls"
 
 
 def test_an_event_starts_polling_every_100_ms_and_every_10_ms_while_swap_is_low() -> None:

@@ -32,6 +32,7 @@ lean.install()
 import os  # noqa: E402
 from time import sleep  # noqa: E402
 
+from lmkd_py.core import polling  # noqa: E402
 from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig  # noqa: E402
 from lmkd_py.daemon import shared as layout  # noqa: E402
 from lmkd_py.daemon.killer import child, layers  # noqa: E402
@@ -202,6 +203,17 @@ def open_as_told(monitor: MonitorConfig) -> Domain:
     return open_bent(monitor, HOW == "idiomatic")
 
 
+def look_more_often() -> None:
+    """Every second kick is evaluated, though polling will look soon: else nearly all of them would be left to that."""
+    looks_soon, calls = polling.looks_soon, [0]
+
+    def as_often(poll: polling.PollState, now_ms: int) -> bool:
+        calls[0] ^= 1
+        return calls[0] == 1 and looks_soon(poll, now_ms)
+
+    polling.looks_soon = as_often
+
+
 def main() -> None:
     """Run the mode that the module's docstring describes."""
     child.open_domain = open_as_told  # type: ignore[attr-defined, assignment]
@@ -225,6 +237,8 @@ def main() -> None:
     )
     # Caged, everybody is to die, though what the killer is made to see does not change by it.
     policy = PolicyConfig(kill_timeout_ms=20, lowmem_min_adj=201, futile_kills_max=0 if HOW == "caged" else 3)
+    if HOW == "kicked":
+        look_more_often()
     notify = eventfd()
     attached = load_apart(order_of(monitor), ROOT, "") if HOW == "kicked" else None
     kernel_strike = KernelStrike(monitor, "", attached, "not exercised")  # nobody reclaims: there would be no kicks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from time import monotonic_ns
 
 import pytest
 
@@ -49,6 +50,25 @@ def test_going_live_keeps_what_fired_in_the_same_wakeup(loop: Loop) -> None:
     assert loop.polls.wait(0) == 1
     loop._go_live(0)
     assert loop.polls.revents(TRIGGER_SLOT) == POLLIN
+
+
+def kicked(loop: Loop, now_ms: int) -> int:
+    """How many evaluations a wakeup by the kick comes to."""
+    before = loop.evaluator.ring.seq
+    os.write(loop.triggers[1].fd, b"\1" + bytes(7))
+    loop._handle(loop.polls.wait(0), now_ms * 1_000_000)
+    os.read(loop.triggers[1].fd, 8)
+    return loop.evaluator.ring.seq - before
+
+
+def test_a_kick_is_no_evaluation_more_while_the_killer_polls_anyway(loop: Loop) -> None:
+    loop._go_live(0)
+    assert kicked(loop, monotonic_ns() // 1_000_000) == 1
+    begun_ms = loop.poll.last_ms
+    assert loop.poll.handler == MEDIUM
+    assert [kicked(loop, begun_ms + after_ms) for after_ms in (1, 25, 50, 99)] == [0, 0, 0, 0]
+    assert loop.poll.start_ms == begun_ms + 99, "it polls for a second from the last kick on"
+    assert kicked(loop, begun_ms + 100) >= 1
 
 
 def test_a_trigger_that_is_answered_waits_until_the_killer_is_live(loop: Loop) -> None:
