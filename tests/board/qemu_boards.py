@@ -8,7 +8,7 @@ from typing import Any
 
 from lmkd_py.board.qemu.machine import BOOT_S, LISTENS, QemuBoard
 from lmkd_py.board.qemu.stage import Stage
-from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.core.config import BY_RAM, Config, MonitorConfig, PolicyConfig
 from lmkd_py.host.adb.keys import public_keys
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush
@@ -117,13 +117,12 @@ def wide_watermarks(device: Device) -> None:
     device.must(["sh", "-c", "echo 500 >/proc/sys/vm/watermark_scale_factor"], "raising the watermarks")
 
 
-def guard(device: Device, observe: bool = False, **policy: int) -> Service:
+def guard(device: Device, observe: bool = False, reserve_kb: int = BY_RAM, **policy: int) -> Service:
     """Install the daemon, push a config and start it."""
     without_boost(device)
     service = install(device).service
-    push(
-        device, Config(EARLY._replace(**policy), MonitorConfig(strike_answer_ms=500))
-    )  # emulated CPUs are slow, not stuck
+    monitor = MonitorConfig(strike_answer_ms=500, reserve_kb=reserve_kb)  # emulated CPUs are slow, not stuck
+    push(device, Config(EARLY._replace(**policy), monitor))
     service.start(observe=observe)
     return service
 

@@ -145,7 +145,7 @@ def test_a_board_lets_in_its_starters_key_and_no_other(board: ArmBoard) -> None:
 def test_a_trace_that_is_being_written_keeps_every_whole_frame(board: ArmBoard, tmp_path: Path, end: str) -> None:
     device = board.device()
     Service(device, STATE_ROOT).stop()  # one that only observes may run
-    service = guard(device)
+    service = guard(device, reserve_kb=2048)
     stage = Stage(lambda command: device.must(["sh", "-c", command], command).text)
     stage.populate()
     stage.grow_hog()
