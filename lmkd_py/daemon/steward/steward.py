@@ -194,8 +194,8 @@ class Steward(EventLoop):
         if self.killer.behind() or self.candidates.unfinished:
             return BACKLOG_RETRY_S
         trace_s = self.journal.trace.wait_s()
-        others_s = (trace_s, self.vacancy.wait_s(), self.lost.wait_s(), self.slow.wait_s())
-        other_s = self.deferred.tend(self.killer, self._listed_in, *others_s)
+        tended_s = (self.vacancy.wait_s(),) if self.vacancy.pid else (self.lost.wait_s(), self.slow.wait_s())
+        other_s = self.deferred.tend(self.killer, self._listed_in, trace_s, *tended_s)
         return self.events.patience_s(self.journal.names.patience_s(other_s))
 
     def _write_down(self) -> None:
