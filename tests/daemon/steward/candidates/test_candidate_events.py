@@ -243,11 +243,19 @@ def struck_by(kick_fd: int) -> SimpleNamespace:
     return SimpleNamespace(kick_fd=kick_fd, unanswered=lambda: True)
 
 
+def turn_until(events: CandidateEvents, what: str, holds: Callable[[], bool]) -> None:
+    def turned() -> bool:
+        turn(events, 0.05)
+        return holds()
+
+    wait_until(what, turned)
+
+
 def assert_heeds(events: CandidateEvents, ring: int) -> None:
     """A kick that stays unanswered is followed by a look at everybody."""
     scans = events.scans
     os.write(ring, b".")
-    wait_until("everybody was looked at", lambda: (turn(events, 0.05), events.scans > scans)[1])
+    turn_until(events, "everybody was looked at", lambda: events.scans > scans)
 
 
 def test_kicks_are_heeded_after_the_kernel_had_no_memory_for_it(make: Make) -> None:
@@ -263,7 +271,7 @@ def test_kicks_are_heeded_after_the_kernel_had_no_memory_for_it(make: Make) -> N
     events.heed_kicks(struck_by(later_kicks))  # type: ignore[arg-type]
     assert_heeds(events, later_ring)
     events.heed_kicks(struck_by(-1))  # type: ignore[arg-type]
-    wait_until("nothing is due", lambda: (turn(events, 0.05), events.patience_s(-1) == -1)[1])
+    turn_until(events, "nothing is due", lambda: events.patience_s(-1) == -1)
     for fd in (kicks, ring, later_kicks, later_ring):
         os.close(fd)
 
