@@ -106,9 +106,9 @@ class Loop:
                 self._offers = inbox.offers
                 self._goes_on_hanging()
             if self.evaluator.domain.gone:
-                return EXIT_DOMAIN_GONE
+                break
         self.evaluator.ring.settle()
-        return EXIT_STOPPED
+        return EXIT_DOMAIN_GONE if self.evaluator.domain.gone else EXIT_STOPPED
 
     def _wait(self, timeout_ms: int) -> int:
         if self.live and self.poll.handler >= 0:

@@ -15,7 +15,7 @@ from lmkd_py.core.config import MonitorConfig
 from lmkd_py.core.snapshot import Candidate, Outcome
 from lmkd_py.core.vocabulary import ABSENT, Action, Level, WakeupKind
 from lmkd_py.daemon import shared as layout
-from lmkd_py.daemon.inherited import EXIT_STOPPED
+from lmkd_py.daemon.inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
 from lmkd_py.daemon.killer.ring import NOTIFY_AT, RECORD_MS, Ring
 from lmkd_py.daemon.steward.filing.ring_reader import RingReader
 from lmkd_py.wire.record import NONE_LEFT_OUT, Aftermath, LeftOut, Record, unpack_record
@@ -239,7 +239,10 @@ def test_the_steward_looks_as_often_as_where_all_is_recorded(monkeypatch: pytest
     assert len(notified) >= 3
 
 
-def test_before_it_sleeps_and_before_it_ends_the_killer_files_its_last_wakeup(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ends", [EXIT_STOPPED, EXIT_DOMAIN_GONE])
+def test_before_it_sleeps_and_before_it_ends_the_killer_files_its_last_wakeup(
+    monkeypatch: pytest.MonkeyPatch, ends: int
+) -> None:
     armed = Armed()
     ring, words = armed.evaluator.ring, armed.pair.shared.words
     quiet = Killer(ring, PaperKiller())
@@ -253,14 +256,17 @@ def test_before_it_sleeps_and_before_it_ends_the_killer_files_its_last_wakeup(mo
 
     def sleep(timeout_ms: int) -> int:
         seen.append((ring.left_out() == NONE_LEFT_OUT, timeout_ms))
-        words[layout.MODE] = layout.STOP
+        if ends == EXIT_DOMAIN_GONE:
+            armed.domain.gone = 1
+        else:
+            words[layout.MODE] = layout.STOP
         leave_one_out()
         return 0
 
     monkeypatch.setattr(armed.loop.polls, "wait", sleep)
     words[layout.MODE] = layout.LIVE
     leave_one_out()
-    assert armed.loop.run() == EXIT_STOPPED
+    assert armed.loop.run() == ends
     assert seen == [(True, -1)]
     assert ring.left_out() == NONE_LEFT_OUT
     armed.close()
