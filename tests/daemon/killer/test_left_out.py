@@ -220,6 +220,32 @@ def test_a_record_without_room_is_a_loss_and_those_left_out_are_none(ringed: Rin
     assert record.seq == seq == 6 + ringed.killer.ring.skipped, "the reader sees the gap"
 
 
+def test_a_record_without_room_leaves_what_it_had_to_sum_up_to_the_next_one(ringed: Ringed) -> None:
+    """Every wakeup is in a record, in the sum of one, or among the losses; none is in two."""
+    killer = ringed.killer
+    wakeups = [killer.wake(mem_free_kb=900_000 - number) for number in range(10 * RECORD_MS // 10)]
+    killer.ring.settle()
+    found = ringed.published()
+    killer.wake(RECORD_MS)
+    found += ringed.published()
+    told = len(found) + sum(record.left_out.wakeups for record in found)
+    assert killer.ring.skipped
+    assert told + killer.ring.skipped == len(wakeups) + 1
+    ends_ms = [(record.left_out.first_ms, record.left_out.last_ms) for record in found]
+    before_ms, last_ms = found[-2].snapshot.now_ms, wakeups[-1].snapshot.now_ms
+    assert before_ms < ends_ms[-1][0] < ends_ms[-1][1] <= last_ms
+    assert found[-1].left_out.min_free_kb <= 900_000 - len(wakeups) + 2
+
+
+def test_as_long_as_there_is_no_room_one_in_so_many_is_a_loss_and_no_more() -> None:
+    ringed = Ringed(10)
+    for _ in range(300):
+        ringed.killer.wake(1)
+    skipped = ringed.killer.ring.skipped
+    ringed.pair.close()
+    assert 300 // 10 - 6 <= skipped <= 300 // 10 - 6 + 2
+
+
 def test_the_steward_looks_as_often_as_where_all_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it does while memory is short (look for candidates, for kills by the kernel) hangs on no record."""
     armed = Armed()
