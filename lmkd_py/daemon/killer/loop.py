@@ -121,9 +121,9 @@ class Loop:
         self._evaluate(monotonic_ns(), EVENT, MEDIUM_LEVEL, ABSENT)
         if self.window is not None:
             self.window.end()
-        self.poll = polling.IDLE
-        self._unserved = False
+        self.poll, self._unserved = polling.IDLE, False
         self.polls.clear(VICTIM_SLOT)
+        self.evaluator.ring.settle()
         self.evaluator.ring.rewind()
 
     def _handle(self, ready: int, woke_ns: int) -> None:

@@ -92,8 +92,14 @@ class Ring:
         pack_record_into(self.shared.map, RING_OFFSET + (self.head % self.shared.ring_slots) * RECORD_SIZE, record)
 
     def rehearse(self, record: Record) -> None:
-        """Fill the next slot without publishing it, and leave the record out (the dry run)."""
+        """All that can become of a record, except that it is published; it stays left out (the dry run)."""
         self._pack(record)
+        room, self._room = self._room, 0
+        self._recorded_in, self._told = record.snapshot.now_ms // RECORD_MS, 1 << (record.trigger - ABSENT)
+        self.write(record)
+        self.settle()
+        self._room = room
+        self.skipped = self.shared.words[SKIPPED] = 0  # who dies in the dry run has lost nothing
         self._kept = record
 
     def rewind(self) -> None:
