@@ -16,7 +16,7 @@ import pytest
 
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.steward.candidates import candidate_events
-from lmkd_py.daemon.steward.candidates.candidate_events import GAP_S, KICK_GAP_S, CandidateEvents
+from lmkd_py.daemon.steward.candidates.candidate_events import GAP_S, CandidateEvents
 from lmkd_py.daemon.steward.candidates.candidates import Candidates
 from lmkd_py.daemon.steward.candidates.discovery import Discovery
 from lmkd_py.kernel.bpf import BpfRefused
@@ -220,74 +220,6 @@ def test_a_kick_that_stays_unanswered_is_followed_by_a_look(make: Make, sleeper:
     assert events.scans == (1 if answered else 2)
     os.close(kicks)
     os.close(ring)
-
-
-class Forgetful:
-    """A poll set that refuses the next registration, for want of memory."""
-
-    def __init__(self, real: select.epoll) -> None:
-        self.real = real
-        self.refusals = 1
-
-    def register(self, fd: int, events: int) -> None:
-        if self.refusals:
-            self.refusals -= 1
-            raise OSError(errno.ENOMEM, "Cannot allocate memory")
-        self.real.register(fd, events)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.real, name)
-
-
-def struck_by(kick_fd: int) -> SimpleNamespace:
-    return SimpleNamespace(kick_fd=kick_fd, unanswered=lambda: True)
-
-
-def turn_until(events: CandidateEvents, what: str, holds: Callable[[], bool]) -> None:
-    def turned() -> bool:
-        turn(events, 0.05)
-        return holds()
-
-    wait_until(what, turned)
-
-
-def assert_heeds(events: CandidateEvents, ring: int) -> None:
-    """A kick that stays unanswered is followed by a look at everybody."""
-    scans = events.scans
-    os.write(ring, b".")
-    turn_until(events, "everybody was looked at", lambda: events.scans > scans)
-
-
-def test_kicks_are_heeded_after_the_kernel_had_no_memory_for_it(make: Make) -> None:
-    events, _ = make()
-    poll = events._poll
-    events._poll = Forgetful(poll)  # type: ignore[assignment]
-    (kicks, ring), (later_kicks, later_ring) = os.pipe(), os.pipe()
-    events.heed_kicks(struck_by(kicks))  # type: ignore[arg-type]
-    assert 0 <= events.patience_s(-1) <= KICK_GAP_S, "it is tried again"
-    assert_heeds(events, ring)
-    events._poll.refusals = 1  # type: ignore[attr-defined]
-    events.heed_kicks(struck_by(later_kicks))  # type: ignore[arg-type]
-    events.heed_kicks(struck_by(later_kicks))  # type: ignore[arg-type]
-    assert_heeds(events, later_ring)
-    events.heed_kicks(struck_by(-1))  # type: ignore[arg-type]
-    turn_until(events, "nothing is due", lambda: events.patience_s(-1) == -1)
-    for fd in (kicks, ring, later_kicks, later_ring):
-        os.close(fd)
-
-
-def test_kicks_are_heeded_after_the_former_descriptor_was_closed(make: Make) -> None:
-    events, _ = make()
-    kicks, ring = os.pipe()
-    events.heed_kicks(struck_by(kicks))  # type: ignore[arg-type]
-    os.close(kicks)
-    os.close(ring)
-    spare = os.open("/dev/null", os.O_RDONLY)  # another file under the former number
-    kicks, ring = os.pipe()
-    events.heed_kicks(struck_by(kicks))  # type: ignore[arg-type]
-    assert_heeds(events, ring)
-    for fd in (spare, kicks, ring):
-        os.close(fd)
 
 
 def test_a_domain_that_is_gone_is_not_looked_at_again_and_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
