@@ -49,7 +49,7 @@ EXIT_CODE = 22
 FDS_HELD = 23  # candidate fds the killer holds, for the leak test and status
 KILLS = 24
 AWAITED_START = 25  # low 32 bits of the awaited victim's start time in ticks
-RING_SLOTS = 26
+RING_SLOTS = 26  # written by the steward that made it, before the killer is there
 # The strike that is about to be: written before the signal, so that none is ever without a trace.
 STRIKING_PID = 29
 STRIKING_START = 30  # low 32 bits of its start time in ticks
@@ -101,6 +101,10 @@ class Shared:
         self.map = mmap.mmap(fd, os.fstat(fd).st_size)
         self.words = memoryview(self.map)[:REPORT_OFFSET].cast("I")
         self.ring_slots = (len(self.map) - RING_OFFSET) // RECORD_SIZE
+
+    def has_our_records(self) -> bool:
+        """Whether its slots have the length of our records. Fields that differ at that length show in each record."""
+        return len(self.map) == shared_bytes(self.words[RING_SLOTS])
 
     def close(self) -> None:
         """Unmap the memory and close its descriptor."""

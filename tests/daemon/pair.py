@@ -22,6 +22,7 @@ class Pair:
         memory = memfd_create("test")
         os.ftruncate(memory, shared_bytes(8))
         self.shared = Shared(memory)
+        self.shared.words[layout.RING_SLOTS] = self.shared.ring_slots
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.kick = eventfd()
         self.outbox = Outbox(self.shared, ours, self.kick)

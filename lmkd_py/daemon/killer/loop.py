@@ -106,9 +106,9 @@ class Loop:
                 self._offers = inbox.offers
                 self._goes_on_hanging()
             if self.evaluator.domain.gone:
-                return EXIT_DOMAIN_GONE
+                break
         self.evaluator.ring.settle()
-        return EXIT_STOPPED
+        return EXIT_DOMAIN_GONE if self.evaluator.domain.gone else EXIT_STOPPED
 
     def _wait(self, timeout_ms: int) -> int:
         if self.live and self.poll.handler >= 0:
@@ -121,9 +121,9 @@ class Loop:
         self._evaluate(monotonic_ns(), EVENT, MEDIUM_LEVEL, ABSENT)
         if self.window is not None:
             self.window.end()
-        self.poll = polling.IDLE
-        self._unserved = False
+        self.poll, self._unserved = polling.IDLE, False
         self.polls.clear(VICTIM_SLOT)
+        self.evaluator.ring.settle()
         self.evaluator.ring.rewind()
 
     def _handle(self, ready: int, woke_ns: int) -> None:

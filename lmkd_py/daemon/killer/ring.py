@@ -34,6 +34,8 @@ class Ring:
         self.skipped = 0
         self.unheard = 0  # wakeups since the steward was last woken
         self._kept: Record | None = None  # the last wakeup, if it was left out
+        self._quiet = 0  # wakeups left out since a record was published or found no room
+        self._untold = NONE_LEFT_OUT  # what a record that found no room had to say of those before it
         self._recorded_in = -1  # the stretch of RECORD_MS that has a record
         self._told = 0  # triggers, a bit each, and the poll timer, that have a record since somebody polls
         # For records without a kill; those with one have the last quarter for themselves. On an emulated board the
@@ -47,7 +49,7 @@ class Ring:
 
     def left_out(self) -> LeftOut:
         """Kill path. What the next record has to say of the wakeups that were left out since the last one."""
-        return NONE_LEFT_OUT if self._kept is None else with_another(self._kept)
+        return self._untold if self._kept is None else with_another(self._kept)
 
     def write(self, record: Record) -> None:
         """Kill path. Fill the next slot and publish it, or leave the record out.
@@ -58,8 +60,9 @@ class Ring:
         stretch = record.snapshot.now_ms // RECORD_MS
         by = 1 << (record.trigger - ABSENT)
         is_new = stretch != self._recorded_in or not self._told & by
-        if not is_new and record.left_out.wakeups + 1 < self.trace_every and says_nothing(record):
+        if not is_new and self._quiet + 1 < self.trace_every and says_nothing(record):
             self._kept = record
+            self._quiet += 1
             return
         self._recorded_in = stretch
         self._told |= by
@@ -74,11 +77,13 @@ class Ring:
             self.notify()
 
     def _publish(self, record: Record) -> None:
-        self._kept = None
+        self._kept, self._quiet = None, 0
         if record.outcome.pid <= 0 and self.backlog() >= self._room:
+            self._untold = record.left_out
             self.skipped += 1
             self.shared.words[SKIPPED] = self.skipped & WORD_MASK
             return
+        self._untold = NONE_LEFT_OUT
         self._pack(record)
         self.head += 1
         self.shared.words[RING_HEAD] = self.head & WORD_MASK
@@ -87,14 +92,21 @@ class Ring:
         pack_record_into(self.shared.map, RING_OFFSET + (self.head % self.shared.ring_slots) * RECORD_SIZE, record)
 
     def rehearse(self, record: Record) -> None:
-        """Fill the next slot without publishing it, and leave the record out (the dry run)."""
+        """All that can become of a record, except that it is published; it stays left out (the dry run)."""
         self._pack(record)
+        room, self._room = self._room, 0
+        self._recorded_in, self._told = record.snapshot.now_ms // RECORD_MS, 1 << (record.trigger - ABSENT)
+        self.write(record)
+        self.settle()
+        self._room = room
+        self.skipped = self.shared.words[SKIPPED] = 0  # who dies in the dry run has lost nothing
         self._kept = record
 
     def rewind(self) -> None:
         """Nothing was ever written (after the dry run, before anybody reads)."""
         self.head = self.skipped = self.unheard = 0
-        self._kept, self._recorded_in, self._told = None, -1, 0
+        self._kept, self._quiet, self._untold = None, 0, NONE_LEFT_OUT
+        self._recorded_in, self._told = -1, 0
         self.shared.words[RING_HEAD] = self.shared.words[SKIPPED] = self.shared.words[STRIKING_PID] = 0
         self.shared.map[RING_OFFSET : RING_OFFSET + RECORD_SIZE] = bytes(
             RECORD_SIZE

@@ -71,12 +71,25 @@ def _take_config(steward: Steward) -> str:
 
 
 def take_swap(steward: Steward) -> None:
-    """/proc/swaps has changed: another killer, which pins what zram tells of the areas there are now."""
-    if steward.swaps.changed():
-        steward.journal.note(NoteKind.SWAP_CHANGED)
+    """Where swap areas came or went: another killer, which pins what zram tells of those there are now.
+
+    While that is refused it is tried again, with pauses.
+    """
+    swaps = steward.swaps
+    if swaps.told:
+        if swaps.changed():
+            swaps.outdate(steward.domain)
+            steward.journal.note(NoteKind.SWAP_CHANGED)
+        swaps.told = False
+    if not swaps.is_due(steward.domain):
+        return
+    former, refused = swaps.refused, "broken off"
+    try:
         refused = replace_guard(steward, steward.config)
-        if refused:
-            steward.journal.note(NoteKind.SWAP_REFUSED, refused)
+    finally:
+        swaps.tried(refused)
+    if refused and refused != former:
+        steward.journal.note(NoteKind.SWAP_REFUSED, refused)
 
 
 def replace_guard(steward: Steward, config: Config) -> str:

@@ -147,7 +147,7 @@ class Steward(EventLoop):
 
     def swap_changed(self, _: int) -> None:
         """/proc/swaps says so."""
-        take_swap(self)
+        self.swaps.told = True
 
     def catch_up(self) -> None:
         if self.interrupted:
@@ -170,6 +170,7 @@ class Steward(EventLoop):
             return
         if not self.vacancy.pid:
             self.lost.tend(self, replace_guard)
+            take_swap(self)
             self.slow.tend()
         self.events.tend()
         candidates.assign_sizes()
@@ -194,7 +195,8 @@ class Steward(EventLoop):
         if self.killer.behind() or self.candidates.unfinished:
             return BACKLOG_RETRY_S
         trace_s = self.journal.trace.wait_s()
-        others_s = (trace_s, self.vacancy.wait_s(), self.lost.wait_s(), self.slow.wait_s())
+        tended = (self.vacancy,) if self.vacancy.pid else (self.lost, self.swaps, self.slow)
+        others_s = (trace_s, *(each.wait_s() for each in tended))
         other_s = self.deferred.tend(self.killer, self._listed_in, *others_s)
         return self.events.patience_s(self.journal.names.patience_s(other_s))
 

@@ -15,7 +15,7 @@ from lmkd_py.core.config import MonitorConfig
 from lmkd_py.core.snapshot import Candidate, Outcome
 from lmkd_py.core.vocabulary import ABSENT, Action, Level, WakeupKind
 from lmkd_py.daemon import shared as layout
-from lmkd_py.daemon.inherited import EXIT_STOPPED
+from lmkd_py.daemon.inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
 from lmkd_py.daemon.killer.ring import NOTIFY_AT, RECORD_MS, Ring
 from lmkd_py.daemon.steward.filing.ring_reader import RingReader
 from lmkd_py.wire.record import NONE_LEFT_OUT, Aftermath, LeftOut, Record, unpack_record
@@ -220,6 +220,32 @@ def test_a_record_without_room_is_a_loss_and_those_left_out_are_none(ringed: Rin
     assert record.seq == seq == 6 + ringed.killer.ring.skipped, "the reader sees the gap"
 
 
+def test_a_record_without_room_leaves_what_it_had_to_sum_up_to_the_next_one(ringed: Ringed) -> None:
+    """Every wakeup is in a record, in the sum of one, or among the losses; none is in two."""
+    killer = ringed.killer
+    wakeups = [killer.wake(mem_free_kb=900_000 - number) for number in range(10 * RECORD_MS // 10)]
+    killer.ring.settle()
+    found = ringed.published()
+    killer.wake(RECORD_MS)
+    found += ringed.published()
+    told = len(found) + sum(record.left_out.wakeups for record in found)
+    assert killer.ring.skipped
+    assert told + killer.ring.skipped == len(wakeups) + 1
+    ends_ms = [(record.left_out.first_ms, record.left_out.last_ms) for record in found]
+    before_ms, last_ms = found[-2].snapshot.now_ms, wakeups[-1].snapshot.now_ms
+    assert before_ms < ends_ms[-1][0] < ends_ms[-1][1] <= last_ms
+    assert found[-1].left_out.min_free_kb <= 900_000 - len(wakeups) + 2
+
+
+def test_as_long_as_there_is_no_room_one_in_so_many_is_a_loss_and_no_more() -> None:
+    ringed = Ringed(10)
+    for _ in range(300):
+        ringed.killer.wake(1)
+    skipped = ringed.killer.ring.skipped
+    ringed.pair.close()
+    assert 300 // 10 - 6 <= skipped <= 300 // 10 - 6 + 2
+
+
 def test_the_steward_looks_as_often_as_where_all_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it does while memory is short (look for candidates, for kills by the kernel) hangs on no record."""
     armed = Armed()
@@ -239,7 +265,10 @@ def test_the_steward_looks_as_often_as_where_all_is_recorded(monkeypatch: pytest
     assert len(notified) >= 3
 
 
-def test_before_it_sleeps_and_before_it_ends_the_killer_files_its_last_wakeup(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ends", [EXIT_STOPPED, EXIT_DOMAIN_GONE])
+def test_before_it_sleeps_and_before_it_ends_the_killer_files_its_last_wakeup(
+    monkeypatch: pytest.MonkeyPatch, ends: int
+) -> None:
     armed = Armed()
     ring, words = armed.evaluator.ring, armed.pair.shared.words
     quiet = Killer(ring, PaperKiller())
@@ -253,14 +282,17 @@ def test_before_it_sleeps_and_before_it_ends_the_killer_files_its_last_wakeup(mo
 
     def sleep(timeout_ms: int) -> int:
         seen.append((ring.left_out() == NONE_LEFT_OUT, timeout_ms))
-        words[layout.MODE] = layout.STOP
+        if ends == EXIT_DOMAIN_GONE:
+            armed.domain.gone = 1
+        else:
+            words[layout.MODE] = layout.STOP
         leave_one_out()
         return 0
 
     monkeypatch.setattr(armed.loop.polls, "wait", sleep)
     words[layout.MODE] = layout.LIVE
     leave_one_out()
-    assert armed.loop.run() == EXIT_STOPPED
+    assert armed.loop.run() == ends
     assert seen == [(True, -1)]
     assert ring.left_out() == NONE_LEFT_OUT
     armed.close()

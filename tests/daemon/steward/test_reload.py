@@ -173,6 +173,21 @@ def test_candidates_of_a_former_domain_are_forgotten(board: Sandbox, start: Star
     assert all(app.is_alive() for app in former), "a process outside the guarded domain was struck"
 
 
+def test_after_a_reload_that_switches_scans_off_those_that_are_registered_stay(
+    board: Sandbox, start: Start, tmp_path: Path
+) -> None:
+    apps = [board.start_app(f"cached-{number}", 900, 1) for number in range(3)]
+    (tmp_path / "procs").write_text(f"{apps[0].pid} 10001 800\n")
+    daemon = start(board)
+    assert daemon.status().candidates == 3
+    write_config(tmp_path, Config(monitor=board.monitor_config(scan=0)))
+    reply = daemon.ask(Verb.RELOAD)
+    assert reply.ok, reply.text
+    daemon.killer_pid = reply.killer_pid
+    assert reply.candidates == 1
+    assert daemon.stop() == 0
+
+
 def test_what_the_former_killer_recorded_while_a_new_one_failed_is_filed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

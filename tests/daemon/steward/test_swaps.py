@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from errno import ENOMEM
 from pathlib import Path
 
 import pytest
 
-from lmkd_py.daemon.steward import reload
+from lmkd_py.daemon.steward import backoff, event_loop, reload
 from lmkd_py.daemon.steward.event_loop import EventLoop
 from lmkd_py.daemon.steward.swaps import SwapWatch
+from lmkd_py.kernel.sensing.domain import open_domain
+from tests.daemon.driver import Trace, wait_until
 from tests.daemon.rig import Rig
 
+ZRAM, OTHER_ZRAM = "/dev/zram0 partition 1000 0 -2", "/dev/zram1 partition 1000 0 -2"
 HEAD = "Filename Type Size Used Priority\n"
 
 
@@ -53,20 +58,98 @@ def test_the_real_file_does_not_wake_anybody_while_nothing_changes() -> None:
     watch.close()
 
 
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """A steward that knows of one area."""
+    made = Rig(tmp_path / "state")
+    write(tmp_path, ZRAM)
+    made.steward.swaps.close()
+    made.steward.swaps = SwapWatch(str(tmp_path))
+    yield made
+    made.close()
+
+
 def test_a_change_brings_another_killer_with_the_same_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rig = Rig(tmp_path / "state")
     asked: list[object] = []
     monkeypatch.setattr(reload, "replace_guard", lambda _, config: asked.append(config))
-    write(tmp_path, "/dev/zram0 partition 1000 0 -2")
-    rig.steward.swaps.close()
-    watch = rig.steward.swaps = SwapWatch(str(tmp_path))
-    rig.steward.swap_changed(watch.fd)
+    rig.steward.swap_changed(rig.steward.swaps.fd)
+    rig.steward.run_once()
     assert asked == []
-    write(tmp_path, "/dev/zram0 partition 1000 0 -2", "/dev/zram1 partition 1000 0 -2")
-    rig.steward.swap_changed(watch.fd)
+    write(tmp_path, ZRAM, OTHER_ZRAM)
+    rig.steward.swap_changed(rig.steward.swaps.fd)
+    rig.steward.run_once()
     assert asked == [rig.steward.config]
-    watch.close()
-    rig.close()
     assert os.path.isdir(tmp_path / "state" / "traces")
+
+
+def turn_until(rig: Rig, what: str, holds: Callable[[], bool]) -> None:
+    def turned() -> bool:
+        rig.steward.run_once()
+        return holds()
+
+    wait_until(what, turned)
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, *answers: str | BaseException) -> list[object]:
+    """replace_guard() answers or fails like this; the configurations it was asked for."""
+    monkeypatch.setattr(backoff, "FIRST_S", 0.01)
+    monkeypatch.setattr(event_loop, "RETRY_MS", 1)
+    asked: list[object] = []
+    left = list(answers)
+
+    def replace(_: object, config: object) -> str:
+        asked.append(config)
+        answer = left.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(reload, "replace_guard", replace)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "answers", [("no memory", "no memory", ""), (OSError(ENOMEM, "none"), ""), (MemoryError(), "no memory", "")]
+)
+def test_what_was_refused_is_tried_again_until_it_works(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: tuple[str | BaseException, ...]
+) -> None:
+    asked = refusing(monkeypatch, *answers)
+    write(tmp_path, ZRAM, OTHER_ZRAM)
+    rig.steward.swap_changed(rig.steward.swaps.fd)
+    turn_until(rig, "it was tried again", lambda: len(asked) == len(answers))
+    rig.steward.run_once()
+    assert rig.steward.swaps.wait_s() < 0, "nothing is due any more"
+    noted = [note.kind for note in Trace(rig.root).notes]
+    assert noted.count("swap-changed") == 1
+    assert noted.count("swap-refused") == ("no memory" in answers), "the same refusal is told once"
+
+
+def test_another_guard_made_since_the_refusal_knows_the_areas(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = refusing(monkeypatch, "no memory")
+    write(tmp_path, ZRAM, OTHER_ZRAM)
+    rig.steward.swap_changed(rig.steward.swaps.fd)
+    rig.steward.run_once()
+    assert len(asked) == 1
+    former = rig.steward.domain
+    rig.steward.domain = open_domain(rig.steward.guarded.monitor)
+    former.close()
+    turn_until(rig, "it is not wanted any more", lambda: rig.steward.swaps.wait_s() < 0)
+    assert len(asked) == 1
+
+
+def test_without_a_killer_the_next_one_is_waited_for(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = refusing(monkeypatch, "")
+    write(tmp_path, ZRAM, OTHER_ZRAM)
+    monkeypatch.setattr(rig.steward.vacancy, "fill", lambda _: None)
+    rig.steward.vacancy.pid = rig.killer.pid
+    rig.steward.swap_changed(rig.steward.swaps.fd)
+    rig.steward.run_once()
+    assert asked == []
+    rig.steward.vacancy.pid = 0
+    rig.steward.run_once()
+    assert len(asked) == 1

@@ -203,8 +203,7 @@ class CandidateEvents:
             if self._kernel_strike is not None and self._kernel_strike.unanswered():
                 self._want_scan(0)
         if now >= self._kick_opens:
-            self._kick_opens = NEVER
-            self._poll.modify(self._kick_fd, select.EPOLLIN)
+            self._listen_to_kicks()
         if now >= self._scan_due:
             self.scan()
 
@@ -233,12 +232,29 @@ class CandidateEvents:
 
     def heed_kicks(self, kernel_strike: KernelStrike) -> None:
         """Notice when a kick of the kernel stays unanswered. Call it before the former one stands down."""
-        if self._kick_fd >= 0:
-            self._poll.unregister(self._kick_fd)
-        self._kernel_strike, self._kick_fd = kernel_strike, kernel_strike.kick_fd
-        self._kick_due = self._kick_opens = NEVER
-        if self._kick_fd >= 0:
-            self._poll.register(self._kick_fd, select.EPOLLIN)
+        former, self._kick_fd = self._kick_fd, -1
+        if former >= 0:
+            try:
+                self._poll.unregister(former)
+            except OSError:
+                pass  # it is closed, and so not in the set any more
+        self._kernel_strike, self._kick_due = kernel_strike, NEVER
+        self._listen_to_kicks()
+
+    def _listen_to_kicks(self) -> None:
+        # Where the kernel refuses, tend() tries again: the steward can do without for a while.
+        self._kick_opens = NEVER
+        fd = self._kernel_strike.kick_fd if self._kernel_strike is not None else -1
+        if fd < 0:
+            return
+        try:
+            if fd == self._kick_fd:
+                self._poll.modify(fd, select.EPOLLIN)
+            else:
+                self._poll.register(fd, select.EPOLLIN)
+                self._kick_fd = fd
+        except OSError:
+            self._kick_opens = monotonic() + KICK_GAP_S
 
     def _kicked(self, now: float) -> None:
         self._poll.modify(self._kick_fd, 0)

@@ -91,8 +91,9 @@ class Discovery:
         self._say_left_out("procs")
 
     def scan(self) -> None:
-        """Look at every member of the domain once."""
+        """Look at every member of the domain once; where scans are switched off, forget whom former ones have found."""
         if not self.scanning:
+            self._forget_strangers(set())
             return
         members = self.domain.members()
         self._forget_strangers(set(members))

@@ -127,6 +127,7 @@ class Journal:
                 record = unpack_record(data)
             except RecordError as error:  # never seen; a reader must not stumble over what we could not read
                 self.note(NoteKind.UNREADABLE_RECORD, str(error))
+                self.lose(1, f"killer {killer.pid} left a record that cannot be read")
                 continue
             for candidate in record.snapshot.candidates:
                 self.names.tell(candidate.pid, candidate.start_ticks, candidate.pid == record.outcome.pid)
@@ -142,7 +143,10 @@ class Journal:
                     self.add(Note(record.outcome.at_ms * 1_000_000, NoteKind.MEMBERSHIP, number=age_ms))
         lost, killer.ring.lost = killer.ring.lost, 0
         if lost:
-            self.lose(lost, f"killer {killer.pid} overwrote records before they were filed")
+            why = "overwrote records before they were filed"
+            if killer.ring.foreign:
+                why = "recorded in the layout of another version"
+            self.lose(lost, f"killer {killer.pid} {why}")
         words = killer.shared.words
         skipped = (words[layout.SKIPPED] - words[layout.SKIPPED_TOLD]) & layout.WORD_MASK
         if skipped:

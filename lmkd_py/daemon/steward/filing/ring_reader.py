@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # at run time it would cost the module
 class RingReader:
     """Takes records in order. `lost` counts those the killer overwrote before they were taken.
 
+    `foreign`: a killer of another version has laid out the ring otherwise, and all that it holds is lost.
     What was taken and not settled, a later steward takes again.
     """
 
@@ -22,6 +23,7 @@ class RingReader:
         self.tail = shared.words[RING_TAIL]
         self.filed = -1  # number of the last record that is safe elsewhere
         self.lost = 0
+        self.foreign = not shared.has_our_records()
 
     def is_empty(self) -> bool:
         """True when all that was published has been taken."""
@@ -40,6 +42,10 @@ class RingReader:
                 self._forward(1)
             behind = (words[RING_HEAD] - self.tail) & WORD_MASK
             if not behind:
+                return
+            if self.foreign:
+                self.lost += behind
+                self._forward(behind)
                 return
             if behind >= slots:  # the slot at the head is being rewritten
                 self.lost += behind - slots + 1

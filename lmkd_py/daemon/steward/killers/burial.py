@@ -49,7 +49,7 @@ class Burial:
             if successor:
                 self.journal.add(Note(live_ns, NoteKind.HANDOVER, number=successor, subject=f"killer {killer.pid}"))
                 self.candidates.never.discard(killer.pid)
-            elif killer.ring.tail:
+            elif killer.ring.tail and not killer.ring.foreign:
                 self.journal.note(NoteKind.BEQUEST, number=killer.pid)
             del self.waiting[0]
             if self.slow is not None:

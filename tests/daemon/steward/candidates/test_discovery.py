@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lmkd_py.core.config import MonitorConfig
 from lmkd_py.daemon.steward.candidates.candidates import Candidates
 from lmkd_py.daemon.steward.candidates.discovery import Discovery
 from tests.support import IS_ROOT, require
@@ -154,4 +155,18 @@ def test_a_process_that_left_the_domain_is_dropped_by_the_next_scan(tmp_path: Pa
     found.register(child, 0, 900).registered = True  # type: ignore[union-attr]
     found.scan()
     assert list(found.candidates.processes) == [child], "whoever is registered by name stays, member or not"
+    found.close()
+
+
+def test_with_scans_switched_off_only_those_that_are_registered_by_name_stay(tmp_path: Path, child: int) -> None:
+    found = discovery_of(tmp_path, Members([child]))
+    found.scan()
+    assert list(found.candidates.processes) == [child]
+    found.watch(found.domain, MonitorConfig(scan=0))
+    found.scan()
+    assert found.candidates.processes == {}
+    (tmp_path / "procs").write_text(f"{child} 10001 700\n")
+    found.read_file()
+    found.scan()
+    assert list(found.candidates.processes) == [child]
     found.close()

@@ -100,3 +100,18 @@ def test_while_nobody_takes_them_candidates_do_not_pile_up(
             steward.discovery.register(pid, 0, adj)
     assert not steward.killer.behind()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_waits_for_the_next_killer_does_not_keep_the_steward_awake(bereft: Rig, clock: Clock) -> None:
+    """Lost triggers and slow closers are not tended without a killer, so that they are due wakes nobody."""
+    steward = bereft.steward
+    steward.vacancy.pid = bereft.killer.pid
+    steward.vacancy._retry.failed(30.0)
+    steward.lost.lost = 1
+    steward.slow.add((os.open("/dev/null", os.O_RDONLY),))
+    steward.slow._due_s = 0.0
+    steward.after_each()
+    assert steward.patience_s() > 1
+    clock.now += 30
+    assert steward.patience_s() == 0
+    steward.slow.close()
