@@ -92,6 +92,7 @@ def replace_guard(steward: Steward, config: Config) -> str:
         steward.generation += 1
         steward.lost = former_lost.after_reload(former_config.monitor, config.monitor)
     steward.kernel_strike = load_kernel_strike(steward.root, steward.guarded.monitor, former_strike.number + 1)
+    steward.kernel_strike.replaces = former_strike
     domain: Domain | None = None
     newborn: Killer | None = None
     try:
@@ -124,6 +125,7 @@ def replace_guard(steward: Steward, config: Config) -> str:
             steward.interrupted = True
         return str(failure) or "no memory"
     steward.strikes.retire(former_strike)
+    steward.kernel_strike.replaces = None
     former_domain.close()
     return ""
 
