@@ -15,7 +15,7 @@ from ...kernel.sensing.domain import Domain, DomainChoice, choose, open_domain, 
 from ...wire.control import Reply, Request, Verb
 from ...wire.sentences import sentence
 from .. import shared as layout
-from ..hurry import hurry, take_turns
+from ..hurry import take_turns
 from ..inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED, say
 from ..shortage import is_shortage
 from ..sight import hidden_processes
@@ -35,7 +35,7 @@ from .killers.burial import Burial
 from .killers.keeper import Killer, fork_killer
 from .killers.kernel_strike import KernelStrike
 from .killers.lost_triggers import LostTriggers
-from .killers.succession import go_live, hand_over, settle
+from .killers.succession import go_live, hand_over, relieve, settle
 from .killers.vacancy import Vacancy
 from .pool import look
 from .reload import reload, replace_guard, take_swap
@@ -239,11 +239,13 @@ class Steward(EventLoop):
     def take_over(self, killer: Killer, former: Killer | None) -> None:
         """Everything to `killer`, then it is the one that is live; `former` may be ours, dead, or an orphan.
 
-        Where that fails, `killer` has been ended; whoever goes on has to be told everything again.
+        Where that fails, `killer` has been ended; whoever goes on has to be told everything again. KillerFailed: it was
+        dead or broken, and `former` guards on.
         """
+        begun = self.journal.begun
         try:
             self.events.take_in()
-            hand_over(self.candidates, killer)
+            hand_over(self.candidates, killer, former)
             self.journal.begin(self.config, self.generation, killer, self.domain)
             for note in self.notes():
                 self.journal.add(note)
@@ -251,8 +253,7 @@ class Steward(EventLoop):
             self.watch(killer.pidfd, self.killer_ended)
             self._listed_in = self.kernel_strike.keep(self.candidates, self.journal)
             if former is not None:
-                hurry()  # nobody guards until the new one is live
-                former.end()
+                relieve(killer, former)
         except BaseException:
             take_turns()
             self.candidates.outbox = None
@@ -260,6 +261,7 @@ class Steward(EventLoop):
             self.unwatch(killer.pidfd)
             killer.end()
             killer.close()
+            self.journal.begin_again(begun)
             raise
         if former is not None and former.child and not self.vacancy.pid:
             self.unwatch(former.pidfd)

@@ -28,7 +28,7 @@ from lmkd_py.daemon.steward.candidates import candidate_events
 from lmkd_py.daemon.steward.ending import finish, let_go
 from lmkd_py.daemon.steward.filing.strike_filing import Filing
 from lmkd_py.daemon.steward.killers import kernel_strike
-from lmkd_py.daemon.steward.killers.keeper import fork_killer
+from lmkd_py.daemon.steward.killers.keeper import Killer, fork_killer
 from lmkd_py.daemon.steward.killers.kernel_strike import KernelStrike
 from lmkd_py.daemon.steward.steward import Steward
 from lmkd_py.kernel.acting.syscalls import PR_SET_PDEATHSIG, eventfd, prctl
@@ -36,6 +36,8 @@ from lmkd_py.kernel.bpf import AttachedProgram, BpfRefused, Guard
 from lmkd_py.kernel.bpf import layout as bpf
 from lmkd_py.kernel.protection.reserve import Reserve
 from lmkd_py.kernel.sensing.domain import open_domain
+from lmkd_py.wire.control import Reply, Request, Verb
+from tests.daemon.driver import wait_until
 from tests.daemon.rig import Members
 
 ADJ = 900
@@ -105,6 +107,7 @@ class Bench:
     """A steward whose killers take what they are told; three processes are theirs to strike."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
         self.apps = [self._app() for _ in range(3)]
         self.inside = {FIRST.domain_psi_path: self.apps}  # who is in a domain, by its path; else `apps`
         self.strikes: list[PaperStrike] = []
@@ -155,6 +158,33 @@ class Bench:
             steward.run_once()
         steward.after_each()
         assert not steward.catch_up_due
+
+    def status(self) -> Reply:
+        """What the steward says of itself."""
+        return self.steward.answer(Request(Verb.STATUS))
+
+    def assert_guarded_by(self, killer: Killer) -> None:
+        """This killer is in force, alive, and knows everybody: a pidfd, a statm and an oom_score_adj of each."""
+        steward = self.steward
+        assert steward.killer is killer
+        assert killer.shared.words[layout.MODE] == layout.LIVE
+        assert not killer.wait_end(0)
+        assert set(steward.candidates.processes) == set(self.apps)
+        assert steward.candidates.outbox is killer.outbox
+        wait_until("the killer has them all", lambda: killer.shared.words[layout.FDS_HELD] == 3 * len(self.apps))
+        assert killer.pid in steward.candidates.never
+        assert steward._handlers.get(killer.pidfd) == steward.killer_ended
+        assert steward.discovery.domain is steward.deferred.domain is steward.domain
+        strike = steward.kernel_strike
+        assert [each for each in self.strikes if each.is_armed] == [strike]
+        assert steward.events._kick_fd == strike.kick_fd
+        assert self.listed() == set(self.apps)
+
+    def listed(self) -> set[int]:
+        """Whom the strike in force would strike."""
+        strike = self.steward.kernel_strike
+        assert isinstance(strike, PaperStrike)
+        return strike.guard.lists[-1][1]
 
     def close(self) -> None:
         for pid in {pid for pids in self.inside.values() for pid in pids}:
