@@ -75,13 +75,18 @@ class CandidateEvents:
             self.note = "candidates: those that are registered"
             return
         try:
-            self.source = self._open()
+            source = self._open()
         except (BpfRefused, OSError) as why:
             if isinstance(why, OSError) and is_shortage(why):
                 raise
             self.note = f"candidates: looked for every {SCAN_S:g} s: {why}"
-        if self.source is not None:
-            self._poll.register(self.source.fd, select.EPOLLIN)
+            return
+        try:
+            self._poll.register(source.fd, select.EPOLLIN)
+        except BaseException:
+            source.close()
+            raise
+        self.source = source
 
     def _open(self) -> ProcessWatch | ProcConnector:
         discovery = self.discovery
@@ -233,12 +238,14 @@ class CandidateEvents:
 
     def heed_kicks(self, kernel_strike: KernelStrike) -> None:
         """Notice when a kick of the kernel stays unanswered. Call it before the former one stands down."""
-        if self._kick_fd >= 0:
-            self._poll.unregister(self._kick_fd)
-        self._kernel_strike, self._kick_fd = kernel_strike, kernel_strike.kick_fd
+        former, self._kick_fd = self._kick_fd, -1  # whatever fails from here on, what is in the set is known
+        if former >= 0:
+            self._poll.unregister(former)
+        self._kernel_strike = kernel_strike
         self._kick_due = self._kick_opens = NEVER
-        if self._kick_fd >= 0:
-            self._poll.register(self._kick_fd, select.EPOLLIN)
+        if kernel_strike.kick_fd >= 0:
+            self._poll.register(kernel_strike.kick_fd, select.EPOLLIN)
+            self._kick_fd = kernel_strike.kick_fd
 
     def _kicked(self, now: float) -> None:
         self._poll.modify(self._kick_fd, 0)

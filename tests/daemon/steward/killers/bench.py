@@ -190,8 +190,11 @@ class Bench:
         for pid in {pid for pids in self.inside.values() for pid in pids}:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        finish(self.steward)
-        self.steward.control.close()
+        try:
+            finish(self.steward)
+        finally:
+            self.steward.killer.end()
+            self.steward.control.close()
         let_go(self.steward)
 
 
