@@ -111,9 +111,8 @@ def replace_guard(steward: Steward, config: Config) -> str:
         steward.config = former_config
         steward.generation, steward.lost = former_generation, former_lost
         steward.catch_up_due = True  # nobody read what the former killer told us while we waited for the new one
-        if steward.candidates.outbox is not outbox:
-            steward.candidates.outbox = outbox
-            steward.interrupted = True
+        # The former killer is told everything again once the candidates are those of its own domain: by catch_up().
+        steward.interrupted = steward.interrupted or steward.candidates.outbox is not outbox
         if newborn is not None:
             steward.candidates.never.discard(newborn.pid)
             newborn.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found]
 import os
 import sys
+from errno import ENOMEM
 from time import monotonic
 
 from ...core.config import Config, DomainKind
@@ -153,14 +154,15 @@ class Steward(EventLoop):
         take_swap(self)
 
     def catch_up(self) -> None:
-        if self.interrupted:
+        if self.events.forget_strangers() and self.interrupted:
             self.kernel_strike.arm(os.getpid(), self.killer.pid, os.getppid())
+            self.candidates.outbox = None if self.vacancy.pid else self.killer.outbox
             self.candidates.mend()
             self.strikes.find_over()
             self.discovery.fresh = list(self.candidates.processes.values())
             self.interrupted = False
         self.complete()
-        self.catch_up_due = not self.burial.carry_out() or self.catch_up_due
+        self.catch_up_due = not self.burial.carry_out() or self.catch_up_due or self.interrupted
         self._take_records()
         self.control.bind_again()
         self.events.take_in()
@@ -186,7 +188,8 @@ class Steward(EventLoop):
                     raise
                 # Else the killer is gone; its pidfd says so next.
         self.write_down()
-        self._listed_in = self.strikes.tend(self.kernel_strike, self.candidates)
+        in_doubt = self.interrupted or discovery.has_strangers
+        self._listed_in = self.strikes.tend(self.kernel_strike, None if in_doubt else candidates)
         if discovery.short or candidates.short or not self.journal.trace.catch_up() or self.journal.has_recovered():
             discovery.short = candidates.short = False
             self.catch_up_due = True
@@ -251,6 +254,8 @@ class Steward(EventLoop):
         try:
             succession = Succession(killer, former)
             self.events.take_in()
+            if not self.events.forget_strangers():
+                raise OSError(ENOMEM, "the domain's candidates could not be looked for")
             hand_over(self.candidates, killer, former)
             self.journal.begin(self.config, self.generation, killer, self.domain)
             for note in self.notes():

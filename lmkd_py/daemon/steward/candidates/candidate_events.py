@@ -177,6 +177,12 @@ class CandidateEvents:
         except OSError as error:
             self._could_not(error)
 
+    def forget_strangers(self) -> bool:
+        """Have the candidates be those of the domain that is followed now; False where it could not be looked at."""
+        if self.discovery.has_strangers:
+            self.scan()
+        return not self.discovery.has_strangers
+
     def _scan(self) -> None:
         self.scans += 1
         self._scanned = monotonic()  # first of all: what fails is not tried again at once

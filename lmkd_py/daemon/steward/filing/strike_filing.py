@@ -114,9 +114,12 @@ class StrikeFiling:
         kernel_strike.replaces = None
         self.file(None)
 
-    def tend(self, kernel_strike: KernelStrike, candidates: Candidates) -> float:
-        """List candidates anew where that is due, file what was struck; seconds until more is to do, or -1."""
-        listed_in = kernel_strike.keep(candidates, self.journal)
+    def tend(self, kernel_strike: KernelStrike, candidates: Candidates | None) -> float:
+        """List candidates anew where that is due, file what was struck; seconds until more is to do, or -1.
+
+        None: they may be half changed, or another domain's. The list stays as it is.
+        """
+        listed_in = kernel_strike.keep(candidates, self.journal) if candidates is not None else -1.0
         self.file(kernel_strike)
         return listed_in
 

@@ -16,12 +16,14 @@ from lmkd_py.core.config import Config
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.inherited import Inherited
 from lmkd_py.daemon.killer import child
+from lmkd_py.daemon.steward.candidates.outbox import NOTHING
 from lmkd_py.daemon.steward.filing.journal import Journal
 from lmkd_py.daemon.steward.killers import succession
 from lmkd_py.daemon.steward.killers.keeper import KillerFailed
 from lmkd_py.daemon.steward.killers.kernel_strike import KernelStrike
 from lmkd_py.daemon.steward.reload import replace_guard
 from tests.daemon.driver import Trace
+from tests.daemon.rig import Members
 from tests.daemon.steward.killers.bench import FIRST, OTHER, Bench, armed
 
 pytestmark = pytest.mark.root("forks killers")
@@ -68,6 +70,71 @@ def test_a_handover_that_is_broken_off_leaves_the_former_strike_armed(
     assert bench.steward.killer is killer
     assert not killer.wait_end(0)
     bench.settle()
+
+
+ELSEWHERE = OTHER._replace(domain_psi_path="/elsewhere")  # what the bench tells another domain by
+
+
+def fail_to_begin(*_: object) -> NoReturn:
+    """In the place of Journal.begin."""
+    raise OSError(ENOMEM, "no memory")
+
+
+def test_candidates_of_a_domain_that_was_given_up_are_never_listed_nor_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger, former = bench.add_elsewhere("/elsewhere"), bench.steward.killer
+    told: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "begin", fail_to_begin)
+        assert replace_guard(bench.steward, Config(monitor=ELSEWHERE))
+    outbox = former.outbox
+    assert outbox is not None
+    put = outbox.put
+
+    def note(op: int, row: int, values: tuple[int, ...] = (), fds: tuple[int, ...] = ()) -> None:
+        told.append(values[0] if values else 0)
+        put(op, row, values or NOTHING, fds)
+
+    monkeypatch.setattr(outbox, "put", note)
+    bench.steward.after_each()  # of the turn in which it was broken off
+    bench.settle()
+    bench.assert_guarded_by(former)
+    assert stranger not in told
+    assert not [listed for armed, listed in bench.strikes[0].guard.lists if armed and stranger in listed]
+
+
+def test_whoever_a_scan_found_is_forgotten_where_nobody_is_looked_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not replace_guard(bench.steward, Config(monitor=FIRST._replace(scan=0)))
+    assert not bench.steward.candidates.processes
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "begin", fail_to_begin)
+        assert replace_guard(bench.steward, Config(monitor=FIRST))
+    bench.settle()
+    assert not bench.steward.candidates.processes
+    assert not replace_guard(bench.steward, Config(monitor=FIRST))
+
+
+def test_nobody_takes_over_with_candidates_of_the_former_domain(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    former, failing = bench.steward.killer, [True]
+    members = Members.members
+
+    def fail(self: Members) -> list[int]:
+        if failing and self.pids is not bench.apps:
+            raise OSError(ENOMEM, "no memory")
+        return members(self)
+
+    monkeypatch.setattr(Members, "members", fail)
+    bench.add_elsewhere("/elsewhere")
+    assert "candidates" in replace_guard(bench.steward, Config(monitor=ELSEWHERE))
+    bench.settle()
+    bench.assert_guarded_by(former)
+    failing.clear()
+    assert not replace_guard(bench.steward, Config(monitor=ELSEWHERE))
+    assert set(bench.steward.candidates.processes) == set(bench.inside["/elsewhere"])
+    assert not replace_guard(bench.steward, Config(monitor=FIRST))
 
 
 def die_when_told(inherited: Inherited) -> NoReturn:
