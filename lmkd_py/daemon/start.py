@@ -202,6 +202,8 @@ def _guard(life: _Life) -> int:
         )
         steward.begin(orphan, dead)
         ready = True
+    except KillerFailed as failure:  # the orphan guards on, until we are started again
+        raise StartFailed(failure.code, str(failure)) from None
     except (OSError, MemoryError) as error:
         raise _root_unfit(root, error) from None
     finally:

@@ -99,44 +99,45 @@ def replace_guard(steward: Steward, config: Config) -> str:
     """
     former, former_config, former_domain = steward.killer, steward.config, steward.domain
     former_strike = steward.kernel_strike
-    former_generation, former_lost = steward.generation, steward.lost
-    steward.config = config
-    if config != former_config:
-        steward.generation += 1
-        steward.lost = former_lost.after_reload(former_config.monitor, config.monitor)
-    steward.kernel_strike = load_kernel_strike(steward.root, steward.guarded.monitor, former_strike.number + 1)
+    former_generation, former_lost, outbox = steward.generation, steward.lost, steward.candidates.outbox
     domain: Domain | None = None
     newborn: Killer | None = None
     try:
+        steward.complete()  # of the last handover: from here on its strike is a former one
+        steward.config = config
+        if config != former_config:
+            steward.generation += 1
+            steward.lost = former_lost.after_reload(former_config.monitor, config.monitor)
+        steward.kernel_strike = load_kernel_strike(steward.root, steward.guarded.monitor, former_strike.number + 1)
+        steward.kernel_strike.replaces = former_strike
         domain = open_domain(steward.guarded.monitor)
         steward.deferred.pool.resize(config.monitor.reserve_kb)
         killer = newborn = steward.fork(steward.required_layer)
-        _watch(steward, domain)
         # The former killer guards another domain: it must not hear of this one's candidates.
         steward.candidates.outbox = None
+        _watch(steward, domain)
         steward.events.scan()
         newborn = None  # who takes over is ended by whom it does not work out for
         steward.take_over(killer, former)
     except (KillerFailed, OSError, ValueError, MemoryError) as failure:
-        steward.kernel_strike.stand_down()
-        steward.kernel_strike = former_strike
+        latter_strike, steward.kernel_strike = steward.kernel_strike, former_strike
         steward.config = former_config
-        steward.deferred.pool.resize(former_config.monitor.reserve_kb)
         steward.generation, steward.lost = former_generation, former_lost
+        steward.catch_up_due = True  # nobody read what the former killer told us while we waited for the new one
+        # The former killer is told everything again once the candidates are those of its own domain: by catch_up().
+        steward.interrupted = steward.interrupted or steward.candidates.outbox is not outbox
         if newborn is not None:
             steward.candidates.never.discard(newborn.pid)
             newborn.end()
             newborn.close()
-        if domain is not None and domain is not steward.domain:
-            domain.close()
-        steward.catch_up_due = True  # nobody read what the former killer told us while we waited for the new one
+        if latter_strike is not former_strike:
+            latter_strike.stand_down()
+        steward.deferred.pool.resize(former_config.monitor.reserve_kb)
         if steward.domain is not former_domain:
-            steward.domain.close()
             _watch(steward, former_domain)
-            steward.candidates.outbox = former.outbox
-            steward.interrupted = True
+        if domain is not None:
+            domain.close()
         return str(failure) or "no memory"
-    steward.strikes.retire(former_strike)
     former_domain.close()
     return ""
 

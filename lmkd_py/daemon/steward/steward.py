@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found]
 import os
 import sys
+from errno import ENOMEM
 from time import monotonic
 
 from ...core.config import Config, DomainKind
@@ -14,8 +15,7 @@ from ...kernel.protection.reserve import Reserve
 from ...kernel.sensing.domain import Domain, DomainChoice, choose, open_domain, resolved
 from ...wire.control import Reply, Request, Verb
 from ...wire.sentences import sentence
-from .. import shared as layout
-from ..hurry import hurry, take_turns
+from ..hurry import take_turns
 from ..inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED, say
 from ..shortage import is_shortage
 from ..sight import hidden_processes
@@ -35,7 +35,7 @@ from .killers.burial import Burial
 from .killers.keeper import Killer, fork_killer
 from .killers.kernel_strike import KernelStrike
 from .killers.lost_triggers import LostTriggers
-from .killers.succession import go_live, hand_over, settle
+from .killers.succession import Succession, hand_over, relieve
 from .killers.vacancy import Vacancy
 from .pool import look
 from .reload import reload, replace_guard, take_swap
@@ -78,6 +78,7 @@ class Steward(EventLoop):
         self.hidden = hidden_processes()
         self.lost = LostTriggers()
         self.vacancy = Vacancy()
+        self.succession: Succession | None = None  # a handover that a shortage interrupted when its killer was in force
         self.required_layer = ABSENT  # a reload that would end below it is refused
         self.to_revert_to: Config | None = None  # while a pushed config waits for its confirmation: the former one
         self._listed_in = -1.0  # seconds until the kill-list of the kernel is to be written anew
@@ -137,9 +138,12 @@ class Steward(EventLoop):
             pass  # read by whoever waited for a new killer in the meantime
         self._take_records()
 
-    def killer_ended(self, _: int) -> None:
-        """The killer's pidfd is up."""
-        self.vacancy.begin(self)
+    def killer_ended(self, fd: int) -> None:
+        """A killer's pidfd is up; of a former one that a shortage kept us from unwatching it says nothing new."""
+        if fd == self.killer.pidfd:
+            self.vacancy.begin(self)
+        else:
+            self.unwatch(fd)
 
     def _file_changed(self, _: int) -> None:
         if self.discovery.file_changed():
@@ -150,13 +154,15 @@ class Steward(EventLoop):
         self.swaps.told = True
 
     def catch_up(self) -> None:
-        if self.interrupted:
+        if self.events.forget_strangers() and self.interrupted:
             self.kernel_strike.arm(os.getpid(), self.killer.pid, os.getppid())
+            self.candidates.outbox = None if self.vacancy.pid else self.killer.outbox
             self.candidates.mend()
             self.strikes.find_over()
             self.discovery.fresh = list(self.candidates.processes.values())
             self.interrupted = False
-        self.catch_up_due = not self.burial.carry_out() or self.catch_up_due
+        self.complete()
+        self.catch_up_due = not self.burial.carry_out() or self.catch_up_due or self.interrupted
         self._take_records()
         self.control.bind_again()
         self.events.take_in()
@@ -182,8 +188,9 @@ class Steward(EventLoop):
                 if is_shortage(error):
                     raise
                 # Else the killer is gone; its pidfd says so next.
-        self._write_down()
-        self._listed_in = self.strikes.tend(self.kernel_strike, self.candidates)
+        self.write_down()
+        in_doubt = self.interrupted or discovery.has_strangers
+        self._listed_in = self.strikes.tend(self.kernel_strike, None if in_doubt else candidates)
         if discovery.short or candidates.short or not self.journal.trace.catch_up() or self.journal.has_recovered():
             discovery.short = candidates.short = False
             self.catch_up_due = True
@@ -200,7 +207,8 @@ class Steward(EventLoop):
         other_s = self.deferred.tend(self.killer, self._listed_in, *others_s)
         return self.events.patience_s(self.journal.names.patience_s(other_s))
 
-    def _write_down(self) -> None:
+    def write_down(self) -> None:
+        """Names and complaints, as far as they are new."""
         self.journal.names.take(self.discovery)
         for complaint in self.discovery.complaints.told():
             self.journal.note(NoteKind.REFUSED, complaint)
@@ -241,11 +249,16 @@ class Steward(EventLoop):
     def take_over(self, killer: Killer, former: Killer | None) -> None:
         """Everything to `killer`, then it is the one that is live; `former` may be ours, dead, or an orphan.
 
-        Where that fails, `killer` has been ended; whoever goes on has to be told everything again.
+        Where that fails, `killer` has been ended; whoever goes on has to be told everything again. KillerFailed: it was
+        dead or broken, and `former` guards on.
         """
+        begun = self.journal.begun
         try:
+            succession = Succession(killer, former)
             self.events.take_in()
-            hand_over(self.candidates, killer)
+            if not self.events.forget_strangers():
+                raise OSError(ENOMEM, "the domain's candidates could not be looked for")
+            hand_over(self.candidates, killer, former)
             self.journal.begin(self.config, self.generation, killer, self.domain)
             for note in self.notes():
                 self.journal.add(note)
@@ -253,8 +266,7 @@ class Steward(EventLoop):
             self.watch(killer.pidfd, self.killer_ended)
             self._listed_in = self.kernel_strike.keep(self.candidates, self.journal)
             if former is not None:
-                hurry()  # nobody guards until the new one is live
-                former.end()
+                relieve(killer, former)
         except BaseException:
             take_turns()
             self.candidates.outbox = None
@@ -262,29 +274,22 @@ class Steward(EventLoop):
             self.unwatch(killer.pidfd)
             killer.end()
             killer.close()
+            self.journal.begin_again(begun)
             raise
-        if former is not None and former.child and not self.vacancy.pid:
-            self.unwatch(former.pidfd)
-        self.vacancy.pid = 0
-        killer.shared.words[layout.STAND_IN] = self.lost.missing_in(killer)
-        self.killer = killer
-        live_ns = go_live(killer, former)
-        if former is not None:
-            self.burial.add(former, killer.pid, live_ns)
-        take_turns()
+        # From here on the new killer is in force, and nothing drops it: what fails is done again by catch_up().
+        self.killer, self.succession, self.vacancy.pid = killer, succession, 0
         try:
-            self.kernel_strike.arm(os.getpid(), self.killer.pid, os.getppid())
-            self.events.heed_kicks(self.kernel_strike)
-            if former is not None:
-                self.events.scan()
-            self.strikes.find_over()
-            self.catch_up_due = not self.burial.carry_out() or self.catch_up_due
-            self.journal.count_oom_kills(self.domain)
-            self._write_down()
-            self.journal.names.settle()
-            settle(killer, self.config.monitor, self.journal)
+            self.complete()
         except (OSError, MemoryError):
             self.catch_up_due = self.interrupted = True
+        finally:
+            take_turns()
+
+    def complete(self) -> None:
+        """Do what the last handover has left to do. OSError, MemoryError: again later."""
+        if self.succession is not None:
+            self.succession.carry_out(self)
+            self.succession = None
 
     def fork(self, required_layer: int = ABSENT) -> Killer:
         """A killer for the configuration of now, armed in stand-by; KillerFailed."""

@@ -75,13 +75,18 @@ class CandidateEvents:
             self.note = "candidates: those that are registered"
             return
         try:
-            self.source = self._open()
+            source = self._open()
         except (BpfRefused, OSError) as why:
             if isinstance(why, OSError) and is_shortage(why):
                 raise
             self.note = f"candidates: looked for every {SCAN_S:g} s: {why}"
-        if self.source is not None:
-            self._poll.register(self.source.fd, select.EPOLLIN)
+            return
+        try:
+            self._poll.register(source.fd, select.EPOLLIN)
+        except BaseException:
+            source.close()
+            raise
+        self.source = source
 
     def _open(self) -> ProcessWatch | ProcConnector:
         discovery = self.discovery
@@ -171,6 +176,12 @@ class CandidateEvents:
             self._scan()
         except OSError as error:
             self._could_not(error)
+
+    def forget_strangers(self) -> bool:
+        """Have the candidates be those of the domain that is followed now; False where it could not be looked at."""
+        if self.discovery.has_strangers:
+            self.scan()
+        return not self.discovery.has_strangers
 
     def _scan(self) -> None:
         self.scans += 1

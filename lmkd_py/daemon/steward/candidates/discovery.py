@@ -36,6 +36,7 @@ class Discovery:
         self.complaints = Complaints()
         self._said_refused: list[str] = []  # of the lines of the file
         self.short = False  # somebody could not be looked at for want of memory: look again
+        self._found_in: Domain | None = None  # where the candidates were found that are not registered
         self._left_out = 0  # processes without a place in this pass
         self._said_left_out: dict[str, int] = {}
         self.renamed: list[CandidateProcess] = []  # known, but by another name
@@ -48,6 +49,11 @@ class Discovery:
         self.domain = domain
         self.scanning = bool(monitor.scan)
         self.scan_min_adj = monitor.scan_min_adj
+
+    @property
+    def has_strangers(self) -> bool:
+        """True from watch() on until a scan has forgotten whoever is not of that domain: tell nobody of candidates."""
+        return self._found_in is not self.domain
 
     def close(self) -> None:
         """Close the epoll descriptor and the watch for deaths."""
@@ -92,11 +98,11 @@ class Discovery:
 
     def scan(self) -> None:
         """Look at every member of the domain once; where scans are switched off, forget whom former ones have found."""
-        if not self.scanning:
-            self._forget_strangers(set())
-            return
-        members = self.domain.members()
+        members = self.domain.members() if self.scanning else []
         self._forget_strangers(set(members))
+        self._found_in = self.domain
+        if not self.scanning:
+            return
         if self._consider(members):
             # A member's pid may have been recycled outside the domain before it was identified.
             self._forget_strangers(set(self.domain.members()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .... import __version__
 from ....core.config import Config
@@ -43,6 +43,14 @@ NO_BOOT_ID = "00000000-0000-0000-0000-000000000000"  # where the kernel does not
 TEXT_CHARACTERS = 4000  # of a note at most
 
 
+class Begun(NamedTuple):
+    """Of the header that is in force: what the status reply says of it, and its bytes."""
+
+    config_hash: str
+    triggers: tuple[ArmedTrigger, ...]
+    header: bytes
+
+
 class Journal:
     """Files everything that a reader needs to re-decide and explain each wakeup."""
 
@@ -59,6 +67,7 @@ class Journal:
         self._undeclared: dict[str, int] = {}  # of them, by the reason: the trace has no note of it yet
         self.triggers: tuple[ArmedTrigger, ...] = ()
         self.config_hash = ""
+        self.begun = Begun("", (), b"")
         self._oom_kills = (0, 0)  # domain and count as last noted
         self.clock = ClockSteps()
 
@@ -113,8 +122,15 @@ class Journal:
             progress_source=killer.shared.words[layout.PROGRESS_SOURCE],
             notes=tuple(note for note in report.notes if note.layer == ABSENT),
         )
-        self.trace.begin(encode_header(header))
+        data = encode_header(header)
+        self.trace.begin(data)
+        self.begun = Begun(self.config_hash, self.triggers, data)
         self.note(NoteKind.KILLER_STARTED, number=killer.pid)
+
+    def begin_again(self, begun: Begun) -> None:
+        """The killer of a header did not take over: what `begun` was before it holds, and later files begin with it."""
+        self.begun = begun
+        self.config_hash, self.triggers, self.trace.header = begun
 
     def file_records(self, killer: Killer) -> bool:
         """Append what the killer has written since the last call; True if there were kills among it.

@@ -68,10 +68,10 @@ class Names:
 
     def settle(self) -> None:
         """Write down everybody who is alive: somebody else may have to explain what happens from here on."""
-        young, self._young = self._young, {}
-        for _, process in young.values():
+        for key, (_, process) in list(self._young.items()):
             if self.candidates.processes.get(process.pid) is process:
                 self._write(process, True)
+            self._young.pop(key, None)  # not before: where a shortage interrupts it, it is called again
 
     def tell(self, pid: int, start_ticks: int, again: bool) -> None:
         """A record speaks of it; `again`: as it was struck, who it was is read once more, as far as that goes."""

@@ -101,17 +101,25 @@ class StrikeFiling:
         self.file(None)
 
     def retire(self, kernel_strike: KernelStrike) -> None:
-        """A reload has put another in its place."""
-        kernel_strike.disarm()
-        if kernel_strike.filing is None:
-            kernel_strike.stand_down()
-        else:
-            self._over.append(kernel_strike.filing)
+        """Let go of what this one replaces, once that is filed. Nobody may heed the kicks of that one any more."""
+        former = kernel_strike.replaces
+        if former is None:
+            return
+        self.retire(former)
+        former.disarm()
+        if former.filing is None:
+            former.stand_down()
+        elif former.filing not in self._over:
+            self._over.append(former.filing)
+        kernel_strike.replaces = None
         self.file(None)
 
-    def tend(self, kernel_strike: KernelStrike, candidates: Candidates) -> float:
-        """List candidates anew where that is due, file what was struck; seconds until more is to do, or -1."""
-        listed_in = kernel_strike.keep(candidates, self.journal)
+    def tend(self, kernel_strike: KernelStrike, candidates: Candidates | None) -> float:
+        """List candidates anew where that is due, file what was struck; seconds until more is to do, or -1.
+
+        None: they may be half changed, or another domain's. The list stays as it is.
+        """
+        listed_in = kernel_strike.keep(candidates, self.journal) if candidates is not None else -1.0
         self.file(kernel_strike)
         return listed_in
 
@@ -125,6 +133,7 @@ class StrikeFiling:
 
     def finish(self, kernel_strike: KernelStrike) -> None:
         """A clean stop: nothing is left in the kernel."""
+        self.retire(kernel_strike)
         self.file(kernel_strike)
         for filing in (*self._over, *((kernel_strike.filing,) if kernel_strike.filing is not None else ())):
             filing.give_up(self.journal)

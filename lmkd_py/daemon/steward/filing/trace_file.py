@@ -45,7 +45,7 @@ class TraceFile:
         self._whole = 0  # bytes of the file that are whole frames
         self._retry_at = 0.0
         self._full: list[int] = []  # former files that the disk does not have all of yet
-        self._header = b""
+        self.header = b""  # of every file from now on
         self.files = 0  # begun by this steward
 
     @property
@@ -55,7 +55,7 @@ class TraceFile:
 
     def begin(self, header: bytes) -> None:
         """Start the first file, or repeat the header in this one (a reload); later files begin with the same header."""
-        self._header = header
+        self.header = header
         self._write(HEADER, header, LATE_HEADERS_BYTES)
 
     def accepts(self) -> bool:
@@ -190,7 +190,7 @@ class TraceFile:
         self._done = self._whole = 0
         self.files += 1
         if not (self.late and self.late[0][0] == HEADER):
-            data = frame_bytes(HEADER, self._header)
+            data = frame_bytes(HEADER, self.header)
             self.late.insert(0, (HEADER, data))
             self.late_bytes += len(data)
         self.bytes = self.late_bytes

@@ -40,6 +40,7 @@ class KernelStrike:
         self.refused = refused
         self.pins = pins
         self.number = 1  # of this steward's loads
+        self.replaces: KernelStrike | None = None  # goes by an older configuration: disarmed as soon as this is armed
         self.min_adj = monitor.strike_min_adj
         self._mode = KICK_ONLY if monitor.observe or self.min_adj > ADJ_MAX else STRIKE
         self._guard = Guard(attached) if attached is not None else None
@@ -57,6 +58,10 @@ class KernelStrike:
             self.filing.killer_pid = killer_pid
             self._live = True
             self._guard.arm(self._mode)
+        former = self.replaces
+        while former is not None:
+            former.disarm()
+            former = former.replaces
 
     def keep(self, candidates: Candidates, journal: Journal) -> float:
         """List candidates anew if they have changed, arm again after a lapse; seconds until more is to do, or -1."""

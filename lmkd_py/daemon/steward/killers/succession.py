@@ -14,35 +14,114 @@ from ....kernel.acting.process import read_stat
 from ....kernel.acting.syscalls import pidfd_open
 from ....kernel.protection.own_cgroup import give_rt_quota
 from ... import shared as layout
+from ...hurry import hurry, take_turns
+from ...inherited import EXIT_BROKEN
 from ...shared import WORD_MASK
 from ...shortage import is_shortage
 from ..candidates.candidates import Candidates
-from .keeper import Killer, wait_readable
+from .keeper import Killer, KillerFailed, wait_readable
 
 if TYPE_CHECKING:
     from ..filing.journal import Journal
+    from ..steward import Steward
 
 HAND_OVER_TIMEOUT_S = 10.0
 
 
-def hand_over(candidates: Candidates, killer: Killer) -> None:
-    """Give a killer in stand-by every candidate and wait until it has taken them in (or is dead)."""
-    outbox = killer.outbox
+class Succession:
+    """What is to be done once the former killer is dead, and there is no way back.
+
+    A shortage may interrupt it anywhere: then it is carried out again, as a whole. Twice does no harm.
+    """
+
+    def __init__(self, killer: Killer, former: Killer | None) -> None:
+        self.killer = killer
+        self.former = former
+        self._is_live = False
+
+    def carry_out(self, steward: Steward) -> None:
+        """OSError, MemoryError: it is to be carried out again."""
+        killer, former = self.killer, self.former
+        if not self._is_live:
+            if former is not None:
+                steward.unwatch(former.pidfd)
+            killer.shared.words[layout.STAND_IN] = steward.lost.missing_in(killer)
+            live_ns = go_live(killer, former)
+            if former is not None:
+                steward.burial.add(former, killer.pid, live_ns)
+            self._is_live = True
+        take_turns()
+        steward.kernel_strike.arm(os.getpid(), killer.pid, os.getppid())
+        steward.events.heed_kicks(steward.kernel_strike)
+        steward.strikes.retire(steward.kernel_strike)
+        if former is not None:
+            steward.events.scan()
+        steward.strikes.find_over()
+        steward.catch_up_due = not steward.burial.carry_out() or steward.catch_up_due
+        steward.journal.count_oom_kills(steward.domain)
+        steward.write_down()
+        steward.journal.names.settle()
+        if not steward.vacancy.pid:  # last of all: this alone would be told twice
+            settle(killer, steward.config.monitor, steward.journal)
+
+
+def hand_over(candidates: Candidates, killer: Killer, former: Killer | None = None) -> None:
+    """Give a killer in stand-by every candidate and wait until it has taken them in.
+
+    KillerFailed where it is dead or does not take them, and `former` guards. Where nobody does, it is to go live all
+    the same: the rest is sent to it later, and its pidfd tells of its death.
+    """
+    guarded = _guards(former)
+    refused = _give(candidates, killer, guarded)
+    if refused and guarded and _guards(former):
+        raise KillerFailed(EXIT_BROKEN, refused)
+
+
+def relieve(killer: Killer, former: Killer) -> None:
+    """End the former killer and see it dead. KillerFailed: `killer` has died, the former one guards on."""
+    if killer.wait_end(0) and _guards(former):
+        raise KillerFailed(EXIT_BROKEN, _last_words(killer))
+    hurry()  # nobody guards until the new one is live
+    deadline = monotonic() + HAND_OVER_TIMEOUT_S
+    while True:
+        try:
+            former.end()
+            return
+        except (OSError, MemoryError) as error:  # it may have been killed by now: no reason to drop the other one, too
+            if not is_shortage(error) or monotonic() > deadline:
+                raise
+            sleep(0.001)
+
+
+def _guards(former: Killer | None) -> bool:
+    return former is not None and not former.wait_end(0)
+
+
+def _give(candidates: Candidates, killer: Killer, guarded: bool) -> str:
+    # Says what is wrong with the killer, if it has not taken them. Where nobody guards there is no time for a slow one.
+    outbox, words = killer.outbox, killer.shared.words
     assert outbox is not None
     candidates.hand_over(outbox)
-    deadline = monotonic() + HAND_OVER_TIMEOUT_S
+    taken, deadline = words[layout.INBOX_TAIL], monotonic() + HAND_OVER_TIMEOUT_S
     while monotonic() < deadline:
         try:
             if outbox.flush() and outbox.consumed():
-                return
+                return ""
             outbox.kick()
         except OSError as error:
             if is_shortage(error):
                 sleep(0.001)
                 continue
-            return  # it died; its pidfd says so to whoever waits for it
+            return _last_words(killer) if killer.wait_end(0) else f"the killer does not listen: {error.strerror}"
         if killer.wait_end(0.001):
-            return
+            return _last_words(killer)
+        if guarded and words[layout.INBOX_TAIL] != taken:
+            taken, deadline = words[layout.INBOX_TAIL], monotonic() + HAND_OVER_TIMEOUT_S
+    return f"the killer has taken no candidate for {HAND_OVER_TIMEOUT_S:g} s"
+
+
+def _last_words(killer: Killer) -> str:
+    return killer.shared.read_report().failure or "the killer ended before it took over"
 
 
 def go_live(killer: Killer, former: Killer | None) -> int:
@@ -52,7 +131,7 @@ def go_live(killer: Killer, former: Killer | None) -> int:
     """
     outbox = killer.outbox
     assert outbox is not None
-    if former is not None:
+    if former is not None and killer.shared.words[layout.MODE] != layout.LIVE:
         try:
             _adopt(killer, former)  # only now is it certain whom it struck last
         except (OSError, MemoryError):
