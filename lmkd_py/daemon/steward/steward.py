@@ -229,7 +229,7 @@ class Steward(EventLoop):
     def _take_records(self) -> None:
         self.journal.file_records(self.killer)
         self.journal.count_oom_kills(self.domain)
-        self.journal.holds.tell(self.journal, self.domain)
+        self.journal.holds.tell(self.journal.add, self.domain)
         if self.events.after_records(self.killer):
             self.journal.names.read_again()
             swap_sizes.tell(self.candidates, look(self.domain).swap_total_kb)

@@ -12,9 +12,10 @@ from ....core.vocabulary import NoteKind
 from ...inherited import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ....kernel.sensing.domain import Domain
     from ....wire.record import Record
-    from .journal import Journal
 
 # What no death gives back, by the names of Snapshot's fields.
 _HOLDERS = (("shmem", "shmem_kb"), ("unevictable", "unevictable_kb"), ("page tables", "page_tables_kb"))
@@ -42,8 +43,8 @@ class Holds:
         """For the status reply: the pause, if there is one."""
         return [Note(kind=NoteKind.KILLS_HELD, text=self.words)] if self.words else []
 
-    def tell(self, journal: Journal, domain: Domain) -> None:
-        """Note and log what see() has found since the last call."""
+    def tell(self, add: Callable[[Note], object], domain: Domain) -> None:
+        """Note (by `add`) and log what see() has found since the last call."""
         record, self._fresh = self._fresh, None
         if record is not None:
             state, kills = record.judgement.state, record.judgement.state.futile_kills
@@ -57,11 +58,11 @@ class Holds:
                     f"the last {kills} STALLED kills did not reduce refaults;"
                     f" no STALLED kill for {state.stall_wait_ms} ms"
                 )
-            journal.add(Note(record.snapshot.now_ms * 1_000_000, NoteKind.KILLS_HELD, self.words, kills))
+            add(Note(record.snapshot.now_ms * 1_000_000, NoteKind.KILLS_HELD, self.words, kills))
             say(f"lmkd-py: {self.words}", sys.stderr)
         if self._over:
             self.words, self._over = "", False
-            journal.add(Note(kind=NoteKind.KILLS_RESUMED))
+            add(Note(kind=NoteKind.KILLS_RESUMED))
 
 
 def _held_by(record: Record, domain: Domain) -> str:
