@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ....kernel.sensing.domain import Domain
+    from ....wire.peek import Peek
     from ....wire.record import Record
 
 # What no death gives back, by the names of Snapshot's fields.
@@ -29,6 +30,12 @@ class Holds:
         self._until_ms = 0
         self._fresh: Record | None = None
         self._over = False
+
+    def cares(self, seen: Peek) -> bool:
+        """Whether see() would find something in that record: it need not be decoded otherwise."""
+        until_ms = max(seen.held_until_ms, seen.stall_wait_until_ms)
+        begins = seen.action == HELD and until_ms != self._until_ms
+        return begins or bool(self._until_ms and not seen.futile_kills and not seen.stall_wait_until_ms)
 
     def see(self, record: Record) -> None:
         """Take note of a record that was filed."""
