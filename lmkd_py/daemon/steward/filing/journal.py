@@ -123,7 +123,11 @@ class Journal:
         What the trace has no memory for stays in the ring.
         """
         before = self.kills
-        self._append_records(killer)
+        self.trace.gather()
+        try:
+            self._append_records(killer)
+        finally:
+            self.trace.flush()
         lost, killer.ring.lost = killer.ring.lost, 0
         if lost:
             self.lose(lost, f"killer {killer.pid} overwrote records before they were filed")
