@@ -37,13 +37,13 @@ class Options:
         """The devices that are meant. CliError(4) when that is not clear."""
         from . import reach
 
-        return reach.targets(self)
+        return reach.targets(self.choice, self.host, self.port)
 
     def connector(self, targets: list[Target]) -> Connector:
         """How they are reached; the key is read (or made) once, now."""
         from . import reach
 
-        return reach.connector(self, targets)
+        return reach.connector(targets, self.host, self.port, self.key, self.timeout_s, self.retries)
 
 
 _CHOOSE, _CONNECT, _PRINT = "Choose devices", "Connection", "Output"

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from ..board.boards import Boards
 from ..host.adb.keys import KeyFileError
 from ..host.adb.link import LinkError, ProtocolError
 from ..host.adb.server import list_devices, server_address
 from ..host.connect import Connector
-from ..host.targets import ChoiceError, Target, choose
-from .options import Options
+from ..host.targets import Choice, ChoiceError, Target, choose
 from .output import CliError, safe
 
 
-def targets(options: Options) -> list[Target]:
+def targets(choice: Choice, host: str | None, port: int | None) -> list[Target]:
     """The devices that are meant. CliError(4) when that is not clear."""
     try:
-        server = server_address(options.host, options.port)
-        listed = None if options.choice.backend == "direct" else list_devices(server)
-        return choose(options.choice, listed, [board.address for board in Boards().running()])
+        server = server_address(host, port)
+        listed = None if choice.backend == "direct" else list_devices(server)
+        return choose(choice, listed, [board.address for board in Boards().running()])
     except ChoiceError as error:
         raise CliError(str(error), error.code) from error
     except ValueError as error:
@@ -28,10 +28,12 @@ def targets(options: Options) -> list[Target]:
         raise CliError(f"the adb server: {error}", 1) from error
 
 
-def connector(options: Options, chosen: list[Target]) -> Connector:
+def connector(
+    chosen: list[Target], host: str | None, port: int | None, key: Path | None, timeout_s: float, retries: int
+) -> Connector:
     """How these are reached; the key is read (or made) once, now, if one of them needs it."""
-    server = server_address(options.host, options.port)
-    made = Connector(server, options.key, options.timeout_s, options.retries, asked=_accept, said=_warn)
+    server = server_address(host, port)
+    made = Connector(server, key, timeout_s, retries, asked=_accept, said=_warn)
     if any(not target.via_server for target in chosen):
         try:
             made.prepare()

@@ -10,8 +10,8 @@ import os
 import sys
 
 from . import hurry, interrupt, lean
+from .environment import ENVIRONMENT, PACKAGE_PARENT
 
-PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Nobody guards while it loads: on a busy machine that took 0.6 s for 30 ms of CPU, in turn with all others.
 START = (
     "import sys, _signal as s; s.getsignal(2) is s.default_int_handler and s.signal(2, s.SIG_DFL); "
@@ -19,8 +19,6 @@ START = (
     f"import {lean.__name__} as lean; lean.install(); "
     "from lmkd_py.daemon.commands import main; main(sys.argv[1:])"
 )
-# Every function is bound at the start: no first call on the kill path looks symbols up (see kernel/resident.py).
-ENVIRONMENT = {"LC_ALL": "C", "LD_BIND_NOW": "1"}
 
 
 def main() -> None:

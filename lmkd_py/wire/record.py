@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..core.decision import Judgement
 from ..core.snapshot import Candidate, Outcome, Snapshot
 from ..core.state import PolicyState
-from .layout import NO_ROWS, Shape, layout_of, spans
+from .layout import FIXED64_BYTES, NO_ROWS, Shape, layout_of, spans
 
 CANDIDATE_ROWS = 8  # of the snapshot's candidates a record keeps this many, the most expendable first
 
@@ -105,10 +105,13 @@ _SHORT_STRUCT = struct.Struct(SHORT_LAYOUT.format)
 SHORT_SIZE = _SHORT_STRUCT.size
 # Both begin alike, up to the length of the snapshot.
 _NOW_MS = LAYOUT.names.index("snapshot.now_ms")
-_LENGTH_AT = sum(len(each) + 8 for each in LAYOUT.constants[:_NOW_MS])
+_LENGTH_AT = sum(len(each) + FIXED64_BYTES for each in LAYOUT.constants[:_NOW_MS])
 _SHORT_LENGTH = SHORT_LAYOUT.constants[_NOW_MS]
-_IN_ROWS = {name for name in LAYOUT.names if name not in SHORT_LAYOUT.names}
-_SHORT_NUMBERS = tuple(2 * at + 1 for at, name in enumerate(LAYOUT.names) if name not in _IN_ROWS)
+_BEHIND_LENGTH = _LENGTH_AT + len(LAYOUT.constants[_NOW_MS])
+_IN_ROWS = [at for at, name in enumerate(LAYOUT.names) if name not in SHORT_LAYOUT.names]
+_ROWS_AT, _BEHIND_ROWS = (
+    sum(len(each) + FIXED64_BYTES for each in LAYOUT.constants[:at]) for at in (_IN_ROWS[0], _IN_ROWS[-1] + 1)
+)
 
 # Where the nested values sit in the tuples of core; pack_record_into copies the stretches between them.
 _RECORD_HEAD = slice(0, Record._fields.index("snapshot"))
@@ -173,11 +176,7 @@ def is_short(buffer: Any, offset: int = 0) -> bool:
 
 def shortened(data: bytes) -> bytes:
     """The bytes of a whole record of the ring, without its candidate rows, which are all empty."""
-    flat = _STRUCT.unpack(data)
-    parts: list[Any] = [None] * (2 * len(SHORT_LAYOUT.names))
-    parts[0::2] = SHORT_LAYOUT.constants
-    parts[1::2] = [flat[at] for at in _SHORT_NUMBERS]
-    return _SHORT_STRUCT.pack(*parts)
+    return b"".join((data[:_LENGTH_AT], _SHORT_LENGTH, data[_BEHIND_LENGTH:_ROWS_AT], data[_BEHIND_ROWS:]))
 
 
 def unpack_record(buffer: Any, offset: int = 0) -> Record:

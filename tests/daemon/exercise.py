@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.daemon.__main__ import ENVIRONMENT
+from lmkd_py.daemon.environment import ENVIRONMENT
 from lmkd_py.kernel.protection.lasting import forget_lasting
 from lmkd_py.kernel.sensing.perf import ALLOCATION_EVENTS, RECLAIM_EVENTS, EventCounter
 from tests.support import REPO_ROOT

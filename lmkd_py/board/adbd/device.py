@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Protocol
 
 from .auth import NEVER, KeyStore
 from .child import Child, start
@@ -21,9 +21,6 @@ from .packet import LEGACY_PAYLOAD, MAX_PAYLOAD, VERSION, VERSION_CHECKSUM
 from .space import Space, make_space
 from .sweeper import Sweeper, kill_members
 from .tools import PROPERTIES, SEARCH_PATH, SHELL_UID
-
-if TYPE_CHECKING:
-    from .endpoint import Endpoint
 
 MAX_CHILDREN = 128  # commands at once, those left behind by their clients too
 _NOTES = 500
@@ -44,6 +41,13 @@ LEGACY = Personality((), LEGACY_PAYLOAD, VERSION_CHECKSUM, False, True)
 
 # Who may become root, and how: adbd runs as root, `su -c`, `su 0` (and `adb root`), nobody.
 ROOT_KINDS = ("adbd", "magisk", "userdebug", "none")
+
+
+class Listener(Protocol):
+    """Where the device is reached, as far as the device itself has a say in it."""
+
+    def come_again(self, away_s: float, between: Optional[Callable[[], None]] = None) -> None:
+        """Drop every client, be unreachable for away_s, then listen again."""
 
 
 class AdbdDevice:
@@ -84,7 +88,7 @@ class AdbdDevice:
         self.pen = pen  # a cgroup.procs file every program of the device is written to
         self.mark = mark  # which memory is the device's own: see space.MARK
         self.restart_with = tuple(restart_with)  # a guest's own command for it
-        self.endpoint: Optional[Endpoint] = None
+        self.endpoint: Optional[Listener] = None
         self.sweeper: Optional[Sweeper] = None
         self.notes: deque[str] = deque(maxlen=_NOTES)
         self._data_bytes, self._read_only = data_bytes, read_only

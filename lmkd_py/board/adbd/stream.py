@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Optional
+from typing import Optional, Protocol
 
 from .packet import CLSE, OKAY, WRTE, AdbMessage, ProtocolBreach
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 MAX_AHEAD = 64  # messages of a stream that no service has read yet
 
@@ -22,10 +19,26 @@ class Refused(Exception):
     """The service is not to be had: the client sees its OPEN closed. The text is for the log."""
 
 
+class Carrier(Protocol):
+    """The connection that a stream is one of."""
+
+    max_payload: int  # most bytes one message carries
+    pending: int  # bytes of all its streams that no service has read yet
+
+    def post(self, message: AdbMessage) -> None:
+        """Queue a message without waiting."""
+
+    async def send(self, message: AdbMessage) -> None:
+        """Queue a message and wait until the client has taken most of what is queued."""
+
+    def cut_on(self, request: bytes) -> None:
+        """End the connection here if a fault waits for this request."""
+
+
 class DeviceStream:
     """The device's end of a stream. `local` and `remote` are ADB's two ids, never 0."""
 
-    def __init__(self, connection: Connection, local: int, remote: int) -> None:
+    def __init__(self, connection: Carrier, local: int, remote: int) -> None:
         self.connection = connection
         self.local, self.remote = local, remote
         self.accepted = False

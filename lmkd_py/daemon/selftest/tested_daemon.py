@@ -16,7 +16,7 @@ from ...wire.control_client import ask
 from ...wire.frames import RECORD, STRIKE, Frame, read_frames
 from ...wire.header import Strike, decode_strike
 from ...wire.record import Record, unpack_record
-from ..__main__ import ENVIRONMENT, PACKAGE_PARENT
+from ..environment import ENVIRONMENT, PACKAGE_PARENT
 from .careless import SPOILT
 from .group import Group
 

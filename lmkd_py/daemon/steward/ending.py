@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from .. import shared as layout
 
 if TYPE_CHECKING:
-    from .steward import Steward
+    from .parts import Parts
 
 
-def finish(steward: Steward) -> None:
+def finish(steward: Parts) -> None:
     """End the killer and file what is left. Where only the domain is gone clients can still ask."""
     steward.kernel_strike.disarm()
     killer = steward.killer
@@ -31,7 +31,7 @@ def finish(steward: Steward) -> None:
         steward.control.close()
 
 
-def let_go(steward: Steward) -> None:
+def let_go(steward: Parts) -> None:
     """Close everything but the control socket: in the same process another steward's work is to begin."""
     steward.candidates.outbox = None
     for pid in list(steward.candidates.processes):

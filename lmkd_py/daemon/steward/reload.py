@@ -19,10 +19,10 @@ from .killers.kernel_strike import load_kernel_strike
 
 if TYPE_CHECKING:
     from .killers.keeper import Killer
-    from .steward import Steward
+    from .parts import Parts
 
 
-def reload(steward: Steward) -> str:
+def reload(steward: Parts) -> str:
     """Make what config.bin says now the configuration, and note it. Returns why not, or ''; the old one stays then."""
     former = steward.config
     refused = _take_config(steward)
@@ -47,7 +47,7 @@ def _waits(root: str) -> bool:
         return False
 
 
-def _take_config(steward: Steward) -> str:
+def _take_config(steward: Parts) -> str:
     try:
         config = load_config(steward.root, steward.observe)
     except (ConfigError, OSError) as error:
@@ -70,7 +70,7 @@ def _take_config(steward: Steward) -> str:
     return ""
 
 
-def take_swap(steward: Steward) -> None:
+def take_swap(steward: Parts) -> None:
     """Where swap areas came or went: another killer, which pins what zram tells of those there are now.
 
     While that is refused it is tried again, with pauses.
@@ -92,7 +92,7 @@ def take_swap(steward: Steward) -> None:
         steward.journal.note(NoteKind.SWAP_REFUSED, refused)
 
 
-def replace_guard(steward: Steward, config: Config) -> str:
+def replace_guard(steward: Parts, config: Config) -> str:
     """Everything anew for this configuration: domain, strike in the kernel, killer. Returns why not, or ''.
 
     Until it stands the former killer guards; where it fails all is as before.
@@ -142,7 +142,7 @@ def replace_guard(steward: Steward, config: Config) -> str:
     return ""
 
 
-def _watch(steward: Steward, domain: Domain) -> None:
+def _watch(steward: Parts, domain: Domain) -> None:
     steward.domain = steward.deferred.domain = domain
     steward.discovery.watch(domain, steward.config.monitor)
     steward.candidates.sized_limit = steward.config.monitor.sized_candidates

@@ -31,11 +31,12 @@ from .ending import finish
 from .event_loop import EventLoop
 from .filing.journal import Journal
 from .filing.strike_filing import StrikeFiling
+from .handover import Succession
 from .killers.burial import Burial
 from .killers.keeper import Killer, fork_killer
 from .killers.kernel_strike import KernelStrike
 from .killers.lost_triggers import LostTriggers
-from .killers.succession import Succession, hand_over, relieve
+from .killers.succession import hand_over, relieve
 from .killers.vacancy import Vacancy
 from .pool import look
 from .reload import reload, replace_guard, take_swap
@@ -103,7 +104,7 @@ class Steward(EventLoop):
             self.burial.add(each)
         self.events.begin()
         self.watch(self.notify_fd, self._notified)
-        self.watch(self.discovery.fd, self._file_changed)
+        self.watch(self.discovery.fd, self.discovery.heed)
         self.watch(self.events.fd, lambda _: self.events.serve())
         self.control.be_watched(self)
         self.swaps.be_watched(self, self.swap_changed)
@@ -144,10 +145,6 @@ class Steward(EventLoop):
             self.vacancy.begin(self)
         else:
             self.unwatch(fd)
-
-    def _file_changed(self, _: int) -> None:
-        if self.discovery.file_changed():
-            self.discovery.read_file()
 
     def swap_changed(self, _: int) -> None:
         """/proc/swaps says so."""
@@ -239,7 +236,7 @@ class Steward(EventLoop):
     def _take_records(self) -> None:
         self.journal.file_records(self.killer)
         self.journal.count_oom_kills(self.domain)
-        self.journal.holds.tell(self.journal, self.domain)
+        self.journal.holds.tell(self.journal.add, self.domain)
         if self.events.after_records(self.killer):
             self.journal.names.read_again()
             swap_sizes.tell(self.candidates, look(self.domain).swap_total_kb)

@@ -19,16 +19,14 @@ from ..acting.process import read_tgid
 from .loader import apart
 from .order import BpfRefused as BpfRefused
 from .pins import unpin
+from .watch_layout import ADJ, MARKS, RENAMED, RING_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..sensing.domain.placement import Placement
 
-BORN, ADJ, MOVED, RENAMED = 1, 2, 3, 4  # kinds of records: another process, oom_score_adj, cgroup, name
-RING_BYTES = max(4096, mmap.PAGESIZE)  # 256 records or more between two drains
 RECORD = struct.Struct("=IIII")  # the kernel's header (length with two flags, page offset), pid, kind
-MARKS = 16384  # one byte for all pids with the same low bits: whether a process of the domain is among them
 _BUSY = 1 << 31  # the record is still being written
 _FULL = RING_BYTES - 2 * RECORD.size  # so much unread: the next record may have been lost
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import attach, calls
 from .order import BpfRefused
-from .watch import ADJ, BORN, MARKS, MOVED, RENAMED, RING_BYTES
+from .watch_layout import ADJ, BORN, MARKS, MOVED, RENAMED, RING_BYTES
 
 if TYPE_CHECKING:
     from ..sensing.domain.placement import Placement

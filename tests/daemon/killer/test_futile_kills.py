@@ -98,7 +98,7 @@ def test_a_pause_is_said_once_and_its_end_too(capsys: pytest.CaptureFixture[str]
     held = calm._replace(judgement=calm.judgement._replace(action=int(Action.HELD), min_adj=ABSENT, state=state))
     for record in (calm, held, held, calm, calm):
         holds.see(record)
-        holds.tell(notes, domain)  # type: ignore[arg-type]
+        holds.tell(notes.add, domain)
     assert notes.kinds == ["kills-held", "kills-resumed"]
     assert capsys.readouterr().err.count("the last 3 kills freed less than a quarter of 9000 kB") == 1
     assert holds.words == ""
@@ -113,7 +113,7 @@ def test_a_wait_after_kills_for_stall_in_vain_is_said_in_its_own_words(capsys: p
     stalled = calm.judgement._replace(action=int(Action.HELD), reason=int(KillReason.STALLED), state=state)
     for record in (calm, calm._replace(judgement=stalled), calm):
         holds.see(record)
-        holds.tell(notes, domain)  # type: ignore[arg-type]
+        holds.tell(notes.add, domain)
     assert notes.kinds == ["kills-held", "kills-resumed"]
     words = "the last 3 STALLED kills did not reduce refaults; no STALLED kill for 2000 ms"
     assert capsys.readouterr().err.count(words) == 1

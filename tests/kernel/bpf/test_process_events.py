@@ -15,7 +15,8 @@ import pytest
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import DomainKind
 from lmkd_py.kernel.bpf.order import BpfRefused
-from lmkd_py.kernel.bpf.watch import MARKS, RECORD, RING_BYTES, ProcessWatch, watch_processes
+from lmkd_py.kernel.bpf.watch import RECORD, ProcessWatch, watch_processes
+from lmkd_py.kernel.bpf.watch_layout import MARKS, RING_BYTES
 from lmkd_py.kernel.bpf.watch_programs import parse_format
 from lmkd_py.kernel.sensing.domain.placement import Placement, placement_of
 from lmkd_py.kernel.sensing.proc_connector import ProcConnector

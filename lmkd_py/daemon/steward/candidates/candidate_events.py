@@ -17,7 +17,7 @@ from ....kernel.bpf import BpfRefused, parent_of
 from ....kernel.bpf.watch import watch_processes
 from ... import shared as layout
 from ...shortage import is_shortage
-from ..filing.strike_filing import EVENTS, own_pins
+from ..filing.kernel_log import EVENTS, own_pins
 from .discovery import Discovery
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from ... import shared as layout
 from ...shortage import is_shortage
 from .outbox import Outbox
 from .pins import close_all, pin
+from .ranking import Ranking
 from .refused import CandidateRefused, NoRoom, refused_by_kernel
 
 SIZES = ("statm", "oom_score_adj")
@@ -73,7 +74,10 @@ class Candidates:
         self._highest = -1  # row ever given
         self.changes = 0  # counts whatever changes who is a candidate, and in which order
         self._age = 0
+        self._ranking = Ranking([])
         self._sizes_stale = False
+        self._sized: dict[int, CandidateProcess] = {}  # among these are all who are sized,
+        self._unpinned: dict[int, CandidateProcess] = {}  # and among these all who are not pinned
         self.short = False
 
     def register(
@@ -93,8 +97,7 @@ class Candidates:
             return None
         if known is not None and self._same(known, start_ticks):
             if known.adj != adj or refresh:
-                known.adj = adj
-                self._stamp(known)
+                self._stamp(known, adj)
                 self._tell(layout.MOVE, known)
             return known
         if known is not None:
@@ -111,14 +114,15 @@ class Candidates:
 
     def _add(self, process: CandidateProcess) -> None:
         try:
-            self._stamp(process)
+            self._stamp(process, process.adj)
             process.row = self._free_rows.pop()
             self._highest = max(self._highest, process.row)
             self.deaths.register(process.pidfd, DEATH)
-            self.processes[process.pid] = process
+            self.processes[process.pid] = self._unpinned[process.pid] = process
             self._pid_of[process.pidfd] = process.pid
             self._tell(layout.ADD, process, (os.dup(process.pidfd),) if self.outbox is not None else ())
         except BaseException:
+            self._leave_order(process)
             self.processes.pop(process.pid, None)
             self._pid_of.pop(process.pidfd, None)
             if process.row >= 0:
@@ -131,6 +135,7 @@ class Candidates:
         if process is None:
             return False
         self._tell(layout.DROP, process)
+        self._leave_order(process)
         del self.processes[pid]
         # Closing alone would not do: the killer's duplicate keeps it in the set, under a number that is free again.
         self.deaths.unregister(process.pidfd)
@@ -148,6 +153,7 @@ class Candidates:
     def hand_over(self, outbox: Outbox, struck: int = 0) -> None:
         """Give everything but a victim that is dying to a killer, each slot in its own order."""
         self.outbox = outbox
+        self._unpinned = dict(self.processes)
         for process in sorted(self.processes.values(), key=lambda each: each.age):
             if process.pid == struck:
                 continue
@@ -176,6 +182,8 @@ class Candidates:
         taken = {process.row: process for process in self.processes.values()}
         self._free_rows = [row for row in range(self.rows - 1, -1, -1) if row not in taken]
         self._pid_of = {process.pidfd: process.pid for process in self.processes.values()}
+        by_age = sorted(self.processes.values(), key=lambda each: each.age)
+        self._ranking = Ranking([(each.pid, each.adj) for each in by_age])
         for process in self.processes.values():
             try:
                 self.deaths.register(process.pidfd, DEATH)
@@ -201,24 +209,20 @@ class Candidates:
         if not self._sizes_stale or self.outbox is None:
             return
         self._sizes_stale = False
-        chosen = list(self.processes.values())
-        others: list[CandidateProcess] = []
-        if len(chosen) > self.sized_limit:
-            chosen.sort(key=_expendable_first)
-            others = chosen[self.sized_limit :]
-            for process in others:
-                if process.sized:
-                    process.sized = False
-                    self._tell(layout.UNSIZED, process)
-            del chosen[self.sized_limit :]
-        for process in chosen:
+        chosen = {process.pid: process for process in self.most_expendable(self.sized_limit, 0)}
+        for process in [each for each in self._sized.values() if each.sized and each.pid not in chosen]:
+            process.sized = False
+            self._tell(layout.UNSIZED, process)
+        self._sized = chosen
+        for process in chosen.values():
             if not process.sized and self._pin(process, layout.SIZED, SIZES):
                 process.sized = process.pinned = True
         if alone:
             self._sizes_stale = True
             return
-        for process in others:
-            if not process.pinned:
+        self._unpinned = {pid: process for pid, process in self._unpinned.items() if not process.pinned}
+        for process in sorted(self._unpinned.values(), key=_expendable_first):
+            if process.pid not in chosen:
                 if len(self.outbox.backlog) >= PIN_AHEAD:
                     self._sizes_stale = True
                     return
@@ -237,7 +241,7 @@ class Candidates:
 
     def most_expendable(self, count: int, min_adj: int) -> list[CandidateProcess]:
         """The first `count` by falling adj, in a slot the oldest first; none below min_adj."""
-        return sorted((each for each in self.processes.values() if each.adj >= min_adj), key=_expendable_first)[:count]
+        return [self.processes[pid] for pid in self._ranking.first(count, min_adj)]
 
     def _same(self, known: CandidateProcess, start_ticks: int) -> bool:
         # Ticks are coarse: a pid may have died and come back within one, so the pidfd is always asked too.
@@ -270,11 +274,18 @@ class Candidates:
                 raise CandidateRefused(f"pid {pid} has ended", True) from None
             raise
 
-    def _stamp(self, process: CandidateProcess) -> None:
+    def _stamp(self, process: CandidateProcess, adj: int) -> None:
         self._age += 1
+        self._ranking.place(process.pid, adj, process.adj)
+        process.adj = adj
         process.age = self._age
         self._sizes_stale = True
         self.changes += 1
+
+    def _leave_order(self, process: CandidateProcess) -> None:
+        self._ranking.drop(process.pid, process.adj)
+        self._sized.pop(process.pid, None)
+        self._unpinned.pop(process.pid, None)
 
     def _tell(self, op: int, process: CandidateProcess, fds: tuple[int, ...] = ()) -> None:
         if self.outbox is not None:

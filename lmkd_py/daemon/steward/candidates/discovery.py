@@ -68,6 +68,11 @@ class Discovery:
             return False
         return PROCS.encode() in data
 
+    def heed(self, _: int) -> None:
+        """inotify has something: read the registration file, if it is about that."""
+        if self.file_changed():
+            self.read_file()
+
     def read_file(self) -> None:
         """Make the registered set what the file says; lines that are none become complaints."""
         try:

@@ -12,9 +12,11 @@ from ....core.vocabulary import NoteKind
 from ...inherited import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ....kernel.sensing.domain import Domain
+    from ....wire.peek import Peek
     from ....wire.record import Record
-    from .journal import Journal
 
 # What no death gives back, by the names of Snapshot's fields.
 _HOLDERS = (("shmem", "shmem_kb"), ("unevictable", "unevictable_kb"), ("page tables", "page_tables_kb"))
@@ -29,6 +31,12 @@ class Holds:
         self._fresh: Record | None = None
         self._over = False
 
+    def cares(self, seen: Peek) -> bool:
+        """Whether see() would find something in that record: it need not be decoded otherwise."""
+        until_ms = max(seen.held_until_ms, seen.stall_wait_until_ms)
+        begins = seen.action == HELD and until_ms != self._until_ms
+        return begins or bool(self._until_ms and not seen.futile_kills and not seen.stall_wait_until_ms)
+
     def see(self, record: Record) -> None:
         """Take note of a record that was filed."""
         judgement, state = record.judgement, record.judgement.state
@@ -42,8 +50,8 @@ class Holds:
         """For the status reply: the pause, if there is one."""
         return [Note(kind=NoteKind.KILLS_HELD, text=self.words)] if self.words else []
 
-    def tell(self, journal: Journal, domain: Domain) -> None:
-        """Note and log what see() has found since the last call."""
+    def tell(self, add: Callable[[Note], object], domain: Domain) -> None:
+        """Note (by `add`) and log what see() has found since the last call."""
         record, self._fresh = self._fresh, None
         if record is not None:
             state, kills = record.judgement.state, record.judgement.state.futile_kills
@@ -57,11 +65,11 @@ class Holds:
                     f"the last {kills} STALLED kills did not reduce refaults;"
                     f" no STALLED kill for {state.stall_wait_ms} ms"
                 )
-            journal.add(Note(record.snapshot.now_ms * 1_000_000, NoteKind.KILLS_HELD, self.words, kills))
+            add(Note(record.snapshot.now_ms * 1_000_000, NoteKind.KILLS_HELD, self.words, kills))
             say(f"lmkd-py: {self.words}", sys.stderr)
         if self._over:
             self.words, self._over = "", False
-            journal.add(Note(kind=NoteKind.KILLS_RESUMED))
+            add(Note(kind=NoteKind.KILLS_RESUMED))
 
 
 def _held_by(record: Record, domain: Domain) -> str:

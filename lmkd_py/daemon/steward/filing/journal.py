@@ -24,6 +24,7 @@ from ....wire.header import (
     encode_process,
     encode_strike,
 )
+from ....wire.peek import peek
 from ....wire.record import RecordError, shortened, unpack_record
 from ....wire.sentences import LAYER_NAMES
 from ... import shared as layout
@@ -138,25 +139,11 @@ class Journal:
         What the trace has no memory for stays in the ring.
         """
         before = self.kills
-        for data in killer.ring.take():
-            try:
-                record = unpack_record(data)
-            except RecordError as error:  # never seen; a reader must not stumble over what we could not read
-                self.note(NoteKind.UNREADABLE_RECORD, str(error))
-                self.lose(1, f"killer {killer.pid} left a record that cannot be read")
-                continue
-            for candidate in record.snapshot.candidates:
-                self.names.tell(candidate.pid, candidate.start_ticks, candidate.pid == record.outcome.pid)
-            if not self.trace.record(data if record.snapshot.candidates else shortened(data)):
-                break
-            killer.ring.filed = killer.ring.tail
-            self.holds.see(record)
-            if record.outcome.pid > 0 and not record.observe:
-                self.kills += 1
-                self.trace.unsynced = True
-                age_ms = self.members_age_ms(record.outcome.at_ms)
-                if age_ms != ABSENT:
-                    self.add(Note(record.outcome.at_ms * 1_000_000, NoteKind.MEMBERSHIP, number=age_ms))
+        self.trace.gather()
+        try:
+            self._append_records(killer)
+        finally:
+            self.trace.flush()
         lost, killer.ring.lost = killer.ring.lost, 0
         if lost:
             why = "overwrote records before they were filed"
@@ -171,6 +158,33 @@ class Journal:
         if not self.trace.late:
             killer.ring.settle()
         return self.kills > before
+
+    def _append_records(self, killer: Killer) -> None:
+        # The bytes are copied as they are; the killer has written them by the same layout.
+        for data in killer.ring.take():
+            try:
+                seen = peek(data)
+            except RecordError as error:  # never seen; a reader must not stumble over what we could not read
+                self.note(NoteKind.UNREADABLE_RECORD, str(error))
+                self.lose(1, f"killer {killer.pid} left a record that cannot be read")
+                continue
+            # Whatever may fail comes before it is filed: it is tried again then.
+            decoded = unpack_record(data) if self.holds.cares(seen) else None
+            for pid, start_ticks in seen.candidates:
+                self.names.tell(pid, start_ticks, pid == seen.pid)
+            if not self.trace.record(data if seen.candidates else shortened(data)):
+                break
+            killer.ring.filed = killer.ring.tail
+            is_kill = seen.pid > 0 and not seen.observe
+            if is_kill:
+                self.kills += 1
+                self.trace.unsynced = True
+            if decoded is not None:
+                self.holds.see(decoded)
+            if is_kill:
+                age_ms = self.members_age_ms(seen.at_ms)
+                if age_ms != ABSENT:
+                    self.add(Note(seen.at_ms * 1_000_000, NoteKind.MEMBERSHIP, number=age_ms))
 
     def file_unrecorded(self, killer: Killer) -> None:
         """Declare the strike that a killer, now dead, had begun and did not live to record."""

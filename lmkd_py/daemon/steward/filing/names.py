@@ -52,9 +52,12 @@ class Names:
     def tend(self) -> None:
         """Write down who has lived for a while; forget who has not."""
         now = monotonic()
-        for key, (due, process) in list(self._young.items()):  # in the order of their ages
+        settled = []
+        for key, (due, process) in self._young.items():  # in the order of their ages
             if due > now:
                 break
+            settled.append((key, process))
+        for key, process in settled:
             del self._young[key]
             if self.candidates.processes.get(process.pid) is process:
                 self._write(process, True)

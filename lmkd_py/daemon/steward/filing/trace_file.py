@@ -41,6 +41,7 @@ class TraceFile:
         self.lost = 0  # records and strikes that were taken and never filed
         self.late: list[tuple[int, bytes]] = []  # kind and bytes of each frame on its way into the file
         self.late_bytes = 0
+        self._gathers = False  # what is appended waits for flush(), as long as it is not much
         self._done = 0  # bytes of the first of them that are there already
         self._whole = 0  # bytes of the file that are whole frames
         self._retry_at = 0.0
@@ -58,6 +59,19 @@ class TraceFile:
         self.header = header
         self._write(HEADER, header, LATE_HEADERS_BYTES)
 
+    def gather(self) -> None:
+        """Have what is appended from here on written together, by flush() at the latest."""
+        self._rotate()
+        self._gathers = True
+
+    def flush(self) -> None:
+        """Write what was gathered, as far as the disk and memory let us; the rest stays late."""
+        self._gathers = False
+        try:
+            self.catch_up()
+        except MemoryError:
+            pass  # tried again after this round
+
     def accepts(self) -> bool:
         """Whether a record or a strike can be taken now."""
         if self.late_bytes > LATE_BYTES:
@@ -68,11 +82,7 @@ class TraceFile:
         """Append the bytes of one ring record; False when it has to wait in the ring."""
         if not self.accepts():
             return False
-        if self.bytes > ROTATE_BYTES and not self.late:
-            try:
-                self._next_file()
-            except OSError:
-                self.bytes = 0  # the disk refuses another file: go on with this one
+        self._rotate()
         return self._write(RECORD, data)
 
     def strike(self, message: bytes) -> bool:
@@ -179,6 +189,13 @@ class TraceFile:
                 os.close(fd)
         os.fdatasync(self.fd)
 
+    def _rotate(self) -> None:
+        if self.bytes > ROTATE_BYTES and not self.late:
+            try:
+                self._next_file()
+            except OSError:
+                self.bytes = 0  # the disk refuses another file: go on with this one
+
     def _next_file(self) -> None:
         self.place.make_room(KEEP_BYTES - ROTATE_BYTES, self.path)
         path, fd = self.place.create()
@@ -207,6 +224,8 @@ class TraceFile:
         self.late.append((kind, data))
         self.late_bytes += len(data)
         self.bytes += len(data)
+        if self._gathers and self.late_bytes <= min(AT_ONCE_BYTES, LATE_BYTES):
+            return True
         try:
             self.catch_up()
         except MemoryError:

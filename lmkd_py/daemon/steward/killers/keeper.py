@@ -9,10 +9,12 @@ import select
 import sys
 from errno import ENOMEM
 from time import monotonic
+from typing import Protocol
 
 from ....core.config import Config
 from ....core.vocabulary import ABSENT
 from ....kernel.acting.syscalls import eventfd, pidfd_open, pidfd_send_signal
+from ....kernel.bpf import AttachedProgram
 from ....kernel.protection.lasting import make_lasting
 from ....kernel.protection.reserve import Reserve
 from ....wire.report import Report
@@ -23,7 +25,6 @@ from ...shortage import is_shortage
 from ...slow_closers import copies_of, take_copies
 from ..candidates.outbox import Outbox
 from ..filing.ring_reader import RingReader
-from .kernel_strike import KernelStrike
 from .killers_file import bequests, living, remember
 
 ARM_TIMEOUT_S = 60.0  # its dry run took 18 s on an emulated CPU that had many neighbours
@@ -102,6 +103,13 @@ class Killer:
         self.shared.close()
 
 
+class Loaded(Protocol):
+    """The strike in the kernel, or why there is none: what a killer has to know of a KernelStrike."""
+
+    attached: AttachedProgram | None
+    refused: str
+
+
 def wait_readable(fds: tuple[int, ...], timeout_s: float) -> list[int]:
     """Those of fds that are readable or hung up. Not select(), which ends at descriptor 1024."""
     poller = select.poll()
@@ -137,7 +145,7 @@ def fork_killer(
     rows: int,
     never: tuple[int, ...],
     notify_fd: int,
-    kernel_strike: KernelStrike,
+    kernel_strike: Loaded,
     required_layer: int = ABSENT,
     reserve: Reserve | None = None,
 ) -> Killer:

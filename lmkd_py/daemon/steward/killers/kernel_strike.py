@@ -19,7 +19,7 @@ from ....kernel.bpf.layout import ARMED, KICK_ONLY, LAPSED, LIST_ROWS, STRIKE
 from ....kernel.sensing.domain import Domain, open_domain
 from ....kernel.sensing.triggers.bpf_kick import reclaims_of
 from ..candidates.candidates import Candidates
-from ..filing.strike_filing import Filing, own_pins
+from ..filing.kernel_log import Filing, own_pins
 
 if TYPE_CHECKING:
     from ..filing.journal import Journal

@@ -20,7 +20,11 @@ from ..backoff import NEVER, Backoff
 from .keeper import Killer
 
 if TYPE_CHECKING:
-    from ..steward import Steward
+    from typing import TypeVar
+
+    from .owner import Owner
+
+    AnyOwner = TypeVar("AnyOwner", bound=Owner)
 
 PSI = ("psi some", "psi full")
 KICK = 1 << NAMES.index("bpf kick")  # comes and goes with the strike in the kernel, which has notes of its own
@@ -40,7 +44,7 @@ class LostTriggers:
         """What this guard once had and `killer`, just armed, has not."""
         return self._had & ~killer.shared.words[layout.TRIGGERS]
 
-    def tend(self, steward: Steward, replace_guard: Callable[[Steward, Config], str]) -> None:
+    def tend(self, steward: AnyOwner, replace_guard: Callable[[AnyOwner, Config], str]) -> None:
         """Look at what the killer says, tell what is new, try again what is due."""
         self._look(steward)
         if not self.lost or not self._retry.is_due():
@@ -81,7 +85,7 @@ class LostTriggers:
         left_s = round(self._retry.left_s())
         return [Note(kind=NoteKind.TRIGGER_AWAITED, number=left_s, subject=name) for name in names_in(self.lost)]
 
-    def _look(self, steward: Steward) -> None:
+    def _look(self, steward: Owner) -> None:
         words = steward.killer.shared.words
         self._armed = words[layout.TRIGGERS]
         self._had |= words[layout.TRIGGERS] & ~KICK

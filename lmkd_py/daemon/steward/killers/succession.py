@@ -14,7 +14,7 @@ from ....kernel.acting.process import read_stat
 from ....kernel.acting.syscalls import pidfd_open
 from ....kernel.protection.own_cgroup import give_rt_quota
 from ... import shared as layout
-from ...hurry import hurry, take_turns
+from ...hurry import hurry
 from ...inherited import EXIT_BROKEN
 from ...shared import WORD_MASK
 from ...shortage import is_shortage
@@ -23,46 +23,8 @@ from .keeper import Killer, KillerFailed, wait_readable
 
 if TYPE_CHECKING:
     from ..filing.journal import Journal
-    from ..steward import Steward
 
 HAND_OVER_TIMEOUT_S = 10.0
-
-
-class Succession:
-    """What is to be done once the former killer is dead, and there is no way back.
-
-    A shortage may interrupt it anywhere: then it is carried out again, as a whole. Twice does no harm.
-    """
-
-    def __init__(self, killer: Killer, former: Killer | None) -> None:
-        self.killer = killer
-        self.former = former
-        self._is_live = False
-
-    def carry_out(self, steward: Steward) -> None:
-        """OSError, MemoryError: it is to be carried out again."""
-        killer, former = self.killer, self.former
-        if not self._is_live:
-            if former is not None:
-                steward.unwatch(former.pidfd)
-            killer.shared.words[layout.STAND_IN] = steward.lost.missing_in(killer)
-            live_ns = go_live(killer, former)
-            if former is not None:
-                steward.burial.add(former, killer.pid, live_ns)
-            self._is_live = True
-        take_turns()
-        steward.kernel_strike.arm(os.getpid(), killer.pid, os.getppid())
-        steward.events.heed_kicks(steward.kernel_strike)
-        steward.strikes.retire(steward.kernel_strike)
-        if former is not None:
-            steward.events.scan()
-        steward.strikes.find_over()
-        steward.catch_up_due = not steward.burial.carry_out() or steward.catch_up_due
-        steward.journal.count_oom_kills(steward.domain)
-        steward.write_down()
-        steward.journal.names.settle()
-        if not steward.vacancy.pid:  # last of all: this alone would be told twice
-            settle(killer, steward.config.monitor, steward.journal)
 
 
 def hand_over(candidates: Candidates, killer: Killer, former: Killer | None = None) -> None:

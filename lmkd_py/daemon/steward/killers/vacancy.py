@@ -19,7 +19,7 @@ from ..backoff import NEVER, Backoff
 from .keeper import KillerFailed
 
 if TYPE_CHECKING:
-    from ..steward import Steward
+    from .owner import Owner
 
 MAX_REFORKS = 20  # killers in a row that did not live for a second; beyond it they are forked with pauses
 YOUNG_S = 1.0
@@ -36,7 +36,7 @@ class Vacancy:
         self._retry = Backoff()
         self._said = ""
 
-    def begin(self, steward: Steward) -> None:
+    def begin(self, steward: Owner) -> None:
         """Its killer's pidfd says that it has ended."""
         dead = steward.killer
         dead.reap()
@@ -55,7 +55,7 @@ class Vacancy:
             self.young_deaths = 0
             self._retry.reset()
 
-    def fill(self, steward: Steward) -> None:
+    def fill(self, steward: Owner) -> None:
         """Fork a successor if it is time. Raises OSError for want of memory, which is tried again at once."""
         if not self.pid or not self._retry.is_due():
             return
@@ -82,7 +82,7 @@ class Vacancy:
         """Seconds until the next try."""
         return self._retry.left_s() if self.pid else NEVER
 
-    def _count(self, steward: Steward, again_s: float) -> None:
+    def _count(self, steward: Owner, again_s: float) -> None:
         self.young_deaths += 1
         if self.young_deaths <= MAX_REFORKS:
             if again_s:

@@ -103,6 +103,31 @@ def test_who_has_lived_for_a_while_is_written_down_once(known: Known, monkeypatc
     assert names.patience_s(-1) == -1
 
 
+class Counting(dict[tuple[int, int], tuple[float, CandidateProcess]]):
+    """Counts how many of its items somebody has looked at."""
+
+    looked_at = 0
+
+    def items(self) -> Iterator[tuple[tuple[int, int], tuple[float, CandidateProcess]]]:  # type: ignore[override]
+        for item in super().items():
+            self.looked_at += 1
+            yield item
+
+
+def test_a_turn_does_not_look_at_all_who_are_young(monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates, trace = Candidates(8, 4), Paper()
+    names = Names(candidates, trace.say)
+    young = names._young = Counting()
+    names.add([CandidateProcess(number, 0, 900, -1, 7, "app") for number in range(5000)])
+    for _ in range(10):
+        names.tend()
+    assert young.looked_at == 10
+    now = time.monotonic()
+    monkeypatch.setattr(names_module, "monotonic", lambda: now + names_module.SETTLED_S)
+    names.tend()
+    assert not young
+
+
 def test_when_memory_is_short_names_are_read_again(known: Known, renamer: Renamer) -> None:
     names, trace, _ = known
     names.settle()

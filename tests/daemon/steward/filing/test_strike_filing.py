@@ -16,7 +16,8 @@ from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config
 from lmkd_py.daemon.steward.candidates.candidates import Candidates
 from lmkd_py.daemon.steward.filing.journal import Journal
-from lmkd_py.daemon.steward.filing.strike_filing import Filing, StrikeFiling
+from lmkd_py.daemon.steward.filing.kernel_log import Filing
+from lmkd_py.daemon.steward.filing.strike_filing import StrikeFiling
 from lmkd_py.kernel.bpf import layout
 from lmkd_py.kernel.bpf.pins import obj_get
 from lmkd_py.wire.frames import STRIKE, Lost, read_frames

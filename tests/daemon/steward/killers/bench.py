@@ -26,7 +26,7 @@ from lmkd_py.daemon.slow_closers import give_copies
 from lmkd_py.daemon.steward import event_loop, reload, steward
 from lmkd_py.daemon.steward.candidates import candidate_events
 from lmkd_py.daemon.steward.ending import finish, let_go
-from lmkd_py.daemon.steward.filing.strike_filing import Filing
+from lmkd_py.daemon.steward.filing.kernel_log import Filing
 from lmkd_py.daemon.steward.killers import kernel_strike
 from lmkd_py.daemon.steward.killers.keeper import Killer, fork_killer
 from lmkd_py.daemon.steward.killers.kernel_strike import KernelStrike
