@@ -82,8 +82,8 @@ class StrikeFiling:
         if kernel_strike is not None and kernel_strike.filing is not None:
             kernel_strike.filing.file(self.journal, set())
         for filing in [each for each in self._over if each.file(self.journal, self._known)]:
-            self._over.remove(filing)
             filing.remove()
+            self._over.remove(filing)
 
     def finish(self, kernel_strike: KernelStrike) -> None:
         """A clean stop: nothing is left in the kernel."""

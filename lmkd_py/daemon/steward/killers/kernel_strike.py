@@ -99,13 +99,14 @@ class KernelStrike:
             self._guard.disarm()
 
     def stand_down(self) -> None:
-        """Disarm, take the program out of the kernel, close everything."""
+        """Disarm, take the program out of the kernel, close everything. What a shortage interrupts can be repeated."""
         self.disarm()
         if self._guard is not None and self.attached is not None:
-            self._guard.close()
-            for fd in self.attached.fds():
-                os.close(fd)
             unpin(self.pins)
+            fds = self.attached.fds()  # from here on nothing takes memory
+            self._guard.close()
+            for fd in fds:
+                os.close(fd)
             self._guard = self.attached = self.filing = None
 
 

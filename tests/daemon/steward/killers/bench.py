@@ -115,6 +115,7 @@ class Bench:
         monkeypatch.setattr(candidate_events, "watch_processes", refuse)  # each takes a moment to load
         monkeypatch.setattr(event_loop, "RETRY_MS", 1)
         monkeypatch.setattr(kernel_strike, "REFILE_S", 0.0)
+        monkeypatch.setattr(candidate_events, "KICK_GAP_S", 0.0)
         for module in (steward, reload):
             monkeypatch.setattr(module, "open_domain", self._open_domain)
         monkeypatch.setattr(reload, "load_kernel_strike", lambda _, monitor, number: self._strike(monitor, number))
@@ -177,7 +178,7 @@ class Bench:
         assert steward.discovery.domain is steward.deferred.domain is steward.domain
         strike = steward.kernel_strike
         assert [each for each in self.strikes if each.is_armed] == [strike]
-        assert steward.events._kick_fd == strike.kick_fd
+        wait_until("kicks are heeded", lambda: (steward.events.tend(), steward.events._kick_fd == strike.kick_fd)[1])
         assert self.listed() == set(self.apps)
 
     def listed(self) -> set[int]:

@@ -12,6 +12,7 @@ from typing import NoReturn
 import pytest
 
 from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.daemon.steward import handover
 from lmkd_py.daemon.steward.killers import succession
 from lmkd_py.daemon.steward.killers.kernel_strike import KernelStrike
 from lmkd_py.daemon.steward.reload import replace_guard
@@ -126,7 +127,7 @@ STEPS: Mapping[str, Callable[[Bench], tuple[object, str]]] = {
     "burial": lambda bench: (bench.steward.burial, "carry_out"),
     "oom kills": lambda bench: (bench.steward.journal, "count_oom_kills"),
     "names": lambda bench: (bench.steward.journal.names, "settle"),
-    "settle": lambda bench: (succession, "settle"),
+    "settle": lambda bench: (handover, "settle"),
 }
 
 
