@@ -55,14 +55,16 @@ def be_killer(inherited: Inherited) -> NoReturn:
         inbox.drain()
 
 
-def armed(inherited: Inherited) -> tuple[Inbox, int]:
-    """What every such killer begins with: its inbox, and what wakes it."""
+def armed(inherited: Inherited, hang_up: bool = False) -> tuple[Inbox, int]:
+    """What every such killer begins with: its inbox, and what wakes it. hang_up: its end of the socket is closed."""
     sys.setprofile(None)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     memory, end, kick = inherited.fds[:3]
     shared, sock = Shared(memory), _socket.socket(fileno=end)
     inbox = Inbox(shared, sock, Roster(ROWS), inherited.config.policy, inherited.generation)
     give_copies(sock, [])
+    if hang_up:
+        sock.close()
     shared.words[layout.STATE] = layout.ARMED
     os.write(inherited.fds[3], b"\1\0\0\0\0\0\0\0")
     return inbox, kick
