@@ -279,8 +279,6 @@ class Steward(EventLoop):
             self.complete()
         except (OSError, MemoryError):
             self.catch_up_due = self.interrupted = True
-        finally:
-            take_turns()
 
     def complete(self) -> None:
         """Do what the last handover has left to do. OSError, MemoryError: again later."""

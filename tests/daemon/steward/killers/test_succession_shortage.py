@@ -12,6 +12,7 @@ from typing import NoReturn
 import pytest
 
 from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.daemon import hurry
 from lmkd_py.daemon.steward import handover
 from lmkd_py.daemon.steward.killers import succession
 from lmkd_py.daemon.steward.killers.kernel_strike import KernelStrike
@@ -19,12 +20,10 @@ from lmkd_py.daemon.steward.reload import replace_guard
 from tests.daemon.driver import Trace, wait_until
 from tests.daemon.scarcity import Scarcity, scarcity
 from tests.daemon.steward.killers.bench import FIRST, OTHER, Bench
-from tests.support import SUITE_ALL
 
 pytestmark = pytest.mark.root("forks killers")
 Descriptors = dict[str, int]
 BACK, THERE = (each._replace(rt_priority=1) for each in (FIRST, OTHER))
-EVERY_KIND = pytest.mark.parametrize("kernel", [True, False], ids=["ENOMEM", "MemoryError"])
 
 
 class Settled:
@@ -70,13 +69,13 @@ def assert_none_but(before: Descriptors) -> None:
         assert descriptors() == before
 
 
-def try_once(bench: Bench, monitor: MonitorConfig, nth: int, kernel: bool, settled: Settled) -> tuple[Scarcity, bool]:
-    """Another killer for this configuration while the nth call fails: it is in force, or the former one is."""
+def try_once(bench: Bench, monitor: MonitorConfig, nth: int, settled: Settled) -> tuple[Scarcity, bool]:
+    """Another killer for this configuration while the nth system call fails: it is in force, or the former one is."""
     steward, config = bench.steward, Config(monitor=monitor)
     former, former_config, generation = steward.killer, steward.config, steward.generation
     before, never = descriptors(), set(steward.candidates.never)
     settled.pids.clear()
-    with scarcity(nth, kernel) as met:
+    with scarcity(nth, True) as met:
         try:
             replace_guard(steward, config)
         except (OSError, MemoryError) as error:
@@ -102,20 +101,34 @@ def try_once(bench: Bench, monitor: MonitorConfig, nth: int, kernel: bool, settl
 
 
 @pytest.mark.slow
-@EVERY_KIND
-def test_a_handover_that_finds_no_memory_is_broken_off_or_completed(
-    bench: Bench, kernel: bool, settled: Settled
-) -> None:
-    met, _ = try_once(bench, THERE, 0, kernel, settled)
-    step = 1 if kernel or SUITE_ALL else 13
+def test_a_handover_that_finds_no_memory_is_broken_off_or_completed(bench: Bench, settled: Settled) -> None:
+    met, _ = try_once(bench, THERE, 0, settled)
     refusals = 0
-    for nth in range(1, met.met + 1, step):
+    for nth in range(1, met.met + 1):
         monitor = BACK if bench.steward.config.monitor == THERE else THERE
         try:
-            refusals += try_once(bench, monitor, nth, kernel, settled)[1]
+            refusals += try_once(bench, monitor, nth, settled)[1]
         except AssertionError as error:
             raise AssertionError(f"call {nth} of {met.met}") from error
-    assert 10 < refusals < met.met // step, "it fails before there is no way back, and not after"
+    assert 10 < refusals < met.met, "it fails before there is no way back, and not after"
+
+
+def test_nothing_that_fails_once_the_new_killer_is_live_brings_the_former_config_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, former = hurry._take, bench.steward.killer
+
+    def fail(nice: int) -> None:
+        if bench.steward.killer is not former:
+            raise MemoryError
+        take(nice)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hurry, "_take", fail)
+        assert not replace_guard(bench.steward, Config(monitor=THERE))
+    bench.settle()
+    bench.assert_guarded_by(bench.steward.killer)
+    assert (bench.steward.killer is former, bench.steward.config.monitor) == (False, THERE)
 
 
 STEPS: Mapping[str, Callable[[Bench], tuple[object, str]]] = {
@@ -148,7 +161,7 @@ def test_what_a_shortage_interrupts_after_the_new_killer_is_live_is_done_as_a_wh
 
     former = bench.steward.killer
     monkeypatch.setattr(place, name, fail_once)
-    _, is_former = try_once(bench, THERE, 0, True, settled)
+    _, is_former = try_once(bench, THERE, 0, settled)
     assert failed == [step]
     assert not is_former
     assert bench.steward.succession is None
