@@ -56,9 +56,13 @@ Terms:
   cached apps have 900 to 999 and the foreground app 0.
 - *PSI* (pressure stall information) is the kernel's measure of the time that tasks spend waiting for memory. `some`
   counts while at least one task waits, `full` while all of them do.
+- A *window* is the time over which something is counted: of `psi_window_ms` for PSI's triggers, of one second for
+  thrashing and for the stall of STEADY.
 - *vmpressure* is the older signal of v1 memory cgroups that reclaim has become inefficient.
 - The *file LRU* is the list of page-cache pages that reclaim may drop. A *refault* is the read of a page that was
   dropped shortly before.
+- Words in capitals such as `STALLED` and `NOT_RESPONDING` are kill reasons: [how a kill works](how-a-kill-works.md).
+- "Not STEADY" marks a setting that only the policies `AOSP_MENDED` and `AOSP_EXACT` read.
 - "AOSP" names the property of the stock lmkd with the same meaning.
 """
 

@@ -27,7 +27,7 @@ app = typer.Typer(
     lmkctl -s SERIAL install
     lmkctl -s SERIAL start --observe                   # decide and record, signal nobody
     lmkctl -s SERIAL collect -o traces
-    lmkctl explain traces/*/*/*/0001.lmkt --short
+    lmkctl explain traces/CLASS/SERIAL/BOOT --short    # all kills of one boot
 
     Options that choose devices go before the verb. `lmkctl VERB --help` has more.
     """,

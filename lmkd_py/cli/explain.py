@@ -16,7 +16,9 @@ from .replay import TraceFile, load, say_losses
 
 def explain(
     trace: TraceFile,
-    kill: Annotated[int | None, typer.Option(help="only this kill; the first is 1")] = None,
+    kill: Annotated[
+        int | None, typer.Option(help="only this kill; counted from 1 by time in the given file or directory")
+    ] = None,
     short: Annotated[bool, typer.Option("--short", help="one line per kill")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per kill")] = False,
 ) -> None:
@@ -26,7 +28,7 @@ def explain(
     docs/how-a-kill-works.md explains each line.
 
     \b
-    lmkctl explain traces/arm64-4g/SERIAL/BOOT/0001.lmkt --short
+    lmkctl explain traces/arm64-4g/SERIAL/BOOT --short
     lmkctl explain traces/arm64-4g/SERIAL/BOOT --kill 3
     """
     found = load(trace)

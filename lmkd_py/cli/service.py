@@ -17,7 +17,7 @@ from ..host.install import safe_root
 from ..host.scripts import script
 from ..host.service import Service
 from ..wire.sentences import sentence, standing
-from . import status as local
+from . import local_status
 from .devices_do import on_devices, the_device
 from .options import given
 from .output import safe
@@ -74,7 +74,7 @@ def status(
     Exits with 1 if it is not armed.
     """
     if root is not None:
-        local.status(root)
+        local_status.status(root)
         return
     on_devices(
         context,

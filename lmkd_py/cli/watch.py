@@ -48,7 +48,8 @@ def watch(
 ) -> None:
     """Watch one device live.
 
-    Shows memory, PSI stall (time that tasks wait for memory), processes by oom_score_adj, and kills as they happen.
+    Shows memory, PSI stall (share of the last 10 s in which tasks waited for memory), processes by oom_score_adj, and
+    kills as they happen.
     """
     live = Live(console=console, transient=False, auto_refresh=False) if console.is_terminal else None
     with the_device(context) as device, tempfile.TemporaryDirectory(prefix="lmkctl-watch-") as folder:

@@ -47,7 +47,7 @@ def check(root: str) -> int:
     except (OSError, ValueError) as error:
         print(f"lmkd-py: {error}", file=sys.stderr)
         return EXIT_DOMAIN_GONE
-    triggers, missing = open_triggers(monitor, domain)
+    triggers, missing = open_triggers(monitor, domain, config.policy.kind)
     strike = _strike(monitor, domain)
     print(f"domain: {domain.describe()}")
     if config.monitor.domain_kind == DomainKind.AUTO:

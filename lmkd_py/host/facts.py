@@ -50,7 +50,7 @@ class Facts:
 
     @property
     def state_root(self) -> str:
-        """Where the daemon's files lie, see design.md section 10."""
+        """Where the daemon's files lie; docs/boards.md tells people."""
         return ANDROID_ROOT if self.said.get("android_root") == "1" else BOARD_ROOT
 
     @property

@@ -1,4 +1,4 @@
-"""Where things lie on a device, below the state root (design.md section 10)."""
+"""Where things lie on a device, below the state root (docs/boards.md)."""
 
 from __future__ import annotations
 

@@ -12,16 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmkd_py.core import rules
+from lmkd_py.core import steady as policy
 from lmkd_py.core.climb import climb, cuts, watches
 from lmkd_py.core.config import PolicyConfig, make_policy
 from lmkd_py.core.decision import SPARED, Verdict
+from lmkd_py.core.futile import known_effects
 from lmkd_py.core.ladder import LADDER, NOBODY_ENTAILS, STEADY_LADDER, Rung, rung_of
 from lmkd_py.core.need import Need
 from lmkd_py.core.room import Room
 from lmkd_py.core.signals import Signals
+from lmkd_py.core.state import PolicyState
 from lmkd_py.core.vocabulary import ABSENT, KillReason, Level, PolicyKind, ReclaimState, WakeupKind, Watermark
 
-from .values import DEFAULTS, STEADY, make_signals
+from .values import DEFAULTS, STEADY, make_signals, make_snapshot
 
 NAMES = [rung.name for rung in LADDER]
 Climb = Callable[[Signals, PolicyConfig], Verdict]
@@ -211,6 +214,30 @@ def test_the_rules_of_steady_hold_to_the_same_laws(one: Need, other: Need) -> No
         assert rung.rule(other._replace(**{name: getattr(one, name) for name in rung.needs}), STEADY) == verdict
         assert rung_of(rung.reason, PolicyKind.STEADY) is rung
         assert rung.motive
+
+
+def asked_by_steady(silent: bool) -> list[str]:
+    """The rules that steady() asks of a calm machine, in its order; with `silent` none of them matches."""
+    asked: list[str] = []
+
+    def listen(rung: Rung) -> Callable[[Need, PolicyConfig], Verdict]:
+        def rule(need: Need, config: PolicyConfig) -> Verdict:
+            asked.append(rung.name)
+            return SPARED if silent else Verdict(rung.reason, 0)
+
+        return rule
+
+    with pytest.MonkeyPatch.context() as patch:
+        for rung in STEADY_LADDER:
+            patch.setattr(policy, rung.name, listen(rung))
+        policy.steady(make_snapshot(), PolicyState(), 0, False, policy.NO_MEMORY, known_effects(PolicyState()), STEADY)
+    return asked
+
+
+def test_steady_asks_each_rule_once_in_the_order_of_its_ladder_up_to_the_first_that_matches() -> None:
+    names = [rung.name for rung in STEADY_LADDER]
+    assert asked_by_steady(silent=True) == names
+    assert asked_by_steady(silent=False) == names[:1]
 
 
 def test_a_reason_that_no_rule_has_is_an_error() -> None:

@@ -16,7 +16,7 @@ import pytest
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig
 from lmkd_py.core.mountinfo import is_v1
-from lmkd_py.core.vocabulary import NoteKind
+from lmkd_py.core.vocabulary import NoteKind, PolicyKind
 from lmkd_py.daemon import inherited
 from lmkd_py.kernel.sensing.mounts import memcg_v1_root, mounts
 from lmkd_py.wire.config import encode_config
@@ -25,7 +25,7 @@ from tests.daemon.driver import Daemon, Trace, write_config
 from tests.daemon.lacking import with_private_mounts, without_syscall
 from tests.daemon.lean_probe import modules
 from tests.daemon.program import Done, assert_refused, daemons_on, lmkd_py, run
-from tests.support import REPO_ROOT, needs_cgroup
+from tests.support import REPO_ROOT, needs_cgroup, require
 
 NODES = "/sys/devices/system/node"
 
@@ -155,6 +155,16 @@ def test_a_kernel_without_psi_and_vmpressure_is_named(tmp_path: Path) -> None:
     hidden = with_private_mounts(["/proc/pressure"], [each.point for each in mounts() if is_v1(each, "memory")])
     done = run(tmp_path, hidden)
     assert_refused(done, inherited.EXIT_KERNEL_LACKS, "no trigger", "psi some", "psi full", "vmpressure")
+
+
+@needs_cgroup
+@pytest.mark.parametrize("kind", [PolicyKind.AOSP_MENDED, PolicyKind.AOSP_EXACT], ids=["mended", "exact"])
+def test_check_lists_the_triggers_of_the_policy(board: Sandbox, tmp_path: Path, kind: PolicyKind) -> None:
+    require(board.place.psi and memcg_v1_root(), "a v1 memory cgroup with a v2 twin that has PSI")
+    board.write_root(str(tmp_path), Config(PolicyConfig(kind=kind), board.monitor_config()))
+    checked = lmkd_py("check", "--root", str(tmp_path)).stdout
+    assert "\ntrigger: psi some" in checked
+    assert ("\ntrigger: vmpressure" in checked) == (kind != PolicyKind.AOSP_EXACT)
 
 
 @needs_cgroup

@@ -157,7 +157,7 @@ def test_the_table_says_that_one_run_is_a_direction_and_what_few_runs_cannot_dec
     text = report([RUN, steady])
     assert "**one run: direction only**" in text
     assert "under load" not in text
-    assert "at least 5 have to die" in text
+    assert "; at least 5 must die to serve the foreground)" in text
     assert (
         "| kernel | 1 | 1 (1) | 0 | 1/1, 1/1 | 1/1 | 4.0 | 6.0 / 5.0 | 100 / 7 | - | - | - | served_mib 224 |" in text
     )

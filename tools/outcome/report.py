@@ -98,7 +98,7 @@ def report(lines: Sequence[dict[str, Any]]) -> str:
 
 def _section(profile: str, workload: str, runs: dict[str, list[Run]]) -> list[str]:
     every = [run for found in runs.values() for run in found]
-    known = f"; at least {WORKLOADS[workload].minimum} have to die" if profile == "board" else ""
+    known = f"; at least {WORKLOADS[workload].minimum} must die to serve the foreground" if profile == "board" else ""
     loads = sorted(load for run in every for load in run["load"])
     notes = [f"load {loads[0]:.1f} to {loads[-1]:.1f}", "commit " + ", ".join(sorted({run["commit"] for run in every}))]
     if max(map(len, runs.values())) == 1:

@@ -75,10 +75,9 @@ class LostTriggers:
         return self._retry.left_s() if self.lost else NEVER
 
     def armed_among(self, triggers: tuple[ArmedTrigger, ...]) -> tuple[ArmedTrigger, ...]:
-        """Of the header's list, which has the killer's triggers in the order of their bits, those that still are."""
-        bits = [bit for bit in range(len(NAMES)) if self._armed >> bit & 1]
-        lost = {index for index, bit in enumerate(bits) if self.lost >> bit & 1}
-        return tuple(trigger for index, trigger in enumerate(triggers) if index not in lost)
+        """Of the header's list, which has the triggers that the killer armed, those that still are."""
+        lost = names_in(self.lost & self._armed)
+        return tuple(trigger for trigger in triggers if trigger.name not in lost)
 
     def notes(self) -> list[Note]:
         """For the status reply: one for each lost trigger, with the seconds until it is tried again."""

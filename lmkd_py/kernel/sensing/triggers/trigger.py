@@ -11,7 +11,7 @@ from ...acting.poll import POLLERR, POLLNVAL
 
 LEVEL_FD, EVENTFD, COUNTER_FILE, ANSWERED = 0, 1, 2, 3  # Trigger.drain
 
-# Every trigger there is, in the order in which open_triggers() and the killer have them; its index is its bit.
+# Every trigger there is; its index is its bit. A new one goes to the end: notes in traces have these numbers.
 NAMES = (
     "psi some", "psi full", "vmpressure low", "vmpressure medium", "vmpressure critical", "oom_control", "oom events",
     "bpf kick",

@@ -7,17 +7,20 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig
+from lmkd_py.core.notes import ArmedTrigger, Note
 from lmkd_py.core.vocabulary import ABSENT, Level, NoteKind, WakeupKind
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.killer.stand_in import SAMPLE_MS, StandIn
 from lmkd_py.daemon.steward import backoff
 from lmkd_py.daemon.steward.backoff import Backoff
-from lmkd_py.daemon.steward.killers.lost_triggers import openable
+from lmkd_py.daemon.steward.killers.lost_triggers import LostTriggers, openable
 from lmkd_py.kernel.acting.poll import POLLERR, POLLIN, POLLPRI
 from lmkd_py.kernel.sensing.perf import EventCounter
 from lmkd_py.kernel.sensing.triggers import NAMES, is_broken, mask_of, names_in
@@ -205,3 +208,17 @@ def test_what_cannot_be_opened_is_not_tried_with_another_killer(tmp_path: Path) 
     there = MonitorConfig(DomainKind.CGROUP_V2, str(tmp_path / "slice/apps"))
     assert names_in(openable(Config(monitor=there))) == ("oom events",)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_status_leaves_out_the_triggers_that_are_lost_by_their_names(words: memoryview) -> None:
+    """A trigger without a bit, or one whose bit follows the kick's, stands in the header where it was opened."""
+    names = ("psi some", "unheard of", "bpf kick", "psi full", "psi total")
+    header = tuple(ArmedTrigger(name, "") for name in names)
+    words[layout.TRIGGERS] = sum(1 << NAMES.index(name) for name in names if name in NAMES)
+    words[layout.BROKEN] = 1 << NAMES.index("psi full")
+    told: list[Note] = []
+    killer = SimpleNamespace(shared=SimpleNamespace(words=words))
+    losses = LostTriggers()
+    losses.tend(cast(Any, SimpleNamespace(killer=killer, tell=told.append)), lambda _, __: "")
+    assert [note.subject for note in told] == ["psi full"]
+    assert [trigger.name for trigger in losses.armed_among(header)] == [name for name in names if name != "psi full"]

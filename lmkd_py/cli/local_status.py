@@ -11,7 +11,7 @@ from ..board.local_daemon import ask_daemon
 from ..wire.sentences import standing
 from .output import say
 
-# design.md section 10; the daemon's own default for a board that is not Android.
+# docs/boards.md; the daemon's own default for a board that is not Android.
 DEFAULT_ROOT = Path("/var/lib/lmkd_py")
 
 
