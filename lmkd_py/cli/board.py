@@ -6,18 +6,21 @@ import json
 import os
 import sys
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..board.boards import SNAPSHOT, Board, Boards
 from ..board.orders import order
 from ..board.qemu.profile import DEFAULT_PROFILE, PROFILES
-from ..host.adb.keys import KeyFileError, public_keys
 from .codes import INTERRUPTED
 from .devices_do import SCHEMA
+from .groups import BareGroup
+from .loading import ended_by_ctrl_c
 from .options import given
 from .output import CliError, safe, say
+
+if TYPE_CHECKING:
+    from ..board.boards import Board, Boards
 
 KINDS = {
     "sandbox": "a memory cgroup of 256 MiB with sixteen applications, behind an ADB endpoint; needs root",
@@ -29,6 +32,7 @@ UP_S = 400.0
 REPLY_S = 60.0  # beyond the pressure itself: applications start again, a file is written
 
 app = typer.Typer(
+    cls=BareGroup,
     help="""Start and stop virtual devices on this machine.
 
     \b
@@ -96,9 +100,11 @@ def up(
         else:
             _progress(context, line)
 
+    with ended_by_ctrl_c():
+        from ..host.adb.keys import KeyFileError, public_keys  # cryptography: no help needs it
     try:
         keys = public_keys(given(context).key, say)
-        board = Boards().up(kind, name, port, (profile, snapshot) if kind == "qemu" else (), UP_S, say, keys)
+        board = _boards().up(kind, name, port, (profile, snapshot) if kind == "qemu" else (), UP_S, say, keys)
     except KeyFileError as error:
         raise CliError(str(error)) from error
     except KeyboardInterrupt:
@@ -113,7 +119,7 @@ def up(
 @app.command("list")
 def list_boards(context: typer.Context) -> None:
     """List the virtual devices that are up, with the console log of each."""
-    boards = Boards().running()
+    boards = _boards().running()
     if given(context).json:
         for board in boards:
             print(json.dumps(_object(board)))
@@ -133,7 +139,7 @@ def down(
     """Stop virtual devices and everything that runs on them."""
     if name and everything:
         raise CliError("a name and --all exclude each other")
-    boards = Boards()
+    boards = _boards()
     ended = boards.down_all() if everything else (boards.down(name or _only(boards).name),)
     for board in ended:
         if given(context).json:
@@ -158,7 +164,7 @@ def pressure(
     \b
     sudo lmkctl board pressure --kind hog --seconds 20
     """
-    boards = Boards()
+    boards = _boards()
     board = boards.find(name) if name else _only(boards, "sandbox")
     if board.kind != "sandbox":
         raise CliError(f"{board.name} is a {board.kind} board without applications; pressure needs a sandbox")
@@ -184,13 +190,22 @@ def snapshot(
     lmkctl board snapshot qemu1
     lmkctl board up qemu --snapshot qemu1      # continue from there
     """
-    boards = Boards()
+    boards = _boards()
     board = boards.find(name) if name else _only(boards, "qemu")
     if board.kind != "qemu":
         raise CliError(f"{board.name} is a {board.kind} board; only a qemu board can be saved")
+    from ..board.boards import SNAPSHOT  # loaded with all of them
+
     place = boards.path(board.name, SNAPSHOT)
     order(boards.path(board.name, ".ctl"), ["snapshot", os.fsencode(place).hex()], REPLY_S)
     _progress(context, f"saved in {place}; lmkctl board up qemu --snapshot {board.name}")
+
+
+def _boards() -> Boards:
+    with ended_by_ctrl_c():
+        from ..board.boards import Boards  # virtual devices and their keys: no help needs them
+
+    return Boards()
 
 
 def _only(boards: Boards, kind: str = "") -> Board:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import typer
 
 from . import config_device, config_file
+from .groups import BareGroup
 
 app = typer.Typer(
+    cls=BareGroup,
     help="Show, check, push and revert configurations. docs/configuration.md lists every setting.",
     no_args_is_help=True,
     rich_markup_mode=None,

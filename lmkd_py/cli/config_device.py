@@ -10,13 +10,12 @@ import typer
 
 from ..core.config import Config
 from ..host import config_push as host
-from ..host.config_text import config_text
 from ..host.device import Device
 from ..host.facts import facts_of
 from ..host.steps import run_steps
 from ..wire.config import config_hash, encode_config
 from ..wire.local_files import write_whole
-from .config_file import File, load
+from .config_file import File, load, text_of
 from .devices_do import on_devices
 from .options import given
 from .output import CliError
@@ -77,8 +76,8 @@ def pull(
 
     def lines(config: Config) -> list[str]:
         if output is None:
-            return config_text(config).splitlines()
-        data = encode_config(config) if output.suffix == ".bin" else config_text(config).encode()
+            return text_of(config).splitlines()
+        data = encode_config(config) if output.suffix == ".bin" else text_of(config).encode()
         try:
             write_whole(str(output), data, 0o644)
         except OSError as error:
@@ -99,9 +98,9 @@ def diff(context: typer.Context, file: File) -> None:
     wanted = load(file)
 
     def work(device: Device) -> tuple[str, list[str]]:
-        ours = config_text(facts_of(device).in_its_domain(wanted)).splitlines()
+        ours = text_of(facts_of(device).in_its_domain(wanted)).splitlines()
         config = host.device_config(device, given(context).root)
-        theirs = config_text(config).splitlines()
+        theirs = text_of(config).splitlines()
         found = difflib.unified_diff(theirs, ours, device.serial, str(file), lineterm="", n=0)
         return config.monitor.domain_path, list(found)
 

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from ..core.config import Config
-from ..host.config_text import config_text, read_config, sets_nothing
 from ..wire.config import config_hash, encode_config
 from ..wire.local_files import read_bounded, write_whole
+from .loading import ended_by_ctrl_c
 from .output import CliError, say, warn
-from .terminal import console
 
 MAX_BYTES = 1 << 20
 File = Annotated[Path, typer.Argument(help="config.bin, or the same as text")]
@@ -20,6 +19,9 @@ File = Annotated[Path, typer.Argument(help="config.bin, or the same as text")]
 
 def load(path: Path) -> Config:
     """The config in a file, either form. CliError, ConfigError."""
+    with ended_by_ctrl_c():
+        from ..host.config_text import read_config, sets_nothing  # protobuf: no help needs it
+
     try:
         data = read_bounded(str(path), MAX_BYTES)
     except OSError as error:
@@ -30,9 +32,20 @@ def load(path: Path) -> Config:
     return config
 
 
+def text_of(config: Config) -> str:
+    """A config as text, defaults included."""
+    with ended_by_ctrl_c():
+        from ..host.config_text import config_text
+
+    return config_text(config)
+
+
 def show(file: File) -> None:
     """Print a configuration as text, defaults included."""
-    console.print(config_text(load(file)), end="")
+    with ended_by_ctrl_c():
+        from .terminal import console
+
+    console.print(text_of(load(file)), end="")
 
 
 def validate(file: File) -> None:

@@ -9,10 +9,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from . import demo_qemu, demo_sandbox
+from ..board.qemu.profile import PROFILES as ALL
+from .loading import ended_by_ctrl_c
 from .output import CliError, say
 
 Board = Literal["sandbox", "qemu"]
+LARGEST_MIB = 512  # filling a larger one takes an emulated CPU minutes
+PROFILES = tuple(name for name in ("board", "small", "old", "new") if ALL[name].ram_mib <= LARGEST_MIB)
 
 
 def demo(
@@ -25,7 +28,7 @@ def demo(
     board: Annotated[
         Board, typer.Option(help="a memory cgroup of this machine (root), or an emulated ARM board")
     ] = "sandbox",
-    profile: Annotated[str, typer.Option(help="with --board qemu: " + ", ".join(demo_qemu.PROFILES))] = "",
+    profile: Annotated[str, typer.Option(help="with --board qemu: " + ", ".join(PROFILES))] = "",
 ) -> None:
     """Show the whole thing on a virtual device, under real memory pressure.
 
@@ -35,13 +38,15 @@ def demo(
     sudo lmkctl demo
     lmkctl demo --board qemu --profile small
     """
-    if profile and (board != "qemu" or profile not in demo_qemu.PROFILES):
-        raise CliError(f"--profile {profile}: needs --board qemu and one of {', '.join(demo_qemu.PROFILES)}")
+    if profile and (board != "qemu" or profile not in PROFILES):
+        raise CliError(f"--profile {profile}: needs --board qemu and one of {', '.join(PROFILES)}")
+    with ended_by_ctrl_c():
+        from . import demo_qemu, demo_sandbox  # boards, keys and rich: no help needs them
     work = Path(tempfile.mkdtemp(prefix="lmkd-demo-"))
     traces = (output or work / "traces").absolute()
     try:
         if board == "qemu":
-            claims, path = demo_qemu.run(work, traces, 5 * seconds, profile or demo_qemu.PROFILES[0])
+            claims, path = demo_qemu.run(work, traces, 5 * seconds, profile or PROFILES[0])
         else:
             claims, path = demo_sandbox.run(work, traces, seconds)
     except KeyboardInterrupt:

@@ -25,8 +25,6 @@ from .demo_view import View
 from .output import say
 
 REMAINS = ("key",)
-LARGEST_MIB = 512  # filling a larger one takes an emulated CPU minutes
-PROFILES = tuple(name for name in ("board", "small", "old", "new") if ALL[name].ram_mib <= LARGEST_MIB)
 DEVICE_S = 300.0
 # An emulated CPU is ten times slower: a killer that is merely slow must not be taken for one that hangs.
 SLOW = DEFAULTS.monitor._replace(strike_answer_ms=500)

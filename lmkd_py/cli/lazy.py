@@ -8,14 +8,13 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from .groups import BareGroup
 from .helptext import GroupedHelp
 from .verbs import VERBS, Verb
 
 
-class LazyVerbs(GroupedHelp):
+class LazyVerbs(BareGroup, GroupedHelp):
     """All verbs, each a name and a line of help until somebody calls it."""
-
-    _none_given = False
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -27,24 +26,6 @@ class LazyVerbs(GroupedHelp):
         """The verb itself, loaded; None where there is none."""
         verb = VERBS.get(cmd_name)
         return None if verb is None else _loaded(verb)
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """The options before the verb; none while a line without any is parsed."""
-        return [] if self._none_given else super().get_params(ctx)
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer has it. Where no option stands before the verb, none is converted: each has its default.
-
-        Typer converts with pydantic, which takes longer to load than typer itself.
-        """
-        self._none_given = bool(args) and args[0] in VERBS
-        try:
-            rest = super().parse_args(ctx, args)
-            if self._none_given:
-                ctx.params.update({one.name: one.get_default(ctx) for one in self.params})
-        finally:
-            self._none_given = False
-        return rest
 
     def invoke(self, ctx: Any) -> Any:
         """As typer has it; of an option that stands behind the verb the error says where it belongs."""

@@ -121,7 +121,8 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, number
 def test_without_the_right_to_make_a_cgroup_one_line_says_what_is_missing() -> None:
     code = (
         # Once before, as root: what is imported late lies where nobody may read it. With -q an option is converted.
-        "import os, sys; from lmkd_py.cli.app import run; run(['-q', 'demo', '--help'])\n"
+        "import os, sys; from lmkd_py.cli import demo_qemu, demo_sandbox; from lmkd_py.cli.app import run; "
+        "run(['-q', 'demo', '--help'])\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); sys.exit(run(['demo']))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO_ROOT, capture_output=True, text=True, check=False)

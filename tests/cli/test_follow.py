@@ -15,7 +15,7 @@ import pytest
 
 from lmkd_py.board.adbd.endpoint import Endpoint
 from lmkd_py.cli.demo_adb import TraceFollower
-from lmkd_py.cli.watch import Kills
+from lmkd_py.cli.watch_view import Kills
 from lmkd_py.core.config import Config
 from lmkd_py.host.collect import Collection
 from lmkd_py.host.service import Service

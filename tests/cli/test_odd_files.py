@@ -218,12 +218,16 @@ def interrupted(where: str, *words: str) -> tuple[int, bytes, bytes]:
         ("typer", "status"),
         ("lmkd_py.cli.service", "status"),
         ("json.decoder", "status"),
-        ("google.protobuf.text_format", "config"),
+        ("lmkd_py.cli.config_file", "config"),
+        ("google.protobuf.text_format", "config show FILE"),
+        ("lmkd_py.board.boards", "board list"),
         ("rich.console", "watch"),
+        ("lmkd_py.cli.demo_sandbox", "demo"),
     ],
 )
-def test_ctrl_c_while_it_is_loaded_leaves_no_traceback(where: str, verb: str) -> None:
-    assert interrupted(where, verb) == (-signal.SIGINT, b"", b"")
+def test_ctrl_c_while_it_is_loaded_leaves_no_traceback(where: str, verb: str, config: str) -> None:
+    words = [config if word == "FILE" else word for word in verb.split()]
+    assert interrupted(where, *words) == (-signal.SIGINT, b"", b"")
 
 
 @pytest.mark.parametrize("where", ["rich.console", "lmkd_py.host.connect"])
