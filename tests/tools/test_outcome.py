@@ -169,6 +169,22 @@ def test_the_table_says_that_one_run_is_a_direction_and_what_few_runs_cannot_dec
     assert "game:kernel:board run 3: no answer" in busy
 
 
+def test_the_overview_says_how_many_died_and_what_is_worse_than_that() -> None:
+    dead = [["cached-916", 412, 916, 9, 4.0, "killer"], ["game-0", 413, 0, 9, 4.0, "killer"]]
+    runs = [
+        RUN,
+        {**RUN, "killer": "steady", "deaths": dead, "wrong": ["game-0"], "done_s": 0},
+        {**RUN, "workload": "thrash", "killer": "steady", "done_s": 0},
+    ]
+    first, _, rest = report(runs).partition("### game on board")
+    assert [line.split(" | ") for line in first.splitlines() if line.startswith("| game")] == [
+        ["| game", "2, 1 wrong, front died", "1 |"]
+    ]
+    assert "| thrash | 1, not served |  |" in first
+    assert "| workload | steady | kernel |" in first
+    assert rest
+
+
 def test_the_table_judges_a_killer_of_ours_against_kernel_and_best_peer() -> None:
     peers = [
         {**RUN, "killer": killer, "run": run, "some_s": some}

@@ -87,9 +87,32 @@ def groups(lines: Sequence[dict[str, Any]]) -> list[Group]:
     return found
 
 
+def overview(profile: str, found: Sequence[Group]) -> list[str]:
+    """Who died on this profile, a row for each workload and a column for each killer."""
+    of_profile = [group for group in found if group[0] == profile]
+    killers = list(dict.fromkeys(killer for *_, runs in of_profile for killer in runs))
+    killers.sort(key=lambda killer: killer not in OURS)
+    rows = [
+        [workload, *(toll(runs[killer]) if killer in runs else "" for killer in killers)]
+        for _, workload, runs in of_profile
+    ]
+    return [f"\n### Who died on {profile}\n", table(["workload", *killers], rows)]
+
+
+def toll(runs: Sequence[Run]) -> str:
+    """How many died, and what is worse than that."""
+    wrong = sum(len(run["wrong"]) for run in runs)
+    lost = sum(any(adj <= 0 for _, _, adj, *_ in run["deaths"]) for run in runs)
+    unserved = sum(not run["done_s"] for run in runs)
+    words = ((f"{wrong} wrong", wrong), ("front died", lost), ("not served", unserved and not lost))
+    return ", ".join([middle(runs, kills), *(word for word, so in words if so)])
+
+
 def report(lines: Sequence[dict[str, Any]]) -> str:
     """All of a file, as markdown."""
-    sections = [text for group in groups(lines) for text in _section(*group)]
+    found = groups(lines)
+    sections = [text for profile in dict.fromkeys(group[0] for group in found) for text in overview(profile, found)]
+    sections += [text for group in found for text in _section(*group)]
     failed = [f"{cell_of(line)} run {line['run']}: {line['failed']}" for line in lines if "failed" in line]
     if failed:
         sections += ["", "Came to nothing and tried again: " + "; ".join(failed)]
