@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..board.local_daemon import ask_daemon
-from ..wire.sentences import standing
+from ..wire.sentences import sentence, standing
 from .output import say
 
 # docs/boards.md; the daemon's own default for a board that is not Android.
@@ -25,7 +25,7 @@ def status(root: Annotated[Path, typer.Option(help="state root of the daemon")] 
     for trigger in reply.triggers:
         say(f"trigger {trigger.words}")
     say(f"trace {reply.trace_path or 'none'}{f', not written now: {reply.filing}' if reply.filing else ''}")
-    for line in standing(reply.layers, reply.notes):
+    for line in standing(reply.layers, reply.notes) if reply.armed else map(sentence, reply.notes):
         say(line)
     if not reply.armed:
         raise typer.Exit(1)

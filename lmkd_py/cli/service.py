@@ -99,10 +99,18 @@ def _lines(answer: dict[str, Any]) -> list[str]:
 
 
 def _standing(answer: dict[str, Any]) -> list[str]:
-    # Of a daemon of another version: it may tell less, or more.
-    notes = [Note(**{name: each[name] for name in Note._fields if name in each}) for each in answer.get("notes", ())]
+    told, layers = answer.get("notes"), answer.get("layers")
+    notes = [_note(each) for each in told if isinstance(each, dict)] if isinstance(told, list) else []
     filing = [f"the trace is not written now: {answer['filing']}"] if answer.get("filing") else []
-    return [*filing, *(standing(answer["layers"], notes) if answer.get("armed") else map(sentence, notes))]
+    if answer.get("armed") and type(layers) is int:
+        return [*filing, *standing(layers, notes)]
+    return [*filing, *map(sentence, notes)]
+
+
+def _note(told: dict[str, Any]) -> Note:
+    # Of a daemon of another version, or of somebody who only plays one: fields may be missing, or be anything.
+    fields = {name: told[name] for name, value in Note()._asdict().items() if type(told.get(name)) is type(value)}
+    return Note(**fields)
 
 
 def _facts(answer: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from .config import PolicyConfig, kill_timeout_ms
 from .decision import Judgement
-from .numbers import AOSP_EXACT, FAST, IGNORED, MEDIUM_LEVEL, PENDING, SLOW, START, VENDOR
+from .numbers import AOSP_EXACT, FAST, IGNORED, LOW_LEVEL, MEDIUM_LEVEL, PENDING, SLOW, START, VENDOR
 
 POLL_SHORT_MS = 10  # while swap is low and after a kill
 POLL_LONG_MS = 100
@@ -146,9 +146,10 @@ def prolonged(poll: PollState, now_ms: int) -> PollState:
 def looks_soon(poll: PollState, now_ms: int) -> bool:
     """Somebody polls and has evaluated within a slow poll's interval: a kick need not be evaluated on top of that.
 
-    Where reclaim goes on, kicks come every 25 ms: four evaluations for one that polling makes anyway.
+    Where reclaim goes on, kicks come every 25 ms: four evaluations for one that polling makes anyway. An event of LOW
+    makes somebody poll and evaluates nothing (AOSP): the first kick behind it is evaluated.
     """
-    return poll.handler >= 0 and 0 <= now_ms - poll.last_ms < POLL_LONG_MS
+    return poll.handler > LOW_LEVEL and now_ms - poll.last_ms < POLL_LONG_MS
 
 
 def touched(poll: PollState, now_ms: int) -> PollState:

@@ -57,7 +57,8 @@ def test_a_kick_is_left_to_polling_while_that_looks_every_100_ms() -> None:
     assert looks_soon(polls, NOW)
     assert looks_soon(polls, NOW + 99)
     assert not looks_soon(polls, NOW + 100), "the poll is late, or another event made it so"
-    assert not looks_soon(polls, NOW - 1), "the clock went back"
+    assert looks_soon(polls, NOW - 1), "the wakeup began before the poll that it made"
+    assert not looks_soon(step(IDLE, level=Level.LOW), NOW), "an event of LOW evaluates nothing"
     assert not looks_soon(IDLE, 0)
     assert not looks_soon(step(polls, struck=1), NOW), "a victim is awaited, and nobody polls"
 

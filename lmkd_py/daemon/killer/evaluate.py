@@ -52,6 +52,7 @@ class Evaluator:
         self.kills = 0
         self.demoted = False  # the last event was one that the totals do not bear out
         self.hangs = 0  # how often the domain was found to hang
+        self.floor = ABSENT  # of the last verdict: min_adj
         self._considered: tuple[Candidate, ...] = ()
         self._rank_ns = 0
 
@@ -91,6 +92,7 @@ class Evaluator:
         outcome = self._strike(judgement, now_ms, config) if judgement.action == KILL else NO_OUTCOME
         strike_ns = monotonic_ns()
         self.state = judgement.state
+        self.floor = judgement.min_adj
         self.outcome = outcome
         self.ring.write(
             Record(

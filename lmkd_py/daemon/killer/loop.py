@@ -15,12 +15,13 @@ from ...core.vocabulary import ABSENT
 from ...core.wakeup import announced
 from ...kernel.acting.poll import POLLIN, PollSet
 from ...kernel.protection.memalloc import MemallocWindow
-from ...kernel.sensing.triggers import Trigger, fired, is_broken, mask_of, oom_control
+from ...kernel.sensing.triggers import Trigger, fired, is_broken, mask_of
 from ...kernel.sensing.triggers.trigger import ANSWERED, COUNTER_FILE, EVENTFD
 from .. import shared as layout
 from ..inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
 from ..shared import Shared
 from .evaluate import Evaluator
+from .hang import Hang
 from .ring import NOTIFY_AT
 from .stand_in import StandIn
 from .warm import WarmTick
@@ -53,7 +54,6 @@ class Loop:
         self._missed_slot = 0  # of the highest trigger that fired while another killer was live
         self._held_until_ms = 0  # end of the pause that the steward knows of
         self._unserved = False  # the last kill found nobody to strike
-        self._hung = False  # at the last poll; right behind a death the one who waited may only not have run yet
         self._offers = 0
         self._into = [bytearray(8)]
         self.polls = PollSet(TRIGGER_SLOT + len(triggers))
@@ -66,14 +66,11 @@ class Loop:
         self._bits = (0,) * TRIGGER_SLOT + tuple(mask_of([triggers[index]]) for index in order)
         self.stand_in = StandIn(self.words, mask_of(triggers))
         self._slots = tuple(range(TRIGGER_SLOT, TRIGGER_SLOT + len(triggers)))
-        self._oom = ABSENT  # index of the trigger whose file tells that everybody waits
+        self.hang = Hang(triggers)
         for slot in self._slots:
             trigger = triggers[self._indexes[slot]]
             if trigger.drain != ANSWERED:  # that one has nobody to strike for while we stand by
                 self.polls.set(slot, trigger.fd, trigger.poll_events)
-            if trigger.name == oom_control.V1:
-                self._oom = self._indexes[slot]
-                oom_control.hangs(trigger)  # the first read of a file allocates
 
     def run(self) -> int:
         """Until the steward says stop or the domain is gone."""
@@ -161,6 +158,7 @@ class Loop:
         if other < len(self._levels) and self._levels[other] > LOW_LEVEL:
             slot = self._highest_true(slot) or slot
         index = self._indexes[slot]
+        self.evaluator.hangs += self.hang.tells(index, self.poll)
         self._evaluate(woke_ns, EVENT, self._levels[slot], index)
         if self.evaluator.demoted:
             # The kernel will not speak again within its window: the totals are read meanwhile.
@@ -177,11 +175,8 @@ class Loop:
 
     def _poll(self, woke_ns: int, level: int) -> None:
         self._evaluate(woke_ns, POLL, level, ABSENT)
-        if self.poll.holding:
-            return
-        hung, self._hung = self._hung, self._hangs()
-        if hung and self._hung:  # an event that came before the last victim was dead is gone by now
-            self._evaluate(woke_ns, EVENT, self.triggers[self._oom].level, self._oom)
+        if not self.poll.holding and self.hang.lasts(woke_ns // 1_000_000, self.inbox.offers):
+            self._give_anew(woke_ns)
 
     def _victim_died(self, woke_ns: int) -> None:
         self.polls.clear(VICTIM_SLOT)
@@ -202,8 +197,6 @@ class Loop:
     def _evaluate(self, woke_ns: int, kind: int, level: int, trigger: int) -> int:
         if self.window is not None and not self.window.is_open and self.window.begin() < 0:
             self._lose_window()
-        if trigger >= 0 and trigger == self._oom and self._hangs():
-            self.evaluator.hangs += 1  # the reclaim that was in vain may have been counted by a wakeup a moment ago
         metered = woke_ns // 1_000_000 <= self.meter_until_ms
         judgement, outcome, snapshot = self.evaluator.evaluate(woke_ns, kind, level, trigger, metered)
         policy, now_ms, struck = self.inbox.policy, snapshot.now_ms, 1 if outcome.pid else 0
@@ -214,7 +207,8 @@ class Loop:
             self.polls.set(VICTIM_SLOT, self.awaited.pidfd, POLLIN)
             self.words[layout.KILLS] = self.evaluator.kills
             self.evaluator.ring.notify()
-            self._unserved = self._hung = False
+            self._unserved = False
+            self.hang.over()
         elif judgement.action == KILL:
             self._unserved, self._offers = True, self.inbox.offers
             self.evaluator.ring.notify()  # the steward may find somebody
@@ -235,15 +229,20 @@ class Loop:
 
         Asked when nothing else would wake us, and when candidates came after a kill that found none.
         """
-        if not self._hangs():
+        if not self.hang.is_there():
+            self.hang.over()
             return False
         self._unserved = True  # once; until somebody is struck or comes
         self._offers = self.inbox.offers
-        self._evaluate(monotonic_ns(), EVENT, self.triggers[self._oom].level, self._oom)
+        self._give_anew(monotonic_ns())
         return True
 
-    def _hangs(self) -> bool:
-        return self._oom >= 0 and oom_control.hangs(self.triggers[self._oom])
+    def _give_anew(self, woke_ns: int) -> None:
+        # The event that tells of it is gone by now.
+        self.evaluator.hangs += 1
+        is_kill = self._evaluate(woke_ns, EVENT, self.hang.level, self.hang.index) == KILL
+        if is_kill and self._unserved and self.evaluator.floor == 0:
+            self.hang.vain_offers = self.inbox.offers
 
     def _highest(self, after: int = 0) -> int:
         """Slot of the trigger with the highest level among those that fired, behind slot `after`; 0: none did."""

@@ -9,7 +9,9 @@ from time import monotonic_ns
 import pytest
 
 from lmkd_py.board import cgroups
-from lmkd_py.core.vocabulary import ABSENT, Action, KillReason, Level, WakeupKind
+from lmkd_py.core.config import make_policy
+from lmkd_py.core.polling import victim_gone
+from lmkd_py.core.vocabulary import ABSENT, Action, KillReason, Level, PolicyKind, WakeupKind
 from lmkd_py.daemon.killer.evaluate import Evaluator
 from lmkd_py.daemon.killer.loop import Loop
 from lmkd_py.daemon.killer.reaper import Reapers
@@ -27,6 +29,7 @@ from tests.daemon.pair import Pair
 from tests.kernel.cgroups import HOG, Pen
 from tests.support import wait_until
 
+MS = 1_000_000
 MEDIUM, CRITICAL = int(Level.MEDIUM), int(Level.CRITICAL)
 
 
@@ -34,7 +37,7 @@ class Hung:
     """A killer's loop that guards a memcg in which everybody waits; its oom_control event is up."""
 
     def __init__(self, pen: Pen) -> None:
-        pen.start(HOG)
+        self.pen, self.hog = pen, pen.start(HOG)
         wait_until("it hangs", lambda: cgroups.keyed(str(pen.directory), "memory.oom_control", "under_oom"))
         self.pair = Pair()
         self.notify = eventfd()
@@ -86,10 +89,39 @@ def test_an_event_right_behind_the_wakeup_that_counted_the_reclaim_is_a_verdict(
 
 def test_polls_that_find_it_hanging_give_the_lost_event_anew(hung: Hung) -> None:
     assert fired(hung.triggers[1]) == CRITICAL  # it came while a victim was dying, say
-    hung.loop._poll(monotonic_ns(), MEDIUM)
-    assert not hung.merciless(), "whoever waited has not had time to run"
-    hung.loop._poll(monotonic_ns(), MEDIUM)
+    began_ns = monotonic_ns()
+    for after_ms in (0, 10, 99):
+        hung.loop._poll(began_ns + after_ms * MS, MEDIUM)
+        assert not hung.merciless(), "whoever waited may not have had time to run"
+    hung.loop._poll(began_ns + 100 * MS, MEDIUM)
     (record,) = hung.merciless()
     assert record.judgement.min_adj == 0
     assert record.snapshot.level == CRITICAL
     assert hung.triggers[record.trigger].name == oom_control.V1
+
+
+def test_once_nobody_was_there_to_strike_it_is_asked_again_only_when_somebody_comes(hung: Hung) -> None:
+    assert fired(hung.triggers[1]) == CRITICAL
+    began_ns = monotonic_ns()
+    for after_ms in range(0, 1000, 100):
+        hung.loop._poll(began_ns + after_ms * MS, MEDIUM)
+    assert len(hung.merciless()) == 1
+    hung.pair.add(0, adj=900)
+    hung.pair.carry()
+    hung.loop._poll(began_ns + 1000 * MS, MEDIUM)
+    assert len(hung.merciless()) == 1
+
+
+@pytest.mark.parametrize("kind", PolicyKind)
+def test_an_event_while_a_victim_dies_strikes_nobody_once_it_is_dead(hung: Hung, kind: PolicyKind) -> None:
+    hung.pair.inbox.policy = make_policy(kind=kind)
+    loop = hung.loop
+    loop.poll = loop.poll._replace(holding=1, paused=MEDIUM, struck_ms=monotonic_ns() // MS)
+    before = loop.evaluator.hangs
+    loop._handle(loop.polls.wait(0), monotonic_ns())
+    assert loop.evaluator.hangs == before, "its memory comes back in parts, and each part wakes those who wait"
+    hung.pen.stop(hung.hog)  # now all of it is back
+    loop.poll = victim_gone(loop.poll, monotonic_ns() // MS)
+    hung.records()
+    loop._handle(0, monotonic_ns())
+    assert [record.judgement.action for record in hung.records() if record.judgement.action == Action.KILL] == []
