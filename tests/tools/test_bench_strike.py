@@ -30,6 +30,6 @@ def test_the_reclaiming_process_is_struck_and_the_daemon_kicked_as_often_as_aske
     assert (found.variant, found.lost) == ("current", 0)
     assert len(found.us) >= 5
     assert min(found.us) > 0
-    told = kick.measure(20)
-    assert len(told) > 10  # some come while it evaluates and are answered by that
+    told = kick.measure(8)
+    assert len(told) >= 4  # some come while it evaluates and are answered by that
     assert min(told) > 0

@@ -89,7 +89,7 @@ class Run:
             say(f"strike: {chosen.kills} in-kernel strikes by list, of the reclaiming process and by walk, and kicks")
             variants = (VARIANT_LIST, VARIANT_CURRENT, VARIANT_WALK)
             found = [strike.measure(variant, chosen.kills) for variant in variants]
-            self.sections.append(report.strikes(found, kick.measure(chosen.kills)))
+            self.sections.append(report.strikes(found, kick.measure(min(chosen.kills, 60))))
         others = self.peers() if {"peers", "idle", "memory"} & set(parts) else []
         responses, walked = [], []
         if "step" in parts:

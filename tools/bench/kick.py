@@ -1,19 +1,23 @@
 """From BPF's kick to the killer's wake-up: the daemon as a user starts it, beside readers that thrash its domain.
 
-The program's own clock at the kick against the trace: when poll() had returned in the wakeup that the kick caused.
+The program's own clock at the kick against the trace: when poll() had returned in the wakeup that the kick caused. A
+kick has a record of its own only where nobody polls yet: the readers rest between two of them.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import signal
 import time
 from collections.abc import Iterable
 from itertools import pairwise
 
 from lmkd_py.analysis.trace import read_trace
+from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.core.config import PolicyConfig
+from lmkd_py.core.polling import POLL_TAIL_MS
 from lmkd_py.kernel.bpf import layout, parent_of
 from lmkd_py.kernel.bpf.pins import GUARD, obj_get
 from lmkd_py.kernel.sensing.triggers import bpf_kick
@@ -22,7 +26,8 @@ from tools.bench.guards import Daemon
 from tools.bench.strike import LIMIT_MIB, PATIENCE_S, READERS
 
 QUIET = PolicyConfig(thrashing_limit_pct=1_000_000, thrashing_limit_critical_pct=3_000_000)  # it evaluates, nobody dies
-LOOK_S = 0.005  # kicks are at least 25 ms apart (kick_gap_ms)
+LOOK_S = 0.002  # kicks are at least 25 ms apart (kick_gap_ms)
+REST_S = POLL_TAIL_MS / 1000 + 0.3
 
 
 def measure(kicks: int) -> list[float]:
@@ -31,8 +36,7 @@ def measure(kicks: int) -> list[float]:
         daemon = Daemon(board.monitor_config(scan_min_adj=100), QUIET)
         daemon.start()
         try:
-            board.start_thrashers(READERS)
-            seen = _watch(_words(daemon.root), kicks)
+            seen = _watch(_words(daemon.root), board.start_thrashers(READERS), kicks)
         finally:
             daemon.stop()
         traced = read_trace(daemon.trace_files()[-1]).records
@@ -62,16 +66,21 @@ def _words(root: str) -> memoryview:
         os.close(fd)
 
 
-def _watch(words: memoryview, kicks: int) -> set[int]:
-    """When the first `kicks` kicks were given; one that we slept through is not among them."""
+def _watch(words: memoryview, readers: list[App], kicks: int) -> set[int]:
+    """When the first kick of each of so many bursts of reading was given."""
     seen: set[int] = set()
-    end = time.monotonic() + PATIENCE_S
     while len(seen) < kicks:
-        if time.monotonic() > end:
-            raise RuntimeError(f"{len(seen)} of {kicks} kicks within {PATIENCE_S} s")
-        time.sleep(LOOK_S)
-        if words[layout.KICK]:
-            seen.add(words[layout.KICK])
+        last, end = words[layout.KICK], time.monotonic() + PATIENCE_S
+        while words[layout.KICK] == last:
+            if time.monotonic() > end:
+                raise RuntimeError(f"{len(seen)} of {kicks} kicks, then none within {PATIENCE_S} s")
+            time.sleep(LOOK_S)
+        seen.add(words[layout.KICK])
+        for reader in readers:
+            reader.signal(signal.SIGSTOP)
+        time.sleep(REST_S)
+        for reader in readers:
+            reader.signal(signal.SIGCONT)
     return seen
 
 

@@ -102,6 +102,7 @@ def replace_guard(steward: Parts, config: Config) -> str:
     former_generation, former_lost, outbox = steward.generation, steward.lost, steward.candidates.outbox
     domain: Domain | None = None
     newborn: Killer | None = None
+    is_followed = False
     try:
         steward.complete()  # of the last handover: from here on its strike is a former one
         steward.config = config
@@ -115,17 +116,22 @@ def replace_guard(steward: Parts, config: Config) -> str:
         killer = newborn = steward.fork(steward.required_layer)
         # The former killer guards another domain: it must not hear of this one's candidates.
         steward.candidates.outbox = None
-        _watch(steward, domain)
+        is_followed = True
+        _follow(steward, domain)
+        steward.events.watch()
         steward.events.scan()
         newborn = None  # who takes over is ended by whom it does not work out for
         steward.take_over(killer, former)
     except (KillerFailed, OSError, ValueError, MemoryError) as failure:
         latter_strike, steward.kernel_strike = steward.kernel_strike, former_strike
         steward.config = former_config
+        if is_followed:
+            _follow(steward, former_domain)
         steward.generation, steward.lost = former_generation, former_lost
         steward.catch_up_due = True  # nobody read what the former killer told us while we waited for the new one
         # The former killer is told everything again once the candidates are those of its own domain: by catch_up().
         steward.interrupted = steward.interrupted or steward.candidates.outbox is not outbox
+        steward.events.watch_due = steward.events.watch_due or is_followed
         if newborn is not None:
             steward.candidates.never.discard(newborn.pid)
             newborn.end()
@@ -133,8 +139,6 @@ def replace_guard(steward: Parts, config: Config) -> str:
         if latter_strike is not former_strike:
             latter_strike.stand_down()
         steward.deferred.pool.resize(former_config.monitor.reserve_kb)
-        if steward.domain is not former_domain:
-            _watch(steward, former_domain)
         if domain is not None:
             domain.close()
         return str(failure) or "no memory"
@@ -142,8 +146,7 @@ def replace_guard(steward: Parts, config: Config) -> str:
     return ""
 
 
-def _watch(steward: Parts, domain: Domain) -> None:
+def _follow(steward: Parts, domain: Domain) -> None:
     steward.domain = steward.deferred.domain = domain
     steward.discovery.watch(domain, steward.config.monitor)
     steward.candidates.sized_limit = steward.config.monitor.sized_candidates
-    steward.events.watch()

@@ -151,6 +151,9 @@ class Steward(EventLoop):
         self.swaps.told = True
 
     def catch_up(self) -> None:
+        self.complete()  # first of all: until then maybe nobody guards
+        if self.events.watch_due:
+            self.events.watch()
         if self.events.forget_strangers() and self.interrupted:
             self.kernel_strike.arm(os.getpid(), self.killer.pid, os.getppid())
             self.candidates.outbox = None if self.vacancy.pid else self.killer.outbox
@@ -158,7 +161,6 @@ class Steward(EventLoop):
             self.strikes.find_over()
             self.discovery.fresh = list(self.candidates.processes.values())
             self.interrupted = False
-        self.complete()
         self.catch_up_due = not self.burial.carry_out() or self.catch_up_due or self.interrupted
         self._take_records()
         self.control.bind_again()
@@ -266,12 +268,14 @@ class Steward(EventLoop):
                 relieve(killer, former)
         except BaseException:
             take_turns()
+            self.journal.begin_again(begun)
             self.candidates.outbox = None
             self.candidates.never.discard(killer.pid)
             self.unwatch(killer.pidfd)
-            killer.end()
-            killer.close()
-            self.journal.begin_again(begun)
+            try:
+                killer.end()
+            finally:
+                killer.close()
             raise
         # From here on the new killer is in force, and nothing drops it: what fails is done again by catch_up().
         self.killer, self.succession, self.vacancy.pid = killer, succession, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from errno import ENFILE, ENOMEM
 
 from ..acting.libc import raw_syscall
 from ..acting.numbers import NR
@@ -50,11 +51,11 @@ class Abandoned:
         return self.words[layout.NEVER + 1]
 
     def remove(self) -> None:
-        """Unmap and unpin it: the kernel takes the program out."""
+        """Unpin and unmap it: the kernel takes the program out. What a shortage interrupts can be repeated."""
+        unpin(self.pin_dir)
         self.words.release()
         self._guard.close()
         self.log.close()
-        unpin(self.pin_dir)
 
 
 def abandoned(parent: str, own: tuple[str, ...] = ()) -> list[Abandoned]:
@@ -72,7 +73,9 @@ def abandoned(parent: str, own: tuple[str, ...] = ()) -> list[Abandoned]:
             pin_dir = os.path.join(parent, name)
             try:
                 found.append(Abandoned(pin_dir))
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno in (ENOMEM, ENFILE):
+                    raise  # it may hold strikes all the same
                 unpin(pin_dir)
     return found
 

@@ -42,6 +42,7 @@ class CandidateEvents:
         self.discovery = discovery
         self.source: ProcessWatch | ProcConnector | None = None
         self.note = ""  # how candidates are kept current, for the trace
+        self.watch_due = False  # a shortage kept us from listening: watch() is to be called again
         self.looks = self.scans = 0  # how often: at those to whom something happened, at everybody
         self._poll = select.epoll()
         self.fd = self._poll.fileno()
@@ -70,9 +71,11 @@ class CandidateEvents:
 
     def watch(self) -> None:
         """Listen to what happens in the domain that is guarded now; before its first scan."""
+        self.watch_due = True
         self.close_source()
         if not self.discovery.scanning:
             self.note = "candidates: those that are registered"
+            self.watch_due = False
             return
         try:
             source = self._open()
@@ -80,13 +83,14 @@ class CandidateEvents:
             if isinstance(why, OSError) and is_shortage(why):
                 raise
             self.note = f"candidates: looked for every {SCAN_S:g} s: {why}"
+            self.watch_due = False
             return
         try:
             self._poll.register(source.fd, select.EPOLLIN)
         except BaseException:
             source.close()
             raise
-        self.source = source
+        self.source, self.watch_due = source, False
 
     def _open(self) -> ProcessWatch | ProcConnector:
         discovery = self.discovery
@@ -114,10 +118,10 @@ class CandidateEvents:
 
     def close_source(self) -> None:
         """Close the source of events; listen() can open another."""
-        if self.source is not None:
-            self._poll.unregister(self.source.fd)
-            self.source.close()
-            self.source = None
+        source, self.source = self.source, None  # first: one that is half closed must not be asked
+        if source is not None:
+            self._poll.unregister(source.fd)
+            source.close()
 
     def close(self) -> None:
         """Close the source and the poll set."""

@@ -194,6 +194,7 @@ class Journal:
             adj = words[layout.STRIKING_ADJ]
             text = f"killer {killer.pid} ended while it struck pid {pid} (oom_score_adj {adj}); it has no record"
             self.lose(1, text)
+            words[layout.STRIKING_PID] = 0  # told: a burial that is interrupted is carried out again
 
     def name(self, process: CandidateProcess) -> None:
         """File who a process is, once per trace file."""

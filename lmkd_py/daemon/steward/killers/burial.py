@@ -52,8 +52,10 @@ class Burial:
             elif killer.ring.tail and not killer.ring.foreign:
                 self.journal.note(NoteKind.BEQUEST, number=killer.pid)
             del self.waiting[0]
-            if self.slow is not None:
-                self.slow.add(killer.copies)
-                killer.copies = ()
-            killer.close()
+            try:
+                if self.slow is not None:
+                    self.slow.add(killer.copies)
+                    killer.copies = ()
+            finally:
+                killer.close()
         return True

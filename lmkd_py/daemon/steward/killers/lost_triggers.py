@@ -51,7 +51,11 @@ class LostTriggers:
             return
         before = self.lost
         if openable(steward.guarded) & before:
-            refused = replace_guard(steward, steward.config)
+            try:
+                refused = replace_guard(steward, steward.config)
+            except BaseException:
+                self._retry.failed()
+                raise
             if refused and refused != self._refused:
                 steward.journal.note(NoteKind.REARM_REFUSED, refused)
             self._refused = refused

@@ -40,14 +40,15 @@ class Vacancy:
         """Its killer's pidfd says that it has ended."""
         dead = steward.killer
         dead.reap()
-        steward.unwatch(dead.pidfd)  # it would say so for ever
+        is_domain_gone = dead.shared.words[layout.EXIT_CODE] == EXIT_DOMAIN_GONE
+        self.pid = 0 if is_domain_gone else dead.pid  # before anything that may fail: from here on it has a successor
+        steward.candidates.outbox = None
         if dead.outbox is not None:
             dead.outbox.discard()
-        steward.candidates.outbox = None
-        if dead.shared.words[layout.EXIT_CODE] == EXIT_DOMAIN_GONE:
+        steward.unwatch(dead.pidfd)  # it would say so for ever
+        if is_domain_gone:
             steward.lose_domain()
             return
-        self.pid = dead.pid
         steward.journal.note(NoteKind.KILLER_DIED, dead.shared.read_report().failure, dead.pid)
         if monotonic() - self.forked_at < YOUNG_S:
             self._count(steward, 0.0)
