@@ -11,7 +11,6 @@ from typing import cast
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.cli.app import run as lmkctl
 from lmkd_py.core.notes import Note
 from lmkd_py.core.vocabulary import OFF_BY_CONFIG, NoteKind
 from lmkd_py.daemon.inherited import EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS, EXIT_NO_MEMORY
@@ -54,10 +53,13 @@ def test_it_starts_below_the_first_layer_that_is_missing_and_not_from_there_on(
     assert done.stderr.count(f"is {state}") == 1
 
 
+@pytest.mark.slow  # a board has no packages for lmkctl
 @needs_cgroup
 def test_lmkctl_status_tells_a_layer_that_is_off_by_the_configuration_from_one_that_cannot_be(
     board: Sandbox, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from lmkd_py.cli.app import run as lmkctl
+
     require(not Path(DEVICE).exists(), "a machine without the PF_MEMALLOC module")
     start(board, reserve_kb=0, lock_memory=0)
     assert lmkctl(["status", "--root", str(tmp_path)]) == 0
