@@ -59,9 +59,10 @@ def test_the_real_file_does_not_wake_anybody_while_nothing_changes() -> None:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    """A steward that knows of one area."""
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """A steward that knows of one area. A turn of its loop waits for nothing: on a quiet machine nothing comes."""
     made = Rig(tmp_path / "state")
+    monkeypatch.setattr(made.steward, "patience_s", lambda: 0.0)
     write(tmp_path, ZRAM)
     made.steward.swaps.close()
     made.steward.swaps = SwapWatch(str(tmp_path))
