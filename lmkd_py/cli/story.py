@@ -30,7 +30,7 @@ def one_line(number: int, told: Explanation) -> str:
 def left_out(before: LeftOut) -> str:
     """How many wakeups before this one the trace has no record of, and how bad things were meanwhile."""
     wakeups, were = ("wakeup", "was") if before.wakeups == 1 else ("wakeups", "were")
-    words = f"{before.wakeups} {wakeups} without a verdict before it {were} left out"
+    words = f"{before.wakeups} {wakeups} without a kill before it {were} left out"
     if before.min_free_kb != ABSENT:
         words += f", free memory at least {before.min_free_kb // 1024} MiB"
     if before.max_psi_some_pct is not None:

@@ -95,7 +95,7 @@ class MonitorConfig(NamedTuple):
     reserve_kb: int = BY_RAM  # locked by the steward and given back right before it has to act; 0: none
     warm_ms: int = 2  # between two warm ticks of a killer that polls after an event; 0: none
     warm_cpu_pct: int = 5  # of one CPU that they may take; 0: none
-    trace_every: int = 100  # of wakeups without a verdict one in so many is recorded, and one in half a second; 1: all
+    trace_every: int = 100  # of wakeups that strike nobody one in so many is recorded, and one in half a second; 1: all
 
 
 class Config(NamedTuple):

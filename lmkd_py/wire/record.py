@@ -43,7 +43,7 @@ NO_AFTERMATH = Aftermath(0, 0, 0, 0, 0)
 
 
 class LeftOut(NamedTuple):
-    """The wakeups without a verdict between a record and the one before it, which have no record. Times in ms."""
+    """The wakeups that struck nobody between a record and the one before it, and have no record. Times in ms."""
 
     wakeups: int  # how many; 0: every wakeup since the record before has one, and the other fields say nothing
     first_ms: int  # CLOCK_MONOTONIC

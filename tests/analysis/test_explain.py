@@ -50,7 +50,7 @@ def test_wakeups_left_out_before_a_kill_are_told_in_plain_words(tmp_path: Path) 
     seen = kill._replace(left_out=record.LeftOut(54, 1_000_110, 1_000_190, 31 << 10, 1230, ABSENT))
     told = explain(read_trace(write(tmp_path / "0002.lmkt", header(CONFIG), calm, seen)), 1)
     assert told.left_out == LeftOut(54, 80, 31 << 10, 12.3, None)
-    words = "54 wakeups without a verdict before it were left out, free memory at least 31 MiB, PSI some at most 12.3 %"
+    words = "54 wakeups without a kill before it were left out, free memory at least 31 MiB, PSI some at most 12.3 %"
     assert words in cli_story.one_line(1, told)
     assert f"{words}, within 80 ms" in " ".join(" ".join(cli_story.full(1, 1, told)).split())
 

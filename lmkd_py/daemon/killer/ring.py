@@ -1,8 +1,9 @@
 """Writes records into shared memory; a slow steward never stops the killer, it loses records, those of kills last.
 
-Most wakeups under pressure decide nothing: polls, and kicks up to 40 times a second. They need no record each: one in
+Most wakeups under pressure strike nobody: polls, and kicks up to 40 times a second. They need no record each: one in
 half a second has one, and the next record sums up those that were left out. That is no loss, and `seq` does not count
-them. The first by each trigger since somebody polls is recorded.
+them. The first by each trigger since somebody polls is recorded. While kills are held back, each wakeup comes to the
+same verdict; the first one of a pause is recorded.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 
-from ...core.numbers import BAIL, NOTHING
+from ...core.numbers import BAIL, HELD, IGNORED, NOTHING
 from ...core.vocabulary import ABSENT
 from ...wire.record import NONE_LEFT_OUT, RECORD_SIZE, LeftOut, Record, pack_record_into
 from ..shared import RING_HEAD, RING_OFFSET, RING_TAIL, SKIPPED, STRIKING_PID, WORD_MASK, Shared
@@ -23,7 +24,7 @@ RECORD_MS = 500  # each stretch of so much of CLOCK_MONOTONIC that has a wakeup 
 class Ring:
     """The writing end. `head` counts all records that this killer has written, `skipped` those it had no room for.
 
-    trace_every: of wakeups without a verdict each one in so many has a record at least; 1: all have.
+    trace_every: of wakeups that strike nobody each one in so many has a record at least; 1: all have.
     """
 
     def __init__(self, shared: Shared, notify_fd: int, trace_every: int = 1) -> None:
@@ -38,6 +39,7 @@ class Ring:
         self._untold = NONE_LEFT_OUT  # what a record that found no room had to say of those before it
         self._recorded_in = -1  # the stretch of RECORD_MS that has a record
         self._told = 0  # triggers, a bit each, and the poll timer, that have a record since somebody polls
+        self._held_ms = self._wait_ms = ABSENT  # ends of the pause, of either kind, that has a record
         # For records without a kill; those with one have the last quarter for themselves. On an emulated board the
         # steward was up to 160 of 256 records behind.
         self._room = shared.ring_slots - shared.ring_slots // 4
@@ -61,7 +63,7 @@ class Ring:
         stretch = record.snapshot.now_ms // RECORD_MS
         by = 1 << (record.trigger - ABSENT)
         is_new = stretch != self._recorded_in or not self._told & by
-        if not is_new and self._quiet + 1 < self.trace_every and says_nothing(record):
+        if not is_new and self._quiet + 1 < self.trace_every and self._says_nothing(record):
             self._kept = record
             self._quiet += 1
             return
@@ -89,7 +91,20 @@ class Ring:
         self.head += 1
         self.shared.words[RING_HEAD] = self.head & WORD_MASK
 
+    def _says_nothing(self, record: Record) -> bool:
+        # It struck nobody, and the record has nothing that a later one could not tell. The first wakeup after a strike
+        # shows its effect, and what became of a victim is told once.
+        action, state = record.judgement.action, record.judgement.state
+        if action == HELD:
+            decided = state.held_until_ms != self._held_ms or state.stall_wait_until_ms != self._wait_ms
+        else:
+            decided = action not in (NOTHING, BAIL, IGNORED)
+        return not decided and record.snapshot.outcome.pid <= 0 and record.aftermath.pid <= 0
+
     def _pack(self, record: Record) -> None:
+        if record.judgement.action == HELD:
+            state = record.judgement.state
+            self._held_ms, self._wait_ms = state.held_until_ms, state.stall_wait_until_ms
         pack_record_into(self.shared.map, RING_OFFSET + (self.head % self.shared.ring_slots) * RECORD_SIZE, record)
 
     def rehearse(self, record: Record) -> None:
@@ -109,6 +124,7 @@ class Ring:
         self._unheard_ms = ABSENT
         self._kept, self._quiet, self._untold = None, 0, NONE_LEFT_OUT
         self._recorded_in, self._told = -1, 0
+        self._held_ms = self._wait_ms = ABSENT
         self.shared.words[RING_HEAD] = self.shared.words[SKIPPED] = self.shared.words[STRIKING_PID] = 0
         self.shared.map[RING_OFFSET : RING_OFFSET + RECORD_SIZE] = bytes(
             RECORD_SIZE
@@ -128,15 +144,6 @@ class Ring:
         """Wake the steward; an eventfd write allocates nothing."""
         self._unheard_ms = ABSENT
         os.write(self.notify_fd, ONE)
-
-
-def says_nothing(record: Record) -> bool:
-    """Kill path. The wakeup came to no verdict, and the record has nothing that a later one could not tell.
-
-    The first wakeup after a strike shows its effect, and what became of a victim is told once.
-    """
-    decided = record.judgement.action not in (NOTHING, BAIL)
-    return not decided and record.snapshot.outcome.pid <= 0 and record.aftermath.pid <= 0
 
 
 def with_another(record: Record) -> LeftOut:

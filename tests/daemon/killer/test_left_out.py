@@ -1,4 +1,4 @@
-"""Wakeups without a verdict have no record each: what a trace takes, what the next record says, what always stays."""
+"""Wakeups that strike nobody have no record each: what a trace takes, what the next record says, what always stays."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from tests.daemon.pair import Pair
 from tests.daemon.rig import Rig
 
 DEFAULT = MonitorConfig().trace_every
+LEFT_OUT = (Action.NONE, Action.BAIL, Action.IGNORED)
 BAR_BYTES = 250_000  # a minute of pressure
 POLL: dict[str, Any] = {"kind": WakeupKind.POLL, "level": Level.MEDIUM, "trigger": ABSENT}
 KICK: dict[str, Any] = {"kind": WakeupKind.EVENT, "level": Level.MEDIUM, "trigger": 1}
@@ -189,7 +190,7 @@ def test_the_last_wakeup_before_the_killer_sleeps_is_recorded_and_the_steward_wo
     assert (ringed.notified, ringed.published()) == (1, [])
 
 
-@pytest.mark.parametrize("action", [each for each in Action if each not in (Action.NONE, Action.BAIL)])
+@pytest.mark.parametrize("action", [each for each in Action if each not in LEFT_OUT])
 def test_every_other_judgement_is_recorded(ringed: Ringed, action: Action) -> None:
     ringed.killer.wake()
     quiet = ringed.killer.paper.wakeup(**POLL)
