@@ -59,12 +59,13 @@ class TraceDirectory:
                 # Beyond the last name there is none of ours: then the first that is free.
                 number = number + 1 if number < LAST_NUMBER else 1
                 name = f"{number:0{FEWEST_DIGITS}d}{SUFFIX}"
+                path = os.path.join(self.root, "traces", self.boot_id, name)  # takes memory: before it is open
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
                 try:
                     fd = os.open(name, flags, 0o600, dir_fd=boot)
                 except FileExistsError:  # what is no file of ours may have such a name, too
                     continue
-                return os.path.join(self.root, "traces", self.boot_id, name), fd
+                return path, fd
         finally:
             os.close(boot)
             os.close(traces)

@@ -198,19 +198,20 @@ class TraceFile:
 
     def _next_file(self) -> None:
         self.place.make_room(KEEP_BYTES - ROTATE_BYTES, self.path)
-        path, fd = self.place.create()
-        if self.unsynced and self.fd >= 0:
-            self._full.append(self.fd)
-        elif self.fd >= 0:
-            os.close(self.fd)
-        self.path, self.fd = path, fd
+        # All that takes memory comes before the change of files: it is complete, or has not begun.
+        late, late_bytes, full, former = self.late, self.late_bytes, self._full, self.fd
+        if not (late and late[0][0] == HEADER):
+            data = frame_bytes(HEADER, self.header)
+            late, late_bytes = [(HEADER, data), *late], late_bytes + len(data)
+        if self.unsynced and former >= 0:
+            full, former = [*full, former], -1
+        self.path, self.fd = self.place.create()
+        self.late, self.late_bytes, self._full = late, late_bytes, full
         self._done = self._whole = 0
         self.files += 1
-        if not (self.late and self.late[0][0] == HEADER):
-            data = frame_bytes(HEADER, self.header)
-            self.late.insert(0, (HEADER, data))
-            self.late_bytes += len(data)
         self.bytes = self.late_bytes
+        if former >= 0:
+            os.close(former)
 
     def _write(self, kind: int, payload: bytes, most_bytes: int = 0) -> bool:
         if self.late_bytes > (most_bytes or LATE_BYTES):
