@@ -114,11 +114,22 @@ def load_kernel_strike(root: str, monitor: MonitorConfig, number: int) -> Kernel
     """Load what this configuration asks for, not armed yet. `number` counts the loads of this steward."""
     pins = os.path.join(parent_of(root), f"{own_pins()}{number}")
     try:
-        made = KernelStrike(monitor, pins, load_apart(order_of(monitor), root, pins), "")
+        made = _mapped(monitor, pins, load_apart(order_of(monitor), root, pins))
     except BpfRefused as refusal:
         made = KernelStrike(monitor, pins, None, str(refusal))
     made.number = number
     return made
+
+
+def _mapped(monitor: MonitorConfig, pins: str, attached: AttachedProgram) -> KernelStrike:
+    fds = attached.fds()
+    try:
+        return KernelStrike(monitor, pins, attached, "")
+    except BaseException:  # there is nobody else to let go of it
+        for fd in fds:
+            os.close(fd)
+        unpin(pins)
+        raise
 
 
 def order_of(monitor: MonitorConfig) -> Order:
