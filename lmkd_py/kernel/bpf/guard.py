@@ -66,9 +66,18 @@ class KillerGuard:
         return kick if kick > self.words[layout.ACK] else 0
 
     def answer(self, kick: int) -> None:
-        """This kick has been dealt with, also if nobody had to die. The ring is quiet until the next one."""
-        self._consumed[0] = self._produced[0]
-        self.words[layout.ACK] = kick
+        """This kick has been dealt with, also if nobody had to die. The ring is quiet until the next one.
+
+        0: what woke us is forgotten (arm()) and does not come back.
+        """
+        words, produced = self.words, self._produced[0]
+        answered = words[layout.ACK]
+        if kick > answered:
+            answered = kick
+        # Where another has come since arm(), the ring stays readable: nobody would be woken to answer it.
+        if words[layout.KICK] <= answered:
+            self._consumed[0] = produced
+        words[layout.ACK] = answered
 
 
 class Guard(KillerGuard):
@@ -81,7 +90,10 @@ class Guard(KillerGuard):
         self.log = mmap.mmap(attached.log_fd, layout.LOG_BYTES, prot=mmap.PROT_READ)
 
     def arm(self, mode: int) -> None:
-        """layout.KICK_ONLY or STRIKE; also after a lapsed lease. A kick nobody has answered is forgotten."""
+        """layout.KICK_ONLY or STRIKE; also after a lapsed lease, or for another killer.
+
+        The time for an answer begins anew: a kick nobody has answered is forgotten, but still wakes the killer.
+        """
         words = self.words
         words[layout.ARMED] = layout.OFF
         words[layout.ACK] = max(words[layout.KICK], words[layout.ACK])

@@ -52,12 +52,17 @@ class KernelStrike:
         self._listed_at = 0.0
 
     def arm(self, steward_pid: int, killer_pid: int, *spared: int) -> None:
-        """A killer is live: it is kicked from here on, and struck for if it does not answer. Spares all of these."""
+        """A killer is live: it is kicked from here on, and struck for if it does not answer. Spares all of these.
+
+        Repeated for the same killer, it forgets no kick: that one may hang.
+        """
         if self._guard is not None and self.filing is not None:
+            is_same = self._live and self.filing.killer_pid == killer_pid and not self._lapsed(self._guard)
             self._guard.never(steward_pid, killer_pid, *spared)
             self.filing.killer_pid = killer_pid
             self._live = True
-            self._guard.arm(self._mode)
+            if not is_same:
+                self._guard.arm(self._mode)
         former = self.replaces
         while former is not None:
             former.disarm()
@@ -68,7 +73,7 @@ class KernelStrike:
         guard = self._guard
         if guard is None:
             return NOTHING_TO_DO
-        if self._live and (guard.words[ARMED] != self._mode or guard.words[LAPSED]):
+        if self._live and self._lapsed(guard):
             journal.note(NoteKind.STRIKE_LAPSED)
             guard.arm(self._mode)
         if candidates.changes == self._listed:
@@ -82,6 +87,9 @@ class KernelStrike:
         self._listed = changes
         self._listed_at = monotonic()
         return NOTHING_TO_DO
+
+    def _lapsed(self, guard: Guard) -> bool:
+        return bool(guard.words[ARMED] != self._mode or guard.words[LAPSED])
 
     @property
     def kick_fd(self) -> int:
