@@ -16,6 +16,7 @@ import struct
 from ..core.config import PolicyConfig
 from ..wire.record import RECORD_SIZE
 from ..wire.report import Report, decode_report, encode_report
+from .shortage import is_shortage
 
 PAGE = 4096
 INBOX_SLOTS = 1024  # a power of two; 5,000 registrations pass through in a handful of batches
@@ -112,13 +113,14 @@ class Shared:
         self.map.close()
         os.close(self.fd)
 
-    def forget(self) -> None:
-        """All that it holds is safe elsewhere or of no use: the name goes."""
+    def forget(self) -> bool:
+        """All that it holds is safe elsewhere or of no use: the name goes. False: there is no memory even for that."""
         if self.path:
             try:
                 os.unlink(self.path)
-            except OSError:
-                pass
+            except (OSError, MemoryError) as error:
+                return not is_shortage(error)
+        return True
 
     def write_report(self, report: Report) -> None:
         """Killer, at arming: what the steward is to know, shortened where the page has no room for it."""

@@ -53,9 +53,10 @@ class SlowClosers:
         self._due_s = 0.0
 
     def add(self, fds: tuple[int, ...]) -> None:
-        """Close these later; of more than CROWD the oldest are closed at once."""
+        """Close these later; of more than CROWD the oldest are closed at once. MemoryError: they are not taken."""
+        due_s = monotonic() + LATER_S
         self.waiting += fds
-        self._due_s = monotonic() + LATER_S
+        self._due_s = due_s
         while len(self.waiting) > CROWD:
             os.close(self.waiting.pop(0))
 

@@ -19,6 +19,7 @@ SYSTEM_CALLS = {
 NEW_INODES = {"_accept", "socketpair"}  # the kernel calls a missing inode of theirs ENFILE (net/socket.c, fs/pipe.c)
 # Needs no memory, and cleans up after what did.
 NEVER = {"close", "unregister", "pop", "get", "discard", "fileno", "isinstance", "len", "is_shortage", "clear"}
+NEVER |= {"release"}
 
 
 class Scarcity:

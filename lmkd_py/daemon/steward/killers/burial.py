@@ -30,6 +30,7 @@ class Burial:
         self.candidates = candidates
         self.slow = slow
         self.waiting: list[Ended] = []
+        self._told: Ended | None = None  # the first of them, once the trace has all of it
 
     def add(self, killer: Killer, successor: int = 0, live_ns: int = 0) -> None:
         """One more; nothing of it is touched before carry_out()."""
@@ -41,21 +42,29 @@ class Burial:
         What a disk refuses is tried again when it takes frames.
         """
         while self.waiting:
-            killer, successor, live_ns = self.waiting[0]
-            self.journal.file_records(killer)
-            if not killer.ring.is_empty() or self.journal.trace.late:
+            killer = self.waiting[0].killer
+            if self.waiting[0] is not self._told and not self._tell(self.waiting[0]):
                 return bool(self.journal.trace.refusal)
-            self.journal.file_unrecorded(killer)
-            if successor:
-                self.journal.add(Note(live_ns, NoteKind.HANDOVER, number=successor, subject=f"killer {killer.pid}"))
-                self.candidates.never.discard(killer.pid)
-            elif killer.ring.tail and not killer.ring.foreign:
-                self.journal.note(NoteKind.BEQUEST, number=killer.pid)
+            if self.slow is not None:
+                self.slow.add(killer.copies)
+                killer.copies = ()
+            if not killer.shared.forget():
+                return False
+            killer.close()
             del self.waiting[0]
-            try:
-                if self.slow is not None:
-                    self.slow.add(killer.copies)
-                    killer.copies = ()
-            finally:
-                killer.close()
+        return True
+
+    def _tell(self, ended: Ended) -> bool:
+        # What a shortage interrupts is told from the start; nothing that may fail follows the note.
+        killer, successor, live_ns = ended
+        self.journal.file_records(killer)
+        if not killer.ring.is_empty() or self.journal.trace.late:
+            return False
+        self.journal.file_unrecorded(killer)
+        if successor:
+            self.candidates.never.discard(killer.pid)
+            self.journal.add(Note(live_ns, NoteKind.HANDOVER, number=successor, subject=f"killer {killer.pid}"))
+        elif killer.ring.tail and not killer.ring.foreign:
+            self.journal.note(NoteKind.BEQUEST, number=killer.pid)
+        self._told = ended
         return True

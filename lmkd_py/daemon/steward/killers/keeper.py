@@ -90,14 +90,16 @@ class Killer:
         """Let go of everything that belongs to it; of what it recorded, too, unless `forget` is False."""
         if self._closed:
             return
-        self._closed = True
         if forget:
             self.shared.forget()
         if self.outbox is not None:
             self.outbox.discard()
+        fds = (*self.copies, *((self.pidfd,) if self.pidfd >= 0 else ()))
+        self._closed = True  # nothing from here on takes memory
+        if self.outbox is not None:
             self.outbox.sock.close()
             os.close(self.outbox.kick_fd)
-        for fd in (*self.copies, *((self.pidfd,) if self.pidfd >= 0 else ())):
+        for fd in fds:
             os.close(fd)
         self.copies = ()
         self.shared.close()
