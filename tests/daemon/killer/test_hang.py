@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from time import monotonic_ns
 
@@ -12,20 +11,13 @@ from lmkd_py.board import cgroups
 from lmkd_py.core.config import make_policy
 from lmkd_py.core.polling import victim_gone
 from lmkd_py.core.vocabulary import ABSENT, Action, KillReason, Level, PolicyKind, WakeupKind
-from lmkd_py.daemon.killer.evaluate import Evaluator
-from lmkd_py.daemon.killer.loop import Loop
-from lmkd_py.daemon.killer.reaper import Reapers
-from lmkd_py.daemon.killer.ring import Ring
-from lmkd_py.daemon.killer.strike import Striker
-from lmkd_py.daemon.killer.victim import Awaited
-from lmkd_py.daemon.steward.filing.ring_reader import RingReader
 from lmkd_py.kernel.acting.poll import POLLIN
 from lmkd_py.kernel.acting.syscalls import eventfd
 from lmkd_py.kernel.sensing.domain import open_domain
-from lmkd_py.kernel.sensing.triggers import Trigger, close_triggers, fired, oom_control
+from lmkd_py.kernel.sensing.triggers import Trigger, fired, oom_control
 from lmkd_py.kernel.sensing.triggers.trigger import LEVEL_FD
-from lmkd_py.wire.record import Record, unpack_record
-from tests.daemon.pair import Pair
+from lmkd_py.wire.record import Record
+from tests.daemon.killer.looped import Looped
 from tests.kernel.cgroups import HOG, Pen
 from tests.support import wait_until
 
@@ -33,42 +25,22 @@ MS = 1_000_000
 MEDIUM, CRITICAL = int(Level.MEDIUM), int(Level.CRITICAL)
 
 
-class Hung:
+class Hung(Looped):
     """A killer's loop that guards a memcg in which everybody waits; its oom_control event is up."""
 
     def __init__(self, pen: Pen) -> None:
         self.pen, self.hog = pen, pen.start(HOG)
         wait_until("it hangs", lambda: cgroups.keyed(str(pen.directory), "memory.oom_control", "under_oom"))
-        self.pair = Pair()
-        self.notify = eventfd()
-        self.domain = open_domain(pen.monitor)
-        evaluator = Evaluator(
-            self.domain, self.pair.inbox, Striker(self.pair.roster, (), observe=True),
-            Awaited(self.pair.shared, Reapers()), Ring(self.pair.shared, self.notify), None,
-        )  # fmt: skip
-        found, refused = oom_control.open_all(pen.monitor, self.domain)
+        domain = open_domain(pen.monitor)
+        found, refused = oom_control.open_all(pen.monitor, domain)
         assert not refused
-        self.triggers = [Trigger("vmpressure medium", eventfd(), POLLIN, MEDIUM, LEVEL_FD, ""), *found]
-        self.loop = Loop(self.pair.shared, evaluator, self.triggers, self.notify)
-        self.loop.live = True
-        self.reader = RingReader(self.pair.shared)
+        super().__init__(domain, [Trigger("vmpressure medium", eventfd(), POLLIN, MEDIUM, LEVEL_FD, ""), *found])
         for _ in range(2):  # the reclaim that was in vain is counted here
             self.loop._evaluate(monotonic_ns(), WakeupKind.EVENT, MEDIUM, ABSENT)
         self.records()
 
-    def records(self) -> list[Record]:
-        found = [unpack_record(data) for data in self.reader.take()]
-        self.reader.settle()
-        return found
-
     def merciless(self) -> list[Record]:
         return [record for record in self.records() if record.judgement.reason == KillReason.NOT_RESPONDING]
-
-    def close(self) -> None:
-        close_triggers(self.triggers)
-        os.close(self.notify)
-        self.domain.close()
-        self.pair.close()
 
 
 @pytest.fixture

@@ -12,20 +12,13 @@ import pytest
 from lmkd_py.core.config import MonitorConfig
 from lmkd_py.core.vocabulary import Action, KillReason, Level, WakeupKind
 from lmkd_py.daemon.killer import evaluate
-from lmkd_py.daemon.killer.evaluate import Evaluator
-from lmkd_py.daemon.killer.loop import Loop
-from lmkd_py.daemon.killer.reaper import Reapers
-from lmkd_py.daemon.killer.ring import Ring
-from lmkd_py.daemon.killer.strike import Striker
-from lmkd_py.daemon.killer.victim import Awaited
-from lmkd_py.daemon.steward.filing.ring_reader import RingReader
 from lmkd_py.kernel.acting.poll import POLLIN
 from lmkd_py.kernel.acting.syscalls import eventfd
 from lmkd_py.kernel.sensing.domain import open_domain
-from lmkd_py.kernel.sensing.triggers import StallMeter, Trigger, close_triggers
+from lmkd_py.kernel.sensing.triggers import StallMeter, Trigger
 from lmkd_py.kernel.sensing.triggers.trigger import EVENTFD, LEVEL_FD
-from lmkd_py.wire.record import Record, unpack_record
-from tests.daemon.pair import Pair
+from lmkd_py.wire.record import Record
+from tests.daemon.killer.looped import Looped
 from tests.kernel.trees import TREES
 
 SOME, FULL, OOM = 0, 1, 2  # indexes of the triggers below
@@ -33,7 +26,7 @@ MEDIUM, CRITICAL = int(Level.MEDIUM), int(Level.CRITICAL)
 BASE_US = 10**10  # stall since boot: what the kernel takes for the first growth of an unprivileged trigger
 
 
-class Stage:
+class Stage(Looped):
     """A killer's loop around a captured /proc, with PSI triggers that the test fires."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,24 +37,15 @@ class Stage:
         monkeypatch.setattr(evaluate, "monotonic_ns", lambda: self.now_ms * 1_000_000)
         self.some_us = self.full_us = 0
         self.stall(BASE_US, BASE_US)
-        self.pair = Pair()
-        self.domain = open_domain(MonitorConfig(), str(root))
-        self.notify = eventfd()
-        striker = Striker(self.pair.roster, (), observe=True)
+        domain = open_domain(MonitorConfig(), str(root))
         meter = StallMeter(1000, 70, 700, 2000)
-        meter.begin(self.now_ms, *self.domain.stall_totals())
-        self.evaluator = Evaluator(
-            self.domain, self.pair.inbox, striker, Awaited(self.pair.shared, Reapers()),
-            Ring(self.pair.shared, self.notify), meter,
-        )  # fmt: skip
-        self.triggers = [
+        meter.begin(self.now_ms, *domain.stall_totals())
+        triggers = [
             Trigger("psi some", eventfd(), POLLIN, MEDIUM, LEVEL_FD, "", (), 1, None, 140_000, 2000),
             Trigger("psi full", eventfd(), POLLIN, CRITICAL, LEVEL_FD, "", (), 1, None, 1_400_000, 2000),
             Trigger("oom_events", eventfd(), POLLIN, CRITICAL, EVENTFD, ""),
         ]  # fmt: skip
-        self.loop = Loop(self.pair.shared, self.evaluator, self.triggers, self.notify)
-        self.loop.live = True
-        self.reader = RingReader(self.pair.shared)
+        super().__init__(domain, triggers, meter)
 
     def stall(self, some_us: int, full_us: int) -> None:
         """Tasks stall by so much more; something is reclaimed, too, or nothing would be looked at."""
@@ -90,17 +74,6 @@ class Stage:
         for index in indexes:
             if self.triggers[index].drain == LEVEL_FD:  # as the kernel does once it was polled
                 os.read(self.triggers[index].fd, 8)
-
-    def records(self) -> list[Record]:
-        found = [unpack_record(data) for data in self.reader.take()]
-        self.reader.settle()  # or there is soon no room for records without a kill
-        return found
-
-    def close(self) -> None:
-        close_triggers(self.triggers)
-        os.close(self.notify)
-        self.domain.close()
-        self.pair.close()
 
 
 @pytest.fixture
