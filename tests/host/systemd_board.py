@@ -26,6 +26,7 @@ exec unshare --cgroup --pid --mount --uts --ipc --fork --kill-child=KILL --propa
 mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
 cd "$1/root"
 mount -t proc proc proc; mount -t sysfs sys sys; mount --rbind /dev dev
+[ ! -d dev/shm ] || mount -t tmpfs shm dev/shm # what killers name there goes with the board, which ends with KILL
 mount -t tmpfs run run; mount -t tmpfs cgroup sys/fs/cgroup; mount -t cgroup2 cgroup sys/fs/cgroup
 mount -t tmpfs units usr/lib/systemd/system; cp "$1"/units/* usr/lib/systemd/system
 mount -t tmpfs none usr/lib/systemd/system-generators; mount -t tmpfs etc etc/systemd; mkdir etc/systemd/system

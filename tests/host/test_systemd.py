@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,3 +100,6 @@ def test_the_unit_starts_with_the_board(board: SystemdBoard, device: Device) -> 
     board.run("systemctl", "isolate", "multi-user.target")
     wait_until("it is armed", lambda: Service(device, ROOT).status().get("armed"))
     assert state(board, "is-active") == "active"
+    named = board.run("ls", "/dev/shm").stdout.split()
+    assert any(name.startswith("lmkd_py-") for name in named)
+    assert not set(named) & set(os.listdir("/dev/shm")), "it would stay here when the board is ended"
