@@ -146,7 +146,8 @@ def prolonged(poll: PollState, now_ms: int) -> PollState:
 def looks_soon(poll: PollState, now_ms: int) -> bool:
     """Somebody polls and has evaluated within a slow poll's interval: a kick need not be evaluated on top of that.
 
-    Where reclaim goes on, kicks come every 25 ms: four evaluations for one that polling makes anyway. An event of LOW
+    Where reclaim goes on, kicks come every 25 ms: four evaluations for one that polling makes anyway. (The killer makes
+    an exception where free memory fell below a watermark, see watermarks.sank().) An event of LOW
     makes somebody poll and evaluates nothing (AOSP): the first kick behind it is evaluated.
     """
     return poll.handler > LOW_LEVEL and now_ms - poll.last_ms < POLL_LONG_MS

@@ -61,6 +61,18 @@ def wants_watermarks(state: PolicyState, now_ms: int, kind: int = 0, memevents: 
     return state.first_kill_done == 0 or kind == ZONEINFO or watermarks_due(state, now_ms, memevents)
 
 
+def sank(seen: Snapshot, free_pages: int, marks: Marks) -> bool:
+    """Has free memory fallen below a watermark that it was not below when it was seen last?
+
+    free_pages: now, CMA included; 0: nobody knows.
+    """
+    if free_pages <= 0 or seen.mem_free_kb < 0 or seen.page_kb < 1:
+        return False
+    cma_pages = seen.cma_free_kb // seen.page_kb if seen.cma_free_kb > 0 else 0
+    seen_pages = seen.mem_free_kb // seen.page_kb
+    return breached(free_pages - cma_pages, marks) < breached(seen_pages - cma_pages, marks)
+
+
 def breached(free_pages: int, marks: Marks) -> int:
     """The lowest Watermark that `free_pages` is strictly below; NONE for those that are ABSENT."""
     if free_pages < marks.min_pages:

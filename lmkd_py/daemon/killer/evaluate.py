@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from time import monotonic_ns
 
+from ...core import polling
 from ...core.config import PolicyConfig
 from ...core.decide import conclude, judge
 from ...core.decision import Judgement
@@ -16,9 +17,11 @@ from ...core.snapshot import NO_OUTCOME, Candidate, Outcome, Snapshot
 from ...core.state import INITIAL, PolicyState
 from ...core.victims import next_victim
 from ...core.vocabulary import ABSENT, ADJ_MAX
-from ...core.watermarks import wants_watermarks
+from ...core.watermarks import cached_marks, sank, wants_watermarks
 from ...kernel.sensing.domain import Domain
 from ...kernel.sensing.triggers import StallMeter, Trigger
+from ...kernel.sensing.triggers.bpf_kick import free_pages
+from ...kernel.sensing.triggers.trigger import ANSWERED
 from ...wire.record import CANDIDATE_ROWS, Record, Timings
 from ..shared import DEMOTED, STRIKING_ADJ, STRIKING_PID, STRIKING_SEQ, STRIKING_START, WORD_MASK
 from .inbox import Inbox
@@ -51,6 +54,7 @@ class Evaluator:
         self.outcome: Outcome = NO_OUTCOME
         self.kills = 0
         self.demoted = False  # the last event was one that the totals do not bear out
+        self.seen: Snapshot | None = None  # at the last evaluation
         self.hangs = 0  # how often the domain was found to hang
         self.floor = ABSENT  # of the last verdict: min_adj
         self._considered: tuple[Candidate, ...] = ()
@@ -92,6 +96,7 @@ class Evaluator:
         outcome = self._strike(judgement, now_ms, config) if judgement.action == KILL else NO_OUTCOME
         strike_ns = monotonic_ns()
         self.state = judgement.state
+        self.seen = snapshot
         self.floor = judgement.min_adj
         self.outcome = outcome
         self.ring.write(
@@ -139,6 +144,16 @@ class Evaluator:
         stall_us, wanted_us = meter.check(level, snapshot.now_ms, total_us, trigger.stall_us, trigger.window_ms)
         self.demoted = self.inbox.policy.kind != AOSP_EXACT and not borne_out(stall_us, wanted_us)
         return snapshot._replace(event_stall_us=stall_us, event_threshold_us=wanted_us)
+
+    def comes_soon(self, trigger: Trigger, poll: polling.PollState, now_ms: int) -> bool:
+        """Is it a kick that need not be evaluated, since a poll will be?
+
+        Not where free memory has fallen below a watermark meanwhile: that may be a verdict, and the poll up to 75 ms
+        away. Between two polls that happens three times at most.
+        """
+        if trigger.drain != ANSWERED or not polling.looks_soon(poll, now_ms):
+            return False
+        return self.seen is None or not sank(self.seen, free_pages(trigger), cached_marks(self.state))
 
     def is_borne_out(self, index: int) -> bool:
         """In stand-by, where nothing is evaluated: is the event of trigger `index` one that the totals bear out?"""

@@ -134,7 +134,7 @@ class Loop:
         if self._suspect:
             self._suspect = False
             self._evaluate(woke_ns, EVENT, LOW_LEVEL, ABSENT)
-        kicked = slot and self.triggers[self._indexes[slot]].drain == ANSWERED and polling.looks_soon(self.poll, now_ms)
+        kicked = slot and self.evaluator.comes_soon(self.triggers[self._indexes[slot]], self.poll, now_ms)
         if slot and self._levels[slot] > LOW_LEVEL and not kicked:
             self._evaluate_events(woke_ns, slot)
         else:

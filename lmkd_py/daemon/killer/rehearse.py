@@ -13,6 +13,7 @@ from typing import Any
 from ...core.config import PolicyConfig
 from ...core.decide import conclude, judge
 from ...core.numbers import STEADY
+from ...core.polling import IDLE
 from ...core.snapshot import NO_OUTCOME, Candidate, Outcome, Snapshot
 from ...core.state import INITIAL, PolicyState
 from ...core.vocabulary import ABSENT, Level, PolicyKind, WakeupKind
@@ -47,7 +48,7 @@ def rehearse(loop: Loop) -> None:
         for fd in (pidfd, *fds):
             os.close(fd)
     evaluator.state = INITIAL
-    evaluator.outcome = NO_OUTCOME
+    evaluator.outcome, evaluator.seen = NO_OUTCOME, None
     evaluator.demoted = False
     if evaluator.meter is not None:
         evaluator.meter.restart()
@@ -205,8 +206,11 @@ def _stalling(snapshot: Snapshot, state: PolicyState) -> PolicyState:
 
 
 def _check_events(evaluator: Evaluator, snapshot: Snapshot) -> None:
+    evaluator.seen = snapshot
+    polls = IDLE._replace(handler=int(Level.MEDIUM), last_ms=snapshot.now_ms)
     for index, trigger in enumerate(evaluator.triggers):
         evaluator.is_borne_out(index)
+        evaluator.comes_soon(trigger, polls, snapshot.now_ms)
         if evaluator.meter is not None and trigger.stall_us:
             evaluator._checked(snapshot, evaluator.meter, trigger)
             evaluator._metered(snapshot, evaluator.meter)

@@ -65,6 +65,10 @@ class KillerGuard:
         kick = self.words[layout.KICK]
         return kick if kick > self.words[layout.ACK] else 0
 
+    def free_pages(self) -> int:
+        """What was free at the last reclaim event, CMA included; 0: the program looks at a cgroup, or none has come."""
+        return self.words[layout.FREE_PAGES]
+
     def answer(self, kick: int) -> None:
         """This kick has been dealt with, also if nobody had to die. The ring is quiet until the next one.
 

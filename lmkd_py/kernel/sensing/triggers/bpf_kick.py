@@ -31,6 +31,12 @@ class KickWatch:
         return MEDIUM_LEVEL
 
 
+def free_pages(trigger: Trigger) -> int:
+    """Kill path: pages that were free when the kernel kicked, CMA included; 0: unknown. No system call."""
+    watch = trigger.watch
+    return watch.guard.free_pages() if isinstance(watch, KickWatch) else 0
+
+
 def reclaims_of(monitor: MonitorConfig) -> int:
     """How many reclaims make a kick: a cgroup reclaims all the time, the whole system only when kswapd is beaten."""
     if monitor.domain_kind in (DomainKind.MEMCG_V1, DomainKind.CGROUP_V2):
