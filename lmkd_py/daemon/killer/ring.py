@@ -114,6 +114,7 @@ class Ring:
         self._recorded_in, self._told = record.snapshot.now_ms // RECORD_MS, 1 << (record.trigger - ABSENT)
         self.write(record)
         self.settle()
+        self.is_due(record.snapshot.now_ms)
         self._room = room
         self.skipped = self.shared.words[SKIPPED] = 0  # who dies in the dry run has lost nothing
         self._kept = record

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic_ns
 from typing import Any
 
 import pytest
@@ -18,7 +16,7 @@ from lmkd_py.core.snapshot import Candidate, Outcome
 from lmkd_py.core.vocabulary import ABSENT, Action, Level, WakeupKind
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
-from lmkd_py.daemon.killer.ring import NOTIFY_MS, RECORD_MS, Ring
+from lmkd_py.daemon.killer.ring import RECORD_MS, Ring
 from lmkd_py.daemon.steward.filing.ring_reader import RingReader
 from lmkd_py.kernel.acting.syscalls import eventfd
 from lmkd_py.wire.record import NONE_LEFT_OUT, Aftermath, LeftOut, Record, unpack_record
@@ -256,44 +254,6 @@ def test_as_long_as_there_is_no_room_one_in_so_many_is_a_loss_and_no_more() -> N
     skipped = ringed.killer.ring.skipped
     ringed.close()
     assert 300 // 10 - 6 <= skipped <= 300 // 10 - 6 + 2
-
-
-def test_while_nobody_is_struck_the_steward_is_woken_once_a_second(ringed: Ringed) -> None:
-    """What it does while memory is short (sizes, kills by the kernel) hangs on no record, and takes CPU from others."""
-    ring = ringed.ring
-    ring.trace_every = 1000
-    woken: list[int] = []
-    for _ in range(5 * NOTIFY_MS // 100):
-        ringed.killer.wake(100, **POLL)
-        if ring.is_due(ringed.paper.now_ms):
-            woken.append(ringed.paper.now_ms)
-            ring.notify()
-            ringed.published()
-    assert [later - sooner for sooner, later in itertools.pairwise(woken)] == [NOTIFY_MS + 100] * (len(woken) - 1)
-    assert len(woken) == 4
-
-
-def test_before_the_ring_is_full_the_steward_is_woken(ringed: Ringed) -> None:
-    ring = ringed.ring
-    ring.trace_every = 1
-    filled = 0
-    while not ring.is_due(ringed.paper.now_ms):
-        ringed.killer.wake(0, **POLL)
-        filled += 1
-    assert 0 < filled < ringed.pair.shared.ring_slots // 2
-    assert not ring.skipped
-
-
-def test_an_evaluation_that_strikes_nobody_wakes_the_steward_when_that_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    armed = Armed()
-    notified: list[int] = []
-    ring = armed.evaluator.ring
-    monkeypatch.setattr(ring, "notify", lambda: notified.append(ring.head))
-    for due in (False, True):
-        monkeypatch.setattr(ring, "is_due", lambda now_ms, due=due: due)
-        armed.loop._evaluate(monotonic_ns(), WakeupKind.POLL, Level.MEDIUM, ABSENT)
-        assert bool(notified) == due
-    armed.close()
 
 
 @pytest.mark.parametrize("ends", [EXIT_STOPPED, EXIT_DOMAIN_GONE])
