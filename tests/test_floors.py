@@ -47,7 +47,7 @@ PAYLOAD_LIBRARY = {
     "ctypes",  # 0.7 MB: every system call the standard library lacks
     "socket",  # 0.4 MB: SCM_RIGHTS and the control socket
     # The interpreter, socket and signal load these anyway.
-    *("abc", "collections", "_collections", "_signal", "_socket"),
+    *("abc", "collections", "_collections", "_collections_abc", "_signal", "_socket"),
     *("_sha2", "_sha256"),  # the hash behind hashlib, without OpenSSL; its name depends on the Python
 }
 # (file, module) that stand behind a cheap way that nearly every Python has.

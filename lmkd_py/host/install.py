@@ -19,8 +19,8 @@ from .tree import Tree, push_tree
 
 _BEGIN = 'mkdir -p "$1" "$1/releases" && chmod 700 "$1" && chmod 755 "$1/releases" && sync "$1"'
 # Compiled once, here, and synced: a daemon that compiled while it starts would lose time, and a power cut could leave
-# it half a file. A release's files never change, so nothing has to be compared with them. Without the docstrings, which
-# cost 0.2 MB in each process, but by the plain name: with -OO the daemon would look for the library's own like this, too.
+# it half a file. A release's files never change, so nothing has to be compared with them. Docstrings, 0.2 MB in each
+# process, are left out; by the plain name, as a daemon with -OO would have the library's files compiled anew, too.
 _COMPILE = """"$1" -OO -m compileall -q --invalidation-mode unchecked-hash "$2" >/dev/null 2>&1
 find "$2" -name "*.opt-2.pyc" | while read -r f; do mv "$f" "${f%.opt-2.pyc}.pyc"; done
 find "$2" -name "*.pyc" -exec sync {} + ; """
