@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmkd_py.kernel.acting import paging
+from lmkd_py.kernel.acting.libc import function
+from lmkd_py.kernel.acting.memory import address_of
 from lmkd_py.kernel.acting.numbers import NR
 from lmkd_py.kernel.acting.paging import (
     ADDRESS_END,
@@ -144,8 +147,7 @@ def test_every_range_is_asked_for_once_and_what_is_refused_is_left_out(
         assert size_of(asked) == size_of(ranges)
 
 
-def test_a_locked_mapping_is_refused_and_the_others_are_advised(child: tuple[int, int]) -> None:
-    # The heap of a forked process, once whole and once with an address that nobody has before it.
+def test_what_is_refused_is_left_out_and_all_else_is_advised(child: tuple[int, int]) -> None:
     ranges: list[tuple[int, int]] = []
     mappings = Mappings(child[0])
     while (some := mappings.next()) is not None:
@@ -153,12 +155,33 @@ def test_a_locked_mapping_is_refused_and_the_others_are_advised(child: tuple[int
     mappings.close()
     start, stop = ranges[0]
     assert process_madvise(child[1], [(start, start + PAGE)], MADV_PAGEOUT) == PAGE
-    assert process_madvise(child[1], [(start, start + PAGE), (0, PAGE), (start, stop)], MADV_PAGEOUT) == PAGE
+    nobodys = (0, PAGE)
+    assert process_madvise(child[1], [(start, start + PAGE), nobodys, (start, stop)], MADV_PAGEOUT) == PAGE
     advised = Advised(child[1], 1 << 20)
-    advised.ranges = [(0, PAGE), (start, start + PAGE), (0, PAGE), (start, start + 2 * PAGE)]
+    advised.ranges = [nobodys, (start, start + PAGE), nobodys, (start, start + 2 * PAGE)]
     while advised.ranges:
         advised.advance()
     assert advised.bytes == 3 * PAGE
+
+
+def test_locked_memory_is_refused_and_costs_one_call_however_large_it_is() -> None:
+    said, say = os.pipe()
+    pid = os.fork()
+    if not pid:
+        area = mmap.mmap(-1, 64 * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        function("mlock", ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)(address_of(area), 64 * PAGE)
+        os.write(say, str(address_of(area)).encode())
+        signal.pause()
+        os._exit(0)
+    start = int(os.read(said, 64))
+    advised = Advised(pidfd_open(pid), PAGE)
+    advised.ranges = [(start, start + 64 * PAGE)]
+    advised.advance()
+    assert (advised.ranges, advised.bytes) == ([], 0)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    for fd in (said, say, advised.pidfd):
+        os.close(fd)
 
 
 def test_what_is_hopeless_is_told(child: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
