@@ -78,14 +78,17 @@ class IdleMemory:
 
     def _is_idle(self) -> bool:
         # Asked of the process itself: what we were told of it may be a scan old.
-        return int(self._read("oom_score_adj")) >= self.min_adj
+        try:
+            return int(self._read("oom_score_adj")) >= self.min_adj
+        except ValueError:
+            return False
 
     def _resident_kb(self) -> int:
         # Fields 2 and 3 of statm: what is resident, and what of that belongs to files and shared memory.
         try:
             words = self._read("statm").split()
             return (int(words[1]) - int(words[2])) * PAGE_KB
-        except (OSError, IndexError):
+        except (OSError, IndexError, ValueError):
             return 0  # it is gone
 
     def _read(self, name: str) -> bytes:

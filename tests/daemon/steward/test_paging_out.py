@@ -20,6 +20,8 @@ from lmkd_py.wire.control import Request, Verb
 from tests.daemon.rig import Rig
 from tests.daemon.steward.paging_bench import BIG_KB, PLENTY_KB, SHORT_KB, Bench
 
+RESIDENT = IdleMemory._resident_kb  # as it is
+
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
@@ -272,3 +274,15 @@ def test_the_descriptors_of_a_process_are_closed(bench: Bench) -> None:
     bench.turns()
     assert bench.calls
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("name", ["statm", "oom_score_adj"])
+@pytest.mark.parametrize("text", [b"", b"\n", b"many", b"1 x y"])
+def test_a_file_of_proc_without_its_numbers_is_no_failure(
+    bench: Bench, name: str, text: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IdleMemory, "_resident_kb", RESIDENT)
+    texts = {"statm": b"900 900 0", "oom_score_adj": b"900", name: text}
+    monkeypatch.setattr(IdleMemory, "_read", lambda memory, asked: texts[asked])
+    bench.turns()
+    assert not bench.calls
