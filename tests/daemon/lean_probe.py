@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # not loaded: whether the payload does is to be seen
+    from collections.abc import Callable, Iterator
 
 ROOMS = ("core", "kernel", "wire", "daemon")
 # `lmkd-py check` and what tests and bench count with: no part of the armed daemon, which the test checks.

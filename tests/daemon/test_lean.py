@@ -22,10 +22,8 @@ from tests.support import REPO_ROOT
 LEAN = [sys.executable, "-I", "-S", "-E", "-B", "-X", "no_debug_ranges"]
 DEAR = {
     *("typing", "enum", "re", "socket", "signal", "dataclasses", "logging", "asyncio", "json", "argparse"),
-    *("functools", "collections.abc", "contextlib", "subprocess", "pathlib", "hashlib", "traceback", "site"),
+    *("functools", "keyword", "reprlib", "contextlib", "subprocess", "pathlib", "hashlib", "traceback", "site"),
 }
-# They come with ctypes or the interpreter itself.
-COME_ALONG = {"collections.abc"}
 
 
 def probe(world: str) -> tuple[set[str], list[str]]:
@@ -47,7 +45,7 @@ def test_every_value_of_the_payload_behaves_as_typing_and_enum_would_make_it() -
 
 def test_the_whole_payload_under_the_stand_ins_loads_nothing_dear() -> None:
     loaded, _ = probe("lean")
-    assert not loaded & (DEAR - COME_ALONG)
+    assert not loaded & DEAR
     left_out = {
         "lmkd_py.daemon.__main__",
         "lmkd_py.daemon.check",
@@ -86,6 +84,6 @@ def test_both_armed_processes_import_nothing_dear_and_no_second_killer_imports_a
     assert not {name for name in again if name.startswith(("lmkd_py.core", "lmkd_py.daemon"))}, (
         "nobody guards meanwhile"
     )
-    assert not imported & (DEAR - COME_ALONG)
+    assert not imported & DEAR
     loaded, _ = probe("lean")
     assert {name for name in imported if name.startswith("lmkd_py")} <= loaded

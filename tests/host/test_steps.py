@@ -134,6 +134,8 @@ def test_a_state_root_behind_a_link_is_upgraded_like_any_other(rack: Rack, endpo
     assert again == compiled
     sources = [name for name in PAYLOAD.files if name.endswith(".py")]
     assert len(compiled.splitlines()) == len(sources)  # all of it once, at installation, and never by the daemon
+    ask = f'cd / && PYTHONPATH={root}/current {installed.python} -B -c "import lmkd_py.core as it; print(it.__doc__)"'
+    assert device.must(ask, "looking for a docstring").text.strip() == "None"  # each costs memory, twice
     assert run_steps(INSTALL, Installation(device, NEWER, root)).changed
     assert service.status()["armed"] == 1
     service.stop()

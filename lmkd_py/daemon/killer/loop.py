@@ -22,7 +22,6 @@ from ..inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
 from ..shared import Shared
 from .evaluate import Evaluator
 from .hang import Hang
-from .ring import NOTIFY_AT
 from .stand_in import StandIn
 from .warm import WarmTick
 
@@ -215,7 +214,7 @@ class Loop:
         elif judgement.action == HELD and futile.held_until_ms(judgement.state) != self._held_until_ms:
             self._held_until_ms = futile.held_until_ms(judgement.state)
             self.evaluator.ring.notify()  # the steward says what holds the memory
-        elif self.evaluator.ring.unheard >= NOTIFY_AT:
+        elif self.evaluator.ring.is_due(now_ms):
             self.evaluator.ring.notify()
         return judgement.action
 

@@ -16,7 +16,7 @@ from ...wire.record import NONE_LEFT_OUT, RECORD_SIZE, LeftOut, Record, pack_rec
 from ..shared import RING_HEAD, RING_OFFSET, RING_TAIL, SKIPPED, STRIKING_PID, WORD_MASK, Shared
 
 ONE = struct.pack("=Q", 1)
-NOTIFY_AT = 32  # wakeups, recorded or not, after which the steward looks what is going on, without a kill
+NOTIFY_MS = 1000  # while wakeups go on the steward looks so often what is going on, without a kill
 HERALD_MS = 1000  # the steward hears no more often that pressure begins: a lone kick may be followed by many
 RECORD_MS = 500  # each stretch of so much of CLOCK_MONOTONIC that has a wakeup has the record of one
 
@@ -36,7 +36,7 @@ class Ring:
         self._heralded_ms = -HERALD_MS
         self.head = 0
         self.skipped = 0
-        self.unheard = 0  # wakeups since the steward was last woken
+        self._unheard_ms = ABSENT  # of the first wakeup since the steward was last woken
         self._kept: Record | None = None  # the last wakeup, if it was left out
         self._quiet = 0  # wakeups left out since a record was published or found no room
         self._untold = NONE_LEFT_OUT  # what a record that found no room had to say of those before it
@@ -60,7 +60,8 @@ class Ring:
 
         One that tells of no kill is lost where the steward is far behind.
         """
-        self.unheard += 1
+        if self._unheard_ms < 0:
+            self._unheard_ms = record.snapshot.now_ms
         stretch = record.snapshot.now_ms // RECORD_MS
         by = 1 << (record.trigger - ABSENT)
         is_new = stretch != self._recorded_in or not self._told & by
@@ -113,7 +114,8 @@ class Ring:
 
     def rewind(self) -> None:
         """Nothing was ever written (after the dry run, before anybody reads)."""
-        self.head = self.skipped = self.unheard = 0
+        self.head = self.skipped = 0
+        self._unheard_ms = ABSENT
         self._kept, self._quiet, self._untold = None, 0, NONE_LEFT_OUT
         self._recorded_in, self._told, self._heralded_ms = -1, 0, -HERALD_MS
         self.shared.words[RING_HEAD] = self.shared.words[SKIPPED] = self.shared.words[STRIKING_PID] = 0
@@ -125,9 +127,15 @@ class Ring:
         """How many records the steward has not taken yet."""
         return (self.head - self.shared.words[RING_TAIL]) & WORD_MASK
 
+    def is_due(self, now_ms: int) -> bool:
+        """Kill path. Is the steward to be woken though nobody was struck? Its work takes CPU from those who wait."""
+        if self.backlog() >= self._room // 2:
+            return True
+        return self._unheard_ms >= 0 and now_ms - self._unheard_ms >= NOTIFY_MS
+
     def notify(self) -> None:
         """Wake the steward; an eventfd write allocates nothing."""
-        self.unheard = 0
+        self._unheard_ms = ABSENT
         os.write(self.notify_fd, ONE)
 
 

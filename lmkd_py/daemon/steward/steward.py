@@ -20,10 +20,10 @@ from ..inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED, say
 from ..shortage import is_shortage
 from ..sight import hidden_processes
 from ..slow_closers import SlowClosers
-from .candidates import swap_sizes
 from .candidates.candidate_events import CandidateEvents
 from .candidates.candidates import Candidates
 from .candidates.discovery import Discovery
+from .candidates.swap_sizes import SwapSizes
 from .clients.control import ControlServer
 from .clients.replies import status_reply, with_losses
 from .deferred_work import DeferredWork
@@ -39,7 +39,6 @@ from .killers.lost_triggers import LostTriggers
 from .killers.succession import hand_over, relieve
 from .killers.vacancy import Vacancy
 from .paging_out import PagingOut
-from .pool import look
 from .reload import reload, replace_guard, take_swap
 from .swaps import SwapWatch
 
@@ -69,6 +68,7 @@ class Steward(EventLoop):
             root, self.candidates, self.domain, bool(config.monitor.scan), config.monitor.scan_min_adj
         )
         self.events = CandidateEvents(self.discovery)
+        self.sizes = SwapSizes()
         self.journal = Journal(root, self.candidates)
         self.journal.members_age_ms = self.events.members_age_ms
         self.strikes = StrikeFiling(root, self.journal)
@@ -239,9 +239,9 @@ class Steward(EventLoop):
         self.journal.file_records(self.killer)
         self.journal.count_oom_kills(self.domain)
         self.journal.holds.tell(self.journal.add, self.domain)
-        if self.events.after_records(self.killer):
-            self.journal.names.read_again()
-            swap_sizes.tell(self.candidates, look(self.domain).swap_total_kb)
+        self.events.after_records(self.killer)
+        self.journal.names.read_again()
+        self.sizes.tend(self.candidates, self.domain)
 
     # -- killers ------------------------------------------------------------------------------------------------
 

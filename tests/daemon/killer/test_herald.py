@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lmkd_py.daemon.killer.ring import HERALD_MS, NOTIFY_AT, Ring
+from lmkd_py.daemon.killer.ring import HERALD_MS, Ring
 from lmkd_py.kernel.acting.syscalls import eventfd
 from tests.analysis.paper import PaperKiller
 from tests.daemon.pair import Pair
@@ -43,7 +43,7 @@ def herald(request: pytest.FixtureRequest) -> Iterator[Herald]:
 
 def test_the_first_wakeup_of_an_episode_is_heard_at_once(herald: Herald) -> None:
     heralds = herald.ring.heralds
-    for number in range(NOTIFY_AT // 2):
+    for number in range(16):
         herald.wake(10_000 + 10 * number)
         assert herald.heard() == (1 if heralds and not number else 0)
     herald.ring.settle()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic_ns
@@ -16,8 +18,9 @@ from lmkd_py.core.snapshot import Candidate, Outcome
 from lmkd_py.core.vocabulary import ABSENT, Action, Level, WakeupKind
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.inherited import EXIT_DOMAIN_GONE, EXIT_STOPPED
-from lmkd_py.daemon.killer.ring import NOTIFY_AT, RECORD_MS, Ring
+from lmkd_py.daemon.killer.ring import NOTIFY_MS, RECORD_MS, Ring
 from lmkd_py.daemon.steward.filing.ring_reader import RingReader
+from lmkd_py.kernel.acting.syscalls import eventfd
 from lmkd_py.wire.record import NONE_LEFT_OUT, Aftermath, LeftOut, Record, unpack_record
 from tests.analysis.paper import LOW_MEM, PaperKiller
 from tests.daemon.killer.test_warm import Killer as Armed
@@ -55,12 +58,20 @@ class Ringed:
     def __init__(self, trace_every: int) -> None:
         self.pair = Pair()
         self.notified = 0
-        ring = Ring(self.pair.shared, -1, trace_every)
-        ring.notify = self._notify  # type: ignore[method-assign]
-        self.killer = Killer(ring, PaperKiller())
+        self.notify_fd = eventfd()
+        self.ring = Ring(self.pair.shared, self.notify_fd, trace_every)
+        self._told = self.ring.notify
+        self.ring.notify = self._notify  # type: ignore[method-assign]
+        self.paper = PaperKiller()
+        self.killer = Killer(self.ring, self.paper)
 
     def _notify(self) -> None:
         self.notified += 1
+        self._told()
+
+    def close(self) -> None:
+        os.close(self.notify_fd)
+        self.pair.close()
 
     def published(self) -> list[Record]:
         reader = RingReader(self.pair.shared)
@@ -74,7 +85,7 @@ class Ringed:
 def ringed() -> Iterator[Ringed]:
     made = Ringed(DEFAULT)
     yield made
-    made.pair.close()
+    made.close()
 
 
 def minute(root: Path, seconds: int, trace_every: int) -> tuple[list[Record], int, Trace]:
@@ -93,8 +104,8 @@ def minute(root: Path, seconds: int, trace_every: int) -> tuple[list[Record], in
             rig.paper.now_ms += 5
             for how in due:
                 killer.wake(0, **how, direct_progress=ms // 20, mem_free_kb=900_000 + ms % 7)
-                if trace_every == 1 or rig.ring.unheard >= NOTIFY_AT:
-                    rig.ring.unheard = 0
+                if trace_every == 1 or rig.ring.is_due(rig.paper.now_ms):
+                    rig.ring.notify()
                     rig.steward.journal.file_records(rig.killer)
         rig.ring.settle()
         rig.settle()
@@ -203,7 +214,7 @@ def test_one_in_so_many_is_recorded(trace_every: int) -> None:
     for _ in range(2 * trace_every + 1):
         ringed.killer.wake(1)
     found = ringed.published()
-    ringed.pair.close()
+    ringed.close()
     assert [one.snapshot.now_ms - began_ms for one in found] == [1, trace_every + 1, 2 * trace_every + 1]
 
 
@@ -242,27 +253,46 @@ def test_as_long_as_there_is_no_room_one_in_so_many_is_a_loss_and_no_more() -> N
     for _ in range(300):
         ringed.killer.wake(1)
     skipped = ringed.killer.ring.skipped
-    ringed.pair.close()
+    ringed.close()
     assert 300 // 10 - 6 <= skipped <= 300 // 10 - 6 + 2
 
 
-def test_the_steward_looks_as_often_as_where_all_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it does while memory is short (look for candidates, for kills by the kernel) hangs on no record."""
+def test_while_nobody_is_struck_the_steward_is_woken_once_a_second(ringed: Ringed) -> None:
+    """What it does while memory is short (sizes, kills by the kernel) hangs on no record, and takes CPU from others."""
+    ring = ringed.ring
+    ring.trace_every = 1000
+    woken: list[int] = []
+    for _ in range(5 * NOTIFY_MS // 100):
+        ringed.killer.wake(100, **POLL)
+        if ring.is_due(ringed.paper.now_ms):
+            woken.append(ringed.paper.now_ms)
+            ring.notify()
+            ringed.published()
+    assert [later - sooner for sooner, later in itertools.pairwise(woken)] == [NOTIFY_MS + 100] * (len(woken) - 1)
+    assert len(woken) == 4
+
+
+def test_before_the_ring_is_full_the_steward_is_woken(ringed: Ringed) -> None:
+    ring = ringed.ring
+    ring.trace_every = 1
+    filled = 0
+    while not ring.is_due(ringed.paper.now_ms):
+        ringed.killer.wake(0, **POLL)
+        filled += 1
+    assert 0 < filled < ringed.pair.shared.ring_slots // 2
+    assert not ring.skipped
+
+
+def test_an_evaluation_that_strikes_nobody_wakes_the_steward_when_that_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     armed = Armed()
     notified: list[int] = []
     ring = armed.evaluator.ring
-    ring.trace_every = 1000
-    real = ring.notify
-
-    def notify() -> None:
-        notified.append(ring.head)
-        real()
-
-    monkeypatch.setattr(ring, "notify", notify)
-    for _ in range(3 * NOTIFY_AT):
+    monkeypatch.setattr(ring, "notify", lambda: notified.append(ring.head))
+    for due in (False, True):
+        monkeypatch.setattr(ring, "is_due", lambda now_ms, due=due: due)
         armed.loop._evaluate(monotonic_ns(), WakeupKind.POLL, Level.MEDIUM, ABSENT)
+        assert bool(notified) == due
     armed.close()
-    assert len(notified) >= 3
 
 
 @pytest.mark.parametrize("ends", [EXIT_STOPPED, EXIT_DOMAIN_GONE])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.daemon.steward import backoff, event_loop, reload
+from lmkd_py.daemon.steward import backoff, event_loop, reload, swaps
 from lmkd_py.daemon.steward.event_loop import EventLoop
 from lmkd_py.daemon.steward.swaps import SwapWatch
 from lmkd_py.kernel.sensing.domain import open_domain
@@ -62,6 +62,7 @@ def test_the_real_file_does_not_wake_anybody_while_nothing_changes() -> None:
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     """A steward that knows of one area. A turn of its loop waits for nothing: on a quiet machine nothing comes."""
     made = Rig(tmp_path / "state")
+    monkeypatch.setattr(swaps, "SETTLE_S", 1e-9)
     monkeypatch.setattr(made.steward, "patience_s", lambda: 0.0)
     write(tmp_path, ZRAM)
     made.steward.swaps.close()
@@ -109,6 +110,30 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *answers: str | BaseException) -> 
 
     monkeypatch.setattr(reload, "replace_guard", replace)
     return asked
+
+
+@pytest.mark.parametrize("last", [ZRAM, OTHER_ZRAM])
+def test_areas_that_come_back_at_once_need_no_other_killer(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """swapoff and swapon, as of somebody who changes the size of zram."""
+    asked = refusing(monkeypatch, "")
+    now_s = [50.0]
+    monkeypatch.setattr(backoff, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(swaps, "SETTLE_S", 1.0)
+    for areas in ((), (last,)):
+        write(tmp_path, *areas)
+        rig.steward.swaps.heed(rig.steward.swaps.fd)
+        rig.steward.run_once()
+        assert asked == []
+        assert rig.steward.swaps.wait_s() == 1.0
+        now_s[0] += 0.9
+    rig.steward.run_once()
+    assert asked == []
+    now_s[0] += 0.1
+    rig.steward.run_once()
+    assert asked == ([] if last == ZRAM else [rig.steward.config])
+    assert rig.steward.swaps.wait_s() < 0
 
 
 @pytest.mark.parametrize(

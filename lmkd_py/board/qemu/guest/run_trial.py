@@ -39,6 +39,11 @@ def open_cgroup(cgroup: str) -> None:
         file.write("+memory")
 
 
+def costs_of(name: str, before: list[dict[str, int]], after: list[dict[str, int]]) -> list[int]:
+    """What each of the processes has cost meanwhile, in the order of their pids; of one that died 0."""
+    return [max(0, then[name] - once[name]) for once, then in zip(before, after, strict=True)]
+
+
 def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     """Everything that was started is gone then."""
     workload = WORKLOADS[order["workload"]]
@@ -50,10 +55,10 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     if order["cgroup"]:
         open_cgroup(order["cgroup"])
     trial = Trial(order)
-    costs, counts, stalls = cost(pids), vmstat(), stalled_us()
+    costs, counts, stalls = [cost([pid]) for pid in pids], vmstat(), stalled_us()
     progress = workload.perform(trial)
     wall_s = trial.now_s
-    after, counted, stalled = cost(pids), vmstat(), stalled_us()
+    after, counted, stalled = [cost([pid]) for pid in pids], vmstat(), stalled_us()
     still = marked(order["marker"]) if order["marker"] else []
     found = {
         "deaths": trial.deaths(),
@@ -66,7 +71,8 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
         "full_s": (stalled[1] - stalls[1]) / 1e6,
         **{name: counted[name] - counts[name] for name in counts},
         "killer_runs": still == pids,
-        **{name: after[name] - costs[name] for name in after},
+        **{name: sum(costs_of(name, costs, after)) for name in ("major_faults", "cpu_ms")},
+        "cpu_ms_each": costs_of("cpu_ms", costs, after),
         **size,
     }
     trial.close()

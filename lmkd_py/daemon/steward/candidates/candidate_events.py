@@ -232,18 +232,19 @@ class CandidateEvents:
 
     # -- the killer and the kernel --------------------------------------------------------------------------------
 
-    def after_records(self, killer: Killer) -> bool:
-        """The killer had something to do: memory is short, nobody may be missing. True if everybody was looked at."""
-        scans = self.scans
+    def after_records(self, killer: Killer) -> None:
+        """The killer had something to do: memory is short, nobody may be missing.
+
+        Where events tell everything a look at everybody finds nothing new, and takes CPU from those who wait.
+        """
         words = killer.shared.words
         vain = (killer.pid, (words[layout.CALLS] - words[layout.KILLS]) & layout.WORD_MASK)
         in_vain, self._vain = vain != self._vain and vain[1] > 0, vain
         demoted = killer.demoted()
-        self._want_scan(0 if demoted else LOOK_GAP_S if in_vain or not self.complete else SCAN_GAP_S)
+        self._want_scan(0 if demoted else LOOK_GAP_S if in_vain or not self.complete else SCAN_S)
         self.tend()
         if demoted:  # it went by what it read itself, which we know by now, too
             self.discovery.candidates.tell_again()
-        return self.scans > scans
 
     def heed_kicks(self, kernel_strike: KernelStrike) -> None:
         """Notice when a kick of the kernel stays unanswered. Call it before the former one stands down."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SETTLED_S = 5.0  # whoever has lived for so long is worth a line in the trace
 MOST = 64  # of the most expendable are read again when memory is short
+AGAIN_S = 10.0  # between two such readings
 
 
 class Names:
@@ -30,6 +31,7 @@ class Names:
         self.candidates = candidates
         self.say = say
         self._young: dict[tuple[int, int], tuple[float, CandidateProcess]] = {}
+        self._again_s = 0.0
 
     def take(self, discovery: Discovery) -> None:
         """Whoever is new or has another name; and write down who is due."""
@@ -86,10 +88,14 @@ class Names:
             self._write_unknown(pid, start_ticks)
 
     def read_again(self) -> None:
-        """Memory is short: who may be next is to be told by its present name."""
+        """Memory is short: who may be next is to be told by its present name, unless that was read just now."""
+        now_s = monotonic()
+        if now_s < self._again_s:
+            return
         self.settle()
         for process in self.candidates.most_expendable(MOST, 0):
             self._write(process, True)
+        self._again_s = now_s + AGAIN_S
 
     def _write(self, process: CandidateProcess, read: bool) -> None:
         if read:

@@ -16,7 +16,7 @@ import pytest
 
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.steward.candidates import candidate_events
-from lmkd_py.daemon.steward.candidates.candidate_events import GAP_S, CandidateEvents
+from lmkd_py.daemon.steward.candidates.candidate_events import GAP_S, SCAN_GAP_S, CandidateEvents
 from lmkd_py.daemon.steward.candidates.candidates import Candidates
 from lmkd_py.daemon.steward.candidates.discovery import Discovery
 from lmkd_py.kernel.bpf import BpfRefused
@@ -194,6 +194,17 @@ def test_a_verdict_that_finds_nobody_is_followed_by_a_look_at_once(make: Make, s
     events.after_records(killer(calls=2, kills=1))  # type: ignore[arg-type]
     assert events.scans == 2
     assert sleeper in events.discovery.candidates.processes
+
+
+def test_where_events_tell_everything_nobody_is_looked_for_as_long_as_kills_find_somebody(make: Make) -> None:
+    events, source = make()
+    assert events.complete
+    time.sleep(SCAN_GAP_S)
+    events.after_records(killer(calls=1, kills=1))  # type: ignore[arg-type]
+    assert events.patience_s(-1) > SCAN_GAP_S
+    source.complete = False
+    events.after_records(killer(calls=2, kills=2))  # type: ignore[arg-type]
+    assert events.scans == 2
 
 
 def test_when_the_killer_read_an_adj_that_it_was_not_told_everybody_is_looked_at_first(

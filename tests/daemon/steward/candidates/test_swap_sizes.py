@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,6 +67,29 @@ def test_the_killer_learns_what_a_candidate_has_in_swap(
         assert swap_sizes.tell(candidates, 1 << 20) == told
         pair.carry()
     assert pair.roster.swap[process.row] == 0
+
+
+@pytest.mark.parametrize(("took_s", "next_s"), [(0.001, swap_sizes.GAP_S), (0.1, 0.1 * swap_sizes.COST)])
+def test_sizes_are_looked_at_once_a_second_and_less_often_where_that_takes_long(
+    monkeypatch: pytest.MonkeyPatch, took_s: float, next_s: float
+) -> None:
+    now_s, looks = 50.0, []
+
+    def tell(candidates: object, swap_total_kb: int) -> None:
+        nonlocal now_s
+        looks.append(now_s)
+        now_s += took_s
+
+    monkeypatch.setattr(swap_sizes, "monotonic", lambda: now_s)
+    monkeypatch.setattr(swap_sizes, "tell", tell)
+    monkeypatch.setattr(swap_sizes, "look", lambda domain: SimpleNamespace(swap_total_kb=1 << 20))
+    sizes = swap_sizes.SwapSizes()
+    while len(looks) < 3:
+        sizes.tend(None, None)  # type: ignore[arg-type]
+        now_s += 0.01
+    assert [later - sooner for sooner, later in itertools.pairwise(looks)] == pytest.approx(
+        [took_s + next_s] * 2, abs=0.02
+    )
 
 
 def test_whoever_gets_a_row_next_does_not_inherit_the_swap_of_the_one_before(

@@ -136,6 +136,20 @@ def test_when_memory_is_short_names_are_read_again(known: Known, renamer: Rename
     assert [(told.name, told.cmdline) for told in trace.told] == [(ZYGOTE, ZYGOTE), (APP[-15:], APP)]
 
 
+def test_while_it_stays_short_they_are_not_read_each_time(
+    known: Known, renamer: Renamer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, trace, _ = known
+    names.read_again()
+    renamer.become(APP)
+    names.read_again()
+    assert trace.told[-1].name == ZYGOTE
+    later = time.monotonic() + names_module.AGAIN_S
+    monkeypatch.setattr(names_module, "monotonic", lambda: later)
+    names.read_again()
+    assert trace.told[-1].cmdline == APP
+
+
 def test_a_victim_has_its_last_comm_and_the_last_command_line_that_was_read(known: Known, renamer: Renamer) -> None:
     names, trace, process = known
     renamer.become(APP)
