@@ -7,11 +7,14 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from ..core.vocabulary import ABSENT
+from ..core.vocabulary import ABSENT, NoteKind
 from ..wire.header import LOST, MEMBERSHIP, OOM_KILLS, Header, Note, Process, Strike
+from ..wire.sentences import sentence
 from .clock import Clock, clock_of
 from .names import names_of
 from .records import Records, Selection
+
+AROUND_MS = 30_000  # a note of what was paged out comes at the end of an episode
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,15 @@ class Trace:
         `struck_ns`: CLOCK_MONOTONIC.
         """
         return self._members_age_ms.get(struck_ns, ABSENT)
+
+    def paged_out(self, at_ms: int) -> tuple[tuple[int, str], ...]:
+        """Notes of what was paged out around that time (CLOCK_MONOTONIC): how many ms later, and in words."""
+        timed = ((note.monotonic_ns // 1_000_000 - at_ms, note) for note in self._paged_out)
+        return tuple((later_ms, sentence(note)) for later_ms, note in timed if abs(later_ms) <= AROUND_MS)
+
+    @cached_property
+    def _paged_out(self) -> tuple[Note, ...]:
+        return tuple(note for note in self.notes if note.kind == NoteKind.PAGED_OUT)
 
     @cached_property
     def _members_age_ms(self) -> dict[int, int]:

@@ -112,6 +112,7 @@ def explain_record(trace: Trace, index: int) -> Explanation:
         after=_after(trace, index, record),
         left_out=_left_out(record),
         members_age_ms=trace.members_age_ms(record.outcome.at_ms * 1_000_000),
+        paged_out=trace.paged_out(snapshot.now_ms),
     )
 
 

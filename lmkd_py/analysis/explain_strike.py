@@ -73,6 +73,7 @@ def explain_strike(trace: Trace, strike: Strike) -> Explanation:
         phases=(Phase("unanswered", waited_us), Phase("total", waited_us)),
         death=None,
         after=None,
+        paged_out=trace.paged_out(strike.monotonic_ns // 1_000_000),
     )
 
 

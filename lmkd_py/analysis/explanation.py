@@ -104,3 +104,4 @@ class Explanation:
     passed_over: Considered | None = None  # next in line; the victim went before it for its size
     left_out: LeftOut | None = None  # None: no wakeup was left out before this one
     members_age_ms: int = ABSENT  # from the last look at who is in the domain to the strike; ABSENT: moves were told
+    paged_out: tuple[tuple[int, str], ...] = ()  # idle processes, within 30 s: how many ms after the kill, and in words

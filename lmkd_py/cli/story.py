@@ -93,6 +93,8 @@ def full(number: int, of: int, told: Explanation) -> list[str]:
     lines += _row("death", _death(told))
     if told.after:
         lines += _row("freed", _freed(told.after, told.death))
+    for later_ms, what in told.paged_out:
+        lines += _row("", f"{abs(later_ms) / 1000:.1f} s {'before' if later_ms < 0 else 'after'}: {what}")
     layers = " ".join(map(str, told.layers)) or "none"
     lines += _row("record", f"{told.seq} of killer {told.killer_pid}, layers active: {layers}")
     if told.left_out:

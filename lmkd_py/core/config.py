@@ -96,6 +96,7 @@ class MonitorConfig(NamedTuple):
     warm_ms: int = 2  # between two warm ticks of a killer that polls after an event; 0: none
     warm_cpu_pct: int = 5  # of one CPU that they may take; 0: none
     trace_every: int = 100  # of wakeups that strike nobody one in so many is recorded, and one in half a second; 1: all
+    page_out_pct: int = 0  # of RAM: with less free and in droppable file cache idle apps are paged out; 0: never
 
 
 class Config(NamedTuple):
@@ -168,6 +169,7 @@ _MONITOR_RANGES = {
     "warm_ms": (0, 100),
     "warm_cpu_pct": (0, 100),
     "trace_every": (1, 1000),
+    "page_out_pct": (0, 90),
 }
 
 

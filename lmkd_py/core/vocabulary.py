@@ -178,6 +178,8 @@ class NoteKind:
     KILLS_RESUMED = "kills-resumed"
     SWAP_CHANGED = "swap-changed"
     SWAP_REFUSED = "swap-refused"
+    PAGED_OUT = "paged-out"  # number: processes of which something was paged out
+    PAGE_OUT_REFUSED = "page-out-refused"
     # Of triggers and the strike in the kernel, number: the trigger's bit.
     TRIGGER_LOST = "trigger-lost"
     TRIGGER_ARMED = "trigger-armed"

@@ -94,6 +94,8 @@ _SENTENCES = {
     NoteKind.KILLS_RESUMED: "kills resumed: memory became free, or refaults fell",
     NoteKind.SWAP_CHANGED: "swap areas came or went",
     NoteKind.SWAP_REFUSED: "no killer for the new swap areas; the one that guards knows the former ones: {why}",
+    NoteKind.PAGED_OUT: "idle processes paged out: {number}; {text}",
+    NoteKind.PAGE_OUT_REFUSED: "idle processes are not paged out: {place}{why}",
     NoteKind.TRIGGER_LOST: "{subject}: the kernel removed this trigger; the domain is sampled once a second instead",
     NoteKind.TRIGGER_ARMED: "{subject}: armed again",
     NoteKind.REARM_REFUSED: "lost triggers could not be armed again: {why}",

@@ -142,7 +142,7 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     meter = _meter(config.monitor, domain, triggers)
     if meter is not None:
         meter.begin(armed_ms, *totals)
-    ring = Ring(shared, NOTIFY_FD, config.monitor.trace_every)
+    ring = Ring(shared, NOTIFY_FD, config.monitor.trace_every, config.monitor.page_out_pct > 0)
     evaluator = Evaluator(domain, inbox, striker, awaited, ring, meter)
     evaluator.killer_pid = os.getpid()
     loop = Loop(shared, evaluator, triggers, KICK_FD)

@@ -18,19 +18,23 @@ from ..shared import RING_HEAD, RING_OFFSET, RING_TAIL, SKIPPED, STRIKING_PID, W
 
 ONE = struct.pack("=Q", 1)
 NOTIFY_MS = 1000  # while wakeups go on the steward looks so often what is going on, without a kill
+HERALD_MS = 1000  # the steward hears no more often that pressure begins: a lone kick may be followed by many
 RECORD_MS = 500  # each stretch of so much of CLOCK_MONOTONIC that has a wakeup has the record of one
 
 
 class Ring:
     """The writing end. `head` counts all records that this killer has written, `skipped` those it had no room for.
 
-    trace_every: of wakeups that strike nobody each one in so many has a record at least; 1: all have.
+    trace_every: of wakeups that strike nobody each one in so many has a record at least; 1: all have. heralds: the
+    steward is to hear at once that somebody is woken after nobody polled.
     """
 
-    def __init__(self, shared: Shared, notify_fd: int, trace_every: int = 1) -> None:
+    def __init__(self, shared: Shared, notify_fd: int, trace_every: int = 1, heralds: bool = False) -> None:
         self.shared = shared
         self.notify_fd = notify_fd
         self.trace_every = trace_every
+        self.heralds = heralds
+        self._heralded_ms = -HERALD_MS
         self.head = 0
         self.skipped = 0
         self._unheard_ms = ABSENT  # of the first wakeup since the steward was last woken
@@ -67,9 +71,13 @@ class Ring:
             self._kept = record
             self._quiet += 1
             return
+        begins = self.heralds and not self._told and record.snapshot.now_ms - self._heralded_ms >= HERALD_MS
         self._recorded_in = stretch
         self._told |= by
         self._publish(record)
+        if begins:
+            self._heralded_ms = record.snapshot.now_ms
+            self.notify()
 
     def settle(self) -> None:
         """Kill path. Nobody polls any more: the last wakeup gets its record, and the steward files what it has not."""
@@ -111,11 +119,12 @@ class Ring:
         """All that can become of a record, except that it is published; it stays left out (the dry run)."""
         self._pack(record)
         room, self._room = self._room, 0
-        self._recorded_in, self._told = record.snapshot.now_ms // RECORD_MS, 1 << (record.trigger - ABSENT)
+        heralds, self.heralds, self._told = self.heralds, True, 0
         self.write(record)
+        self.write(record)  # the same again is left out
         self.settle()
         self.is_due(record.snapshot.now_ms)
-        self._room = room
+        self._room, self.heralds = room, heralds
         self.skipped = self.shared.words[SKIPPED] = 0  # who dies in the dry run has lost nothing
         self._kept = record
 
@@ -124,7 +133,7 @@ class Ring:
         self.head = self.skipped = 0
         self._unheard_ms = ABSENT
         self._kept, self._quiet, self._untold = None, 0, NONE_LEFT_OUT
-        self._recorded_in, self._told = -1, 0
+        self._recorded_in, self._told, self._heralded_ms = -1, 0, -HERALD_MS
         self._held_ms = self._wait_ms = ABSENT
         self.shared.words[RING_HEAD] = self.shared.words[SKIPPED] = self.shared.words[STRIKING_PID] = 0
         self.shared.map[RING_OFFSET : RING_OFFSET + RECORD_SIZE] = bytes(

@@ -38,6 +38,7 @@ from .killers.kernel_strike import KernelStrike
 from .killers.lost_triggers import LostTriggers
 from .killers.succession import hand_over, relieve
 from .killers.vacancy import Vacancy
+from .paging_out import PagingOut
 from .reload import reload, replace_guard, take_swap
 from .swaps import SwapWatch
 
@@ -72,6 +73,7 @@ class Steward(EventLoop):
         self.journal.members_age_ms = self.events.members_age_ms
         self.strikes = StrikeFiling(root, self.journal)
         self.swaps = SwapWatch()
+        self.paging_out = PagingOut()
         self.deferred = DeferredWork(self.domain, reserve, self.journal.trace)
         self.control = control or ControlServer(os.path.join(root, "ctl"), self.answer)
         self.control.answer = self.answer
@@ -107,7 +109,7 @@ class Steward(EventLoop):
         self.watch(self.discovery.fd, self.discovery.heed)
         self.watch(self.events.fd, lambda _: self.events.serve())
         self.control.be_watched(self)
-        self.swaps.be_watched(self, self.swap_changed)
+        self.swaps.be_watched(self, self.swaps.heed)
         self.journal.be_watched(self)
         self.take_over(self.killer, orphan)
 
@@ -138,6 +140,7 @@ class Steward(EventLoop):
         except BlockingIOError:
             pass  # read by whoever waited for a new killer in the meantime
         self._take_records()
+        self.paging_out.heed()
 
     def killer_ended(self, fd: int) -> None:
         """A killer's pidfd is up; of a former one that a shortage kept us from unwatching it says nothing new."""
@@ -145,10 +148,6 @@ class Steward(EventLoop):
             self.vacancy.begin(self)
         else:
             self.unwatch(fd)
-
-    def swap_changed(self, _: int) -> None:
-        """/proc/swaps says so."""
-        self.swaps.told = True
 
     def catch_up(self) -> None:
         self.complete()  # first of all: until then maybe nobody guards
@@ -193,6 +192,7 @@ class Steward(EventLoop):
         if discovery.short or candidates.short or not self.journal.trace.catch_up() or self.journal.has_recovered():
             discovery.short = candidates.short = False
             self.catch_up_due = True
+        self.paging_out.tend(self)
 
     def report_failure(self, what: str) -> None:
         self.journal.note(NoteKind.ERROR, what)
@@ -201,7 +201,7 @@ class Steward(EventLoop):
         if self.killer.behind() or self.candidates.unfinished:
             return BACKLOG_RETRY_S
         trace_s = self.journal.trace.wait_s()
-        tended = (self.vacancy,) if self.vacancy.pid else (self.lost, self.swaps, self.slow)
+        tended = (self.vacancy,) if self.vacancy.pid else (self.lost, self.swaps, self.slow, self.paging_out)
         others_s = (trace_s, *(each.wait_s() for each in tended))
         other_s = self.deferred.tend(self.killer, self._listed_in, *others_s)
         return self.events.patience_s(self.journal.names.patience_s(other_s))
@@ -232,7 +232,7 @@ class Steward(EventLoop):
         elif request.verb != Verb.STATUS:
             text = f"found verb {request.verb}, wanted STATUS, RELOAD or STOP"
         reply = status_reply(self.killer, self.journal, self.config, self.generation, self.journal.kills, text)
-        notes = [*self.journal.holds.notes(), *self.notes()]
+        notes = [*self.journal.holds.notes(), *self.paging_out.notes(), *self.notes()]
         return with_losses(reply, self.lost, self.vacancy, notes)._replace(domain_kind=self.domain.kind)
 
     def _take_records(self) -> None:

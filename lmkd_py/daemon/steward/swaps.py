@@ -43,6 +43,10 @@ class SwapWatch:
         except PermissionError:  # a file of somebody who stands in for /proc, and cannot be waited for
             pass
 
+    def heed(self, _: int) -> None:
+        """/proc/swaps is up."""
+        self.told = True
+
     def changed(self) -> bool:
         """Are the areas others than at the last call? How much of them is used does not count."""
         former, self._areas = self._areas, self._read()

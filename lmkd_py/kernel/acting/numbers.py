@@ -27,6 +27,7 @@ class Numbers(NamedTuple):
     pidfd_open: int = 434
     close_range: int = 436
     pidfd_getfd: int = 438
+    process_madvise: int = 440
     process_mrelease: int = 448
 
 

@@ -76,11 +76,11 @@ def test_a_change_brings_another_killer_with_the_same_configuration(
 ) -> None:
     asked: list[object] = []
     monkeypatch.setattr(reload, "replace_guard", lambda _, config: asked.append(config))
-    rig.steward.swap_changed(rig.steward.swaps.fd)
+    rig.steward.swaps.heed(rig.steward.swaps.fd)
     rig.steward.run_once()
     assert asked == []
     write(tmp_path, ZRAM, OTHER_ZRAM)
-    rig.steward.swap_changed(rig.steward.swaps.fd)
+    rig.steward.swaps.heed(rig.steward.swaps.fd)
     rig.steward.run_once()
     assert asked == [rig.steward.config]
     assert os.path.isdir(tmp_path / "state" / "traces")
@@ -123,7 +123,7 @@ def test_areas_that_come_back_at_once_need_no_other_killer(
     monkeypatch.setattr(swaps, "SETTLE_S", 1.0)
     for areas in ((), (last,)):
         write(tmp_path, *areas)
-        rig.steward.swap_changed(rig.steward.swaps.fd)
+        rig.steward.swaps.heed(rig.steward.swaps.fd)
         rig.steward.run_once()
         assert asked == []
         assert rig.steward.swaps.wait_s() == 1.0
@@ -145,7 +145,7 @@ def test_what_was_refused_is_tried_again_until_it_works(
 ) -> None:
     asked = refusing(monkeypatch, *answers)
     write(tmp_path, ZRAM, OTHER_ZRAM)
-    rig.steward.swap_changed(rig.steward.swaps.fd)
+    rig.steward.swaps.heed(rig.steward.swaps.fd)
     turn_until(rig, "it was tried again", lambda: len(asked) == len(answers))
     rig.steward.run_once()
     assert rig.steward.swaps.wait_s() < 0, "nothing is due any more"
@@ -159,7 +159,7 @@ def test_another_guard_made_since_the_refusal_knows_the_areas(
 ) -> None:
     asked = refusing(monkeypatch, "no memory")
     write(tmp_path, ZRAM, OTHER_ZRAM)
-    rig.steward.swap_changed(rig.steward.swaps.fd)
+    rig.steward.swaps.heed(rig.steward.swaps.fd)
     rig.steward.run_once()
     assert len(asked) == 1
     former = rig.steward.domain
@@ -174,7 +174,7 @@ def test_without_a_killer_the_next_one_is_waited_for(rig: Rig, tmp_path: Path, m
     write(tmp_path, ZRAM, OTHER_ZRAM)
     monkeypatch.setattr(rig.steward.vacancy, "fill", lambda _: None)
     rig.steward.vacancy.pid = rig.killer.pid
-    rig.steward.swap_changed(rig.steward.swaps.fd)
+    rig.steward.swaps.heed(rig.steward.swaps.fd)
     rig.steward.run_once()
     assert asked == []
     rig.steward.vacancy.pid = 0
