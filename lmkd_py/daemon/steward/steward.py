@@ -239,8 +239,8 @@ class Steward(EventLoop):
         self.journal.file_records(self.killer)
         self.journal.count_oom_kills(self.domain)
         self.journal.holds.tell(self.journal.add, self.domain)
-        self.events.after_records(self.killer)
-        self.journal.names.read_again()
+        if self.events.after_records(self.killer):
+            self.journal.names.read_again()
         self.sizes.tend(self.candidates, self.domain)
 
     # -- killers ------------------------------------------------------------------------------------------------

@@ -153,6 +153,7 @@ class CandidateEvents:
             return
         pids, lost = self.source.drain()
         if lost or self.source.is_blurred():
+            self.discovery.kernel_threads.clear()
             self._want_scan(SCAN_GAP_S)
         processes = self.discovery.candidates.processes
         self.discovery.renamed += [processes[pid] for pid in self.source.renamed if pid in processes]
@@ -194,6 +195,8 @@ class CandidateEvents:
         if self.source is not None:
             # Who comes or leaves in between is marked when the scan itself asks who is there.
             self.source.mark_anew(self.discovery.domain.members())
+        else:  # births are not told
+            self.discovery.kernel_threads.clear()
         began_ms = int(monotonic() * 1000)
         self.discovery.scan()
         self._scans_ms = (self._scans_ms[1], began_ms)
@@ -232,8 +235,8 @@ class CandidateEvents:
 
     # -- the killer and the kernel --------------------------------------------------------------------------------
 
-    def after_records(self, killer: Killer) -> None:
-        """The killer had something to do: memory is short, nobody may be missing.
+    def after_records(self, killer: Killer) -> bool:
+        """The killer had something to do: memory is short, nobody may be missing. True where new names are not told.
 
         Where events tell everything a look at everybody finds nothing new, and takes CPU from those who wait.
         """
@@ -245,6 +248,7 @@ class CandidateEvents:
         self.tend()
         if demoted:  # it went by what it read itself, which we know by now, too
             self.discovery.candidates.tell_again()
+        return not self.complete
 
     def heed_kicks(self, kernel_strike: KernelStrike) -> None:
         """Notice when a kick of the kernel stays unanswered. Call it before the former one stands down."""

@@ -17,7 +17,7 @@ from ...shortage import is_shortage
 from .outbox import Outbox
 from .pins import close_all, pin
 from .ranking import Ranking
-from .refused import CandidateRefused, NoRoom, refused_by_kernel
+from .refused import CandidateRefused, KernelThread, NoRoom, refused_by_kernel
 
 SIZES = ("statm", "oom_score_adj")
 PIN_AHEAD = 256  # descriptors that wait for the killer count against our own limit
@@ -261,7 +261,7 @@ class Candidates:
         try:
             stat = read_stat(pid)
             if stat.flags & PF_KTHREAD:
-                raise CandidateRefused(f"pid {pid} is a kernel thread", True)
+                raise KernelThread(f"pid {pid} is a kernel thread", True)
             if start_ticks not in (ABSENT, stat.start_ticks):
                 raise CandidateRefused(f"pid {pid} was recycled: started at tick {stat.start_ticks}, not {start_ticks}")
             # The pidfd is older than the read: alive now means that the read was of the same process.

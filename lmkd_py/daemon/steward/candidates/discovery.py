@@ -16,7 +16,7 @@ from ...shortage import is_shortage
 from .candidates import CandidateProcess, Candidates
 from .complaints import Complaints
 from .procs_file import Line, parse_procs
-from .refused import CandidateRefused, NoRoom
+from .refused import CandidateRefused, KernelThread, NoRoom
 
 PROCS = "procs"
 PROCS_BYTES = 1 << 20  # thirty thousand lines
@@ -37,6 +37,7 @@ class Discovery:
         self._said_refused: list[str] = []  # of the lines of the file
         self.short = False  # somebody could not be looked at for want of memory: look again
         self._found_in: Domain | None = None  # where the candidates were found that are not registered
+        self.kernel_threads: set[int] = set()  # not looked at again by scans, until something happens to them
         self._left_out = 0  # processes without a place in this pass
         self._said_left_out: dict[str, int] = {}
         self.renamed: list[CandidateProcess] = []  # known, but by another name
@@ -117,6 +118,7 @@ class Discovery:
         """Look at these alone: something happened to them."""
         if not self.scanning or not pids:
             return
+        self.kernel_threads -= pids  # the number may be somebody else's by now
         inside = self.domain.among(pids)
         self._forget(pids - inside)
         new = set(self._consider(list(inside)))
@@ -126,6 +128,8 @@ class Discovery:
 
     def _consider(self, pids: list[int]) -> list[int]:
         """Candidates of those that are, with the adj they have now; whoever was not known as that before."""
+        if self.kernel_threads:
+            pids = [pid for pid in pids if pid not in self.kernel_threads]
         lines = [Line(pid, 0, adj) for pid in pids for adj in (self._oom_score_adj(pid),) if adj is not None]
         lines.sort(key=_least_adj_last)
         new = []
@@ -191,6 +195,9 @@ class Discovery:
             process = self.candidates.register(pid, uid, adj, refresh=refresh)
         except NoRoom:
             self._left_out += 1
+            return None
+        except KernelThread:
+            self.kernel_threads.add(pid)
             return None
         except CandidateRefused as refusal:
             if not refusal.expected:

@@ -13,6 +13,10 @@ class CandidateRefused(Exception):
         self.expected = expected
 
 
+class KernelThread(CandidateRefused):
+    """It is none of the processes that have memory of their own, and will never be one."""
+
+
 class NoRoom(CandidateRefused):
     """A process for which there is no place left."""
 
