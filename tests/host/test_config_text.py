@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from lmkd_py.core.config import DEFAULTS, Config, ConfigError, MonitorConfig, PolicyConfig
+from lmkd_py.core.config import (
+    DEFAULTS,
+    Config,
+    ConfigError,
+    GuaranteeConfig,
+    MonitorConfig,
+    PolicyConfig,
+    TriggerConfig,
+)
 from lmkd_py.host.config_text import config_text, read_config
 from lmkd_py.wire.config import encode_config
 
-CHANGED = Config(PolicyConfig(lowmem_min_adj=801, kind=1), MonitorConfig(psi_some_stall_ms=90, rt_priority=0))
+CHANGED = Config(
+    PolicyConfig(lowmem_min_adj=801, kind=1),
+    MonitorConfig(triggers=TriggerConfig(psi_some_stall_ms=90), guarantee=GuaranteeConfig(rt_priority=0)),
+)
 
 
 @pytest.mark.parametrize("config", [DEFAULTS, CHANGED])
