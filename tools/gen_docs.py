@@ -53,7 +53,8 @@ monitor { triggers { psi_some_stall_ms: 100 } observe: 1 }
 | see every value, defaults included | `lmkctl config show config.bin` |
 
 The daemon reads `config.bin` in its state root at start and again on SIGHUP. A file with an unknown field or a value
-out of range is refused with a line that names it, and the configuration in force stays.
+out of range is refused with a line that names it, and the configuration in force stays. A setting that stands in the
+wrong message, as `monitor { psi_some_stall_ms: 100 }`, is refused with its right place.
 
 Terms:
 
