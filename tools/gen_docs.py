@@ -11,7 +11,6 @@ import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lmkd_py.core import config
 
@@ -22,10 +21,16 @@ WIDTH = 118
 INT32_MAX = 2**31 - 1  # AOSP's properties are C ints: no limit of its own
 
 # The unit by the end of a field's name. A field of another kind says its unit in its comment.
-UNITS = {"_ms": "ms", "_pct": "%", "_kb": "kB", "_adj": "oom_score_adj", "_path": "path"}
+UNITS = {"_ms": "ms", "_pct": "%", "_kb": "kB", "_adj": "oom_score_adj", "path": "path"}
 SECTIONS = (
-    ("PolicyConfig", "policy", "What decides a kill", "_POLICY_RANGES"),
-    ("MonitorConfig", "monitor", "What is watched, and how the daemon runs", "_MONITOR_RANGES"),
+    ("PolicyConfig", "policy", "What decides a kill"),
+    ("DomainConfig", "monitor.domain", "Which memory is guarded"),
+    ("TriggerConfig", "monitor.triggers", "What wakes the killer"),
+    ("DiscoveryConfig", "monitor.discovery", "Who may be killed"),
+    ("GuaranteeConfig", "monitor.guarantee", "What is held ready for a shortage"),
+    ("StrikeConfig", "monitor.strike", "Kicks and strikes in the kernel"),
+    ("TraceConfig", "monitor.trace", "What is recorded"),
+    ("MonitorConfig", "monitor", "The daemon as a whole"),
 )
 INTRO = """\
 # Configuration reference
@@ -36,7 +41,7 @@ Write the settings you want to change as text and leave out the rest:
 
 ```
 policy { lowmem_min_adj: 801 }
-monitor { psi_some_stall_ms: 100 }
+monitor { triggers { psi_some_stall_ms: 100 } observe: 1 }
 ```
 
 | to | run |
@@ -48,7 +53,8 @@ monitor { psi_some_stall_ms: 100 }
 | see every value, defaults included | `lmkctl config show config.bin` |
 
 The daemon reads `config.bin` in its state root at start and again on SIGHUP. A file with an unknown field or a value
-out of range is refused with a line that names it, and the configuration in force stays.
+out of range is refused with a line that names it, and the configuration in force stays. A setting that stands in the
+wrong message, as `monitor { psi_some_stall_ms: 100 }`, is refused with its right place.
 
 Terms:
 
@@ -122,10 +128,9 @@ def page() -> str:
     """The text of docs/configuration.md. Raises CommentError."""
     proto = PROTO.read_text()
     lines = [INTRO]
-    for message, prefix, title, table in SECTIONS:
-        ranges: dict[str, Any] = getattr(config, table)
+    for message, prefix, title in SECTIONS:
         lines.append(f"## `{prefix}`: {title}\n")
-        for entry in entries(proto, message, ranges):
+        for entry in entries(proto, message, config.RANGES[prefix]):
             facts = [f"default {entry.default}"]
             facts += [f"range {entry.span}"] if entry.span else []
             facts += [f"unit {entry.unit}"] if entry.unit else []

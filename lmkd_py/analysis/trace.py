@@ -40,8 +40,8 @@ def read_trace(path: Path | str) -> Trace:
         What the files hold. Damage and missing records are told in it (`losses`, `gaps`), never raised.
 
     Raises:
-        TraceError: a directory without trace files, files of format 1 or without one whole frame. Beside newer files,
-            one of format 1 is a loss.
+        TraceError: a directory without trace files, files of a former format or without one whole frame. Beside newer
+            files, one of a former format is a loss.
         OSError: from the file system.
     """
     return TraceReader(path).read()
@@ -92,8 +92,9 @@ class TraceReader:
             self._files.append(_File(path))
             self._read(len(self._files) - 1)
         if self._intake.is_empty():
-            if any(loss.why == frames.FORMAT_1 for file in self._files for loss in file.all_losses()):
-                raise TraceError(f"{self._path}: found {frames.FORMAT_1}")
+            for loss in chain.from_iterable(file.all_losses() for file in self._files):
+                if loss.why in frames.FORMER:
+                    raise TraceError(f"{self._path}: found {loss.why}")
             size = sum(len(file.data) for file in self._files)
             raise TraceError(f"{self._path}: found {size} bytes without one whole frame, wanted a trace")
         return self._trace()

@@ -14,8 +14,9 @@ from __future__ import annotations
 import itertools
 import os
 from types import TracebackType
+from typing import Any
 
-from ..core.config import Config, MonitorConfig
+from ..core.config import Config, DomainConfig, MonitorConfig, with_settings
 from . import cgroups
 from .apps import App, AppServer
 from .errors import SandboxError
@@ -166,11 +167,11 @@ class Sandbox:
 
     # -- the daemon's side ----------------------------------------------------------------------------------------
 
-    def monitor_config(self, **overrides: int | str) -> MonitorConfig:
-        """What the daemon needs to guard this domain; any field of MonitorConfig can be given another value."""
+    def monitor_config(self, **changes: Any) -> MonitorConfig:
+        """What the daemon needs to guard this domain, with `changes` as core.config.with_settings takes them."""
         psi = self.place.psi if self.place.psi != self.place.memory else ""
-        config = MonitorConfig(domain_kind=self.place.kind, domain_path=self.place.memory, domain_psi_path=psi)
-        return config._replace(**overrides)  # type: ignore[arg-type]
+        config = MonitorConfig(domain=DomainConfig(kind=self.place.kind, path=self.place.memory, psi_path=psi))
+        return with_settings(config, **changes)
 
     def write_root(self, root: str, config: Config) -> None:
         """Make the daemon's state root: config.bin by rename, traces/ made by the daemon."""

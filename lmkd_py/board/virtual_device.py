@@ -152,11 +152,11 @@ def write_keys(path: str, keys: Sequence[bytes] | None) -> None:
 def _domain(board: Sandbox) -> list[str]:
     # The device's daemon guards the board's domain, and never this whole machine.
     config = board.monitor_config()
-    mark = encode_confines(Confines(config.domain_kind, config.domain_path, config.domain_psi_path))
+    mark = encode_confines(Confines(config.domain.kind, config.domain.path, config.domain.psi_path))
     found = {
-        "ro.lmkd_py.domain_kind": str(int(config.domain_kind)),
-        "ro.lmkd_py.domain_path": config.domain_path,
-        "ro.lmkd_py.domain_psi_path": config.domain_psi_path,
+        "ro.lmkd_py.domain_kind": str(int(config.domain.kind)),
+        "ro.lmkd_py.domain_path": config.domain.path,
+        "ro.lmkd_py.domain_psi_path": config.domain.psi_path,
     }
     return ["--mark", mark, *(word for key, value in found.items() for word in ("--prop", f"{key}={value}"))]
 

@@ -58,7 +58,7 @@ def _pushed(done: host.ConfigPush) -> list[str]:
     if done.is_there:
         return [f"{name} is in force already"]
     until = f"; returns in {done.confirm_s:.0f} s unless confirmed: lmkctl config confirm" if done.hold else ""
-    where = f"; guards {done.config.monitor.domain_path}" if done.config.monitor.domain_path else ""
+    where = f"; guards {done.config.monitor.domain.path}" if done.config.monitor.domain.path else ""
     return [
         f"{name} {'in force' if done.answer.get('running') else 'in place; the daemon is not running'}{where}{until}"
     ]
@@ -87,7 +87,14 @@ def pull(
     if output is not None and len(given(context).targets()) > 1:
         raise CliError("--output needs a single device; choose one with -s SERIAL")
     on_devices(context, "config pull", work, lines, lambda config: {
-        "config": {part: values._asdict() for part, values in config._asdict().items()}})  # fmt: skip
+        "config": _plain(config)})  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    # Named tuples as dictionaries, for JSON.
+    if hasattr(value, "_asdict"):
+        return {name: _plain(inner) for name, inner in value._asdict().items()}
+    return value
 
 
 def diff(context: typer.Context, file: File) -> None:
@@ -102,7 +109,7 @@ def diff(context: typer.Context, file: File) -> None:
         config = host.device_config(device, given(context).root)
         theirs = text_of(config).splitlines()
         found = difflib.unified_diff(theirs, ours, device.serial, str(file), lineterm="", n=0)
-        return config.monitor.domain_path, list(found)
+        return config.monitor.domain.path, list(found)
 
     def lines(found: tuple[str, list[str]]) -> list[str]:
         where, changes = found

@@ -34,7 +34,7 @@ def put_onto(device: Device, config: Config = DEFAULTS) -> Service:
         done.append(f"release {installation.tree.digest[:16]} in {installation.root}")
     with adb("config push") as done:
         pushed = run_steps(CONFIG_PUSH, ConfigPush(device, config))
-        done.append(f"guards {pushed.config.monitor.domain_path or 'the whole system'}")
+        done.append(f"guards {pushed.config.monitor.domain.path or 'the whole system'}")
     service = installation.service
     with adb("start"):
         service.start(observe=False)

@@ -10,7 +10,7 @@ from ..analysis.trace import read_trace
 from ..board.qemu.machine import QemuBoard
 from ..board.qemu.profile import PROFILES as ALL
 from ..board.qemu.stage import Guest, Stage
-from ..core.config import DEFAULTS, Config
+from ..core.config import DEFAULTS, Config, with_settings
 from ..core.vocabulary import FOREGROUND_APP_ADJ
 from ..host.adb.keys import public_keys
 from ..host.adb.server import server_address
@@ -27,7 +27,7 @@ from .output import say
 REMAINS = ("key",)
 DEVICE_S = 300.0
 # An emulated CPU is ten times slower: a killer that is merely slow must not be taken for one that hangs.
-SLOW = DEFAULTS.monitor._replace(strike_answer_ms=500)
+SLOW = with_settings(DEFAULTS.monitor, strike={"answer_ms": 500})
 # AOSP's estimate of free swap, which kills early: the demo shows in which order. With zram measured, an emulated CPU
 # that the host stops for a moment would leave the last kills to the kernel's own OOM killer.
 EARLY = DEFAULTS.policy._replace(swap_compression_ratio=1)

@@ -50,8 +50,8 @@ def check(root: str) -> int:
     triggers, missing = open_triggers(monitor, domain, config.policy.kind)
     strike = _strike(monitor, domain)
     print(f"domain: {domain.describe()}")
-    if config.monitor.domain_kind == DomainKind.AUTO:
-        print(f"domain_kind AUTO: {auto.describe()}")
+    if config.monitor.domain.kind == DomainKind.AUTO:
+        print(f"domain.kind AUTO: {auto.describe()}")
     for trigger in triggers:
         print(f"trigger: {trigger.effective.words}")
     for note in missing:

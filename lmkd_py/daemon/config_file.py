@@ -22,7 +22,7 @@ def load_config(root: str, observe: bool) -> Config:
         config = decode_config(read_state_file(os.path.join(root, "config.bin"), CONFIG_BYTES))
     except FileNotFoundError:
         config = Config()
-    if config.monitor.domain_kind == DomainKind.AUTO:
+    if config.monitor.domain.kind == DomainKind.AUTO:
         config = inside(config, confines)
     if observe:
         config = config._replace(monitor=config.monitor._replace(observe=1))

@@ -21,7 +21,7 @@ HELP = (
     "Python",
     "run as root, with rt_priority above 0 and lock_memory 1",
     "run as root, with reserve_kb above 0 (-1, the default, takes a pool from 512 MiB of RAM on)",
-    "run as root on a kernel that lets it load BPF, with strike 1, strike_min_adj 1000 or less, and not observing",
+    "run as root on a kernel that lets it load BPF, strike.enabled 1, strike.min_adj 1000 or less, not observing",
     "build device/module, as its README says, and insmod lmkd_memalloc.ko",
 )
 

@@ -51,7 +51,7 @@ class _Life:
     """What outlives one round of guarding: the domain may be removed and made again in between."""
 
     def __init__(self, root: str, config: Config, observe: bool, required_layer: int, auto: DomainChoice) -> None:
-        self.auto = auto  # what domain_kind AUTO stands for, from where we were started
+        self.auto = auto  # what domain.kind AUTO stands for, from where we were started
         self.root = root
         self.config = config
         self.observe = observe
@@ -130,7 +130,7 @@ def missing(config: Config, auto: DomainChoice) -> str:
     except MixedMemory as error:
         raise StartFailed(EXIT_BAD_CONFIG, str(error)) from None
     except OSError as error:
-        is_missing = monitor.domain_kind != DomainKind.SYSTEM and error.errno in (errno.ENOENT, errno.ENODEV)
+        is_missing = monitor.domain.kind != DomainKind.SYSTEM and error.errno in (errno.ENOENT, errno.ENODEV)
         return reason_of(error) if is_missing else ""
     except ValueError:
         return ""
@@ -169,7 +169,7 @@ def _guard(life: _Life) -> int:
     orphan = find_orphan(root)
     dead = find_dead(root, orphan)
     never = (os.getpid(), os.getppid())
-    reserve = Reserve(config.monitor.reserve_kb)
+    reserve = Reserve(config.monitor.guarantee.reserve_kb)
     kernel_strike = load_kernel_strike(root, guarded.monitor, 1)
     try:
         killer = fork_killer(root, guarded, 1, rows, never, notify_fd, kernel_strike, life.required_layer, reserve)
@@ -213,7 +213,7 @@ def _guard(life: _Life) -> int:
             kernel_strike.stand_down()
     life.control = steward.control
     if life.waited_ms != ABSENT:
-        path = guarded.monitor.domain_path
+        path = guarded.monitor.domain.path
         steward.journal.add(Note(kind=NoteKind.DOMAIN_BACK, number=life.waited_ms, subject=path))
         life.waited_ms = ABSENT
     if life.reverted:
@@ -286,5 +286,5 @@ def _rows(config: Config) -> int:
     soft, hard = getrlimit_nofile()
     if soft < hard:
         setrlimit_nofile(hard, hard)
-    free, sized = hard - FDS_OF_OUR_OWN, config.monitor.sized_candidates
+    free, sized = hard - FDS_OF_OUR_OWN, config.monitor.discovery.sized_candidates
     return max(16, min(MAX_ROWS, max(min(free // 4, sized), (free - 2 * sized) // 2)))

@@ -38,9 +38,9 @@ class Look:
 
 def look_at(device: Device, monitor: MonitorConfig) -> Look:
     """Ask the device for the memory that this config guards."""
-    is_cgroup = monitor.domain_kind in (DomainKind.MEMCG_V1, DomainKind.CGROUP_V2)
-    where = monitor.domain_path if is_cgroup else ""
-    words = script(_LOOK_CGROUP, where, monitor.domain_psi_path or where) if where else script(_LOOK)
+    is_cgroup = monitor.domain.kind in (DomainKind.MEMCG_V1, DomainKind.CGROUP_V2)
+    where = monitor.domain.path if is_cgroup else ""
+    words = script(_LOOK_CGROUP, where, monitor.domain.psi_path or where) if where else script(_LOOK)
     said = device.ask(words, root=True, limit=_LIMIT).out.decode("utf-8", "replace")
     sizes, _, rest = said.partition("\n=\n")
     pressure, _, adjs = rest.partition("=\n")

@@ -85,66 +85,102 @@ class PolicyConfig(_message.Message):
     relief_times: int
     def __init__(self, kind: _Optional[_Union[PolicyKind, str]] = ..., kill_heaviest_task: _Optional[int] = ..., kill_timeout_ms: _Optional[int] = ..., swap_free_low_pct: _Optional[int] = ..., swap_util_max_pct: _Optional[int] = ..., swap_compression_ratio: _Optional[int] = ..., thrashing_limit_pct: _Optional[int] = ..., thrashing_limit_decay_pct: _Optional[int] = ..., thrashing_limit_critical_pct: _Optional[int] = ..., filecache_min_kb: _Optional[int] = ..., stall_limit_critical_pct: _Optional[int] = ..., pressure_after_kill_min_adj: _Optional[int] = ..., direct_reclaim_threshold_ms: _Optional[int] = ..., lowmem_min_adj: _Optional[int] = ..., futile_kills_max: _Optional[int] = ..., reserve_permille: _Optional[int] = ..., stall_some_pct: _Optional[int] = ..., stall_refault_permille: _Optional[int] = ..., stall_windows: _Optional[int] = ..., stall_min_adj: _Optional[int] = ..., stuck_ms: _Optional[int] = ..., relief_times: _Optional[int] = ...) -> None: ...
 
-class MonitorConfig(_message.Message):
-    __slots__ = ("domain_kind", "domain_path", "domain_psi_path", "psi_some_stall_ms", "psi_full_stall_ms", "psi_window_ms", "vmpressure", "memcg_watermark_min_pct", "memcg_watermark_low_pct", "memcg_watermark_high_pct", "scan", "scan_min_adj", "observe", "rt_priority", "lock_memory", "sized_candidates", "ring_slots", "strike", "strike_min_adj", "strike_answer_ms", "strike_gap_ms", "strike_lease_ms", "kick_reclaims", "kick_window_ms", "kick_gap_ms", "reserve_kb", "warm_ms", "warm_cpu_pct", "trace_every", "page_out_pct")
-    DOMAIN_KIND_FIELD_NUMBER: _ClassVar[int]
-    DOMAIN_PATH_FIELD_NUMBER: _ClassVar[int]
-    DOMAIN_PSI_PATH_FIELD_NUMBER: _ClassVar[int]
+class DomainConfig(_message.Message):
+    __slots__ = ("kind", "path", "psi_path", "watermark_min_pct", "watermark_low_pct", "watermark_high_pct")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    PSI_PATH_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_MIN_PCT_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_LOW_PCT_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_HIGH_PCT_FIELD_NUMBER: _ClassVar[int]
+    kind: DomainKind
+    path: str
+    psi_path: str
+    watermark_min_pct: int
+    watermark_low_pct: int
+    watermark_high_pct: int
+    def __init__(self, kind: _Optional[_Union[DomainKind, str]] = ..., path: _Optional[str] = ..., psi_path: _Optional[str] = ..., watermark_min_pct: _Optional[int] = ..., watermark_low_pct: _Optional[int] = ..., watermark_high_pct: _Optional[int] = ...) -> None: ...
+
+class TriggerConfig(_message.Message):
+    __slots__ = ("psi_some_stall_ms", "psi_full_stall_ms", "psi_window_ms", "vmpressure", "kick_reclaims", "kick_window_ms", "kick_gap_ms")
     PSI_SOME_STALL_MS_FIELD_NUMBER: _ClassVar[int]
     PSI_FULL_STALL_MS_FIELD_NUMBER: _ClassVar[int]
     PSI_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
     VMPRESSURE_FIELD_NUMBER: _ClassVar[int]
-    MEMCG_WATERMARK_MIN_PCT_FIELD_NUMBER: _ClassVar[int]
-    MEMCG_WATERMARK_LOW_PCT_FIELD_NUMBER: _ClassVar[int]
-    MEMCG_WATERMARK_HIGH_PCT_FIELD_NUMBER: _ClassVar[int]
-    SCAN_FIELD_NUMBER: _ClassVar[int]
-    SCAN_MIN_ADJ_FIELD_NUMBER: _ClassVar[int]
-    OBSERVE_FIELD_NUMBER: _ClassVar[int]
-    RT_PRIORITY_FIELD_NUMBER: _ClassVar[int]
-    LOCK_MEMORY_FIELD_NUMBER: _ClassVar[int]
-    SIZED_CANDIDATES_FIELD_NUMBER: _ClassVar[int]
-    RING_SLOTS_FIELD_NUMBER: _ClassVar[int]
-    STRIKE_FIELD_NUMBER: _ClassVar[int]
-    STRIKE_MIN_ADJ_FIELD_NUMBER: _ClassVar[int]
-    STRIKE_ANSWER_MS_FIELD_NUMBER: _ClassVar[int]
-    STRIKE_GAP_MS_FIELD_NUMBER: _ClassVar[int]
-    STRIKE_LEASE_MS_FIELD_NUMBER: _ClassVar[int]
     KICK_RECLAIMS_FIELD_NUMBER: _ClassVar[int]
     KICK_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
     KICK_GAP_MS_FIELD_NUMBER: _ClassVar[int]
-    RESERVE_KB_FIELD_NUMBER: _ClassVar[int]
-    WARM_MS_FIELD_NUMBER: _ClassVar[int]
-    WARM_CPU_PCT_FIELD_NUMBER: _ClassVar[int]
-    TRACE_EVERY_FIELD_NUMBER: _ClassVar[int]
-    PAGE_OUT_PCT_FIELD_NUMBER: _ClassVar[int]
-    domain_kind: DomainKind
-    domain_path: str
-    domain_psi_path: str
     psi_some_stall_ms: int
     psi_full_stall_ms: int
     psi_window_ms: int
     vmpressure: int
-    memcg_watermark_min_pct: int
-    memcg_watermark_low_pct: int
-    memcg_watermark_high_pct: int
-    scan: int
-    scan_min_adj: int
-    observe: int
-    rt_priority: int
-    lock_memory: int
-    sized_candidates: int
-    ring_slots: int
-    strike: int
-    strike_min_adj: int
-    strike_answer_ms: int
-    strike_gap_ms: int
-    strike_lease_ms: int
     kick_reclaims: int
     kick_window_ms: int
     kick_gap_ms: int
+    def __init__(self, psi_some_stall_ms: _Optional[int] = ..., psi_full_stall_ms: _Optional[int] = ..., psi_window_ms: _Optional[int] = ..., vmpressure: _Optional[int] = ..., kick_reclaims: _Optional[int] = ..., kick_window_ms: _Optional[int] = ..., kick_gap_ms: _Optional[int] = ...) -> None: ...
+
+class DiscoveryConfig(_message.Message):
+    __slots__ = ("scan", "scan_min_adj", "sized_candidates")
+    SCAN_FIELD_NUMBER: _ClassVar[int]
+    SCAN_MIN_ADJ_FIELD_NUMBER: _ClassVar[int]
+    SIZED_CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    scan: int
+    scan_min_adj: int
+    sized_candidates: int
+    def __init__(self, scan: _Optional[int] = ..., scan_min_adj: _Optional[int] = ..., sized_candidates: _Optional[int] = ...) -> None: ...
+
+class GuaranteeConfig(_message.Message):
+    __slots__ = ("rt_priority", "lock_memory", "reserve_kb", "warm_ms", "warm_cpu_pct")
+    RT_PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    LOCK_MEMORY_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_KB_FIELD_NUMBER: _ClassVar[int]
+    WARM_MS_FIELD_NUMBER: _ClassVar[int]
+    WARM_CPU_PCT_FIELD_NUMBER: _ClassVar[int]
+    rt_priority: int
+    lock_memory: int
     reserve_kb: int
     warm_ms: int
     warm_cpu_pct: int
-    trace_every: int
+    def __init__(self, rt_priority: _Optional[int] = ..., lock_memory: _Optional[int] = ..., reserve_kb: _Optional[int] = ..., warm_ms: _Optional[int] = ..., warm_cpu_pct: _Optional[int] = ...) -> None: ...
+
+class StrikeConfig(_message.Message):
+    __slots__ = ("enabled", "min_adj", "answer_ms", "gap_ms", "lease_ms")
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    MIN_ADJ_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_MS_FIELD_NUMBER: _ClassVar[int]
+    GAP_MS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_MS_FIELD_NUMBER: _ClassVar[int]
+    enabled: int
+    min_adj: int
+    answer_ms: int
+    gap_ms: int
+    lease_ms: int
+    def __init__(self, enabled: _Optional[int] = ..., min_adj: _Optional[int] = ..., answer_ms: _Optional[int] = ..., gap_ms: _Optional[int] = ..., lease_ms: _Optional[int] = ...) -> None: ...
+
+class TraceConfig(_message.Message):
+    __slots__ = ("ring_slots", "every")
+    RING_SLOTS_FIELD_NUMBER: _ClassVar[int]
+    EVERY_FIELD_NUMBER: _ClassVar[int]
+    ring_slots: int
+    every: int
+    def __init__(self, ring_slots: _Optional[int] = ..., every: _Optional[int] = ...) -> None: ...
+
+class MonitorConfig(_message.Message):
+    __slots__ = ("domain", "triggers", "discovery", "guarantee", "strike", "trace", "observe", "page_out_pct")
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    TRIGGERS_FIELD_NUMBER: _ClassVar[int]
+    DISCOVERY_FIELD_NUMBER: _ClassVar[int]
+    GUARANTEE_FIELD_NUMBER: _ClassVar[int]
+    STRIKE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
+    OBSERVE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_OUT_PCT_FIELD_NUMBER: _ClassVar[int]
+    domain: DomainConfig
+    triggers: TriggerConfig
+    discovery: DiscoveryConfig
+    guarantee: GuaranteeConfig
+    strike: StrikeConfig
+    trace: TraceConfig
+    observe: int
     page_out_pct: int
-    def __init__(self, domain_kind: _Optional[_Union[DomainKind, str]] = ..., domain_path: _Optional[str] = ..., domain_psi_path: _Optional[str] = ..., psi_some_stall_ms: _Optional[int] = ..., psi_full_stall_ms: _Optional[int] = ..., psi_window_ms: _Optional[int] = ..., vmpressure: _Optional[int] = ..., memcg_watermark_min_pct: _Optional[int] = ..., memcg_watermark_low_pct: _Optional[int] = ..., memcg_watermark_high_pct: _Optional[int] = ..., scan: _Optional[int] = ..., scan_min_adj: _Optional[int] = ..., observe: _Optional[int] = ..., rt_priority: _Optional[int] = ..., lock_memory: _Optional[int] = ..., sized_candidates: _Optional[int] = ..., ring_slots: _Optional[int] = ..., strike: _Optional[int] = ..., strike_min_adj: _Optional[int] = ..., strike_answer_ms: _Optional[int] = ..., strike_gap_ms: _Optional[int] = ..., strike_lease_ms: _Optional[int] = ..., kick_reclaims: _Optional[int] = ..., kick_window_ms: _Optional[int] = ..., kick_gap_ms: _Optional[int] = ..., reserve_kb: _Optional[int] = ..., warm_ms: _Optional[int] = ..., warm_cpu_pct: _Optional[int] = ..., trace_every: _Optional[int] = ..., page_out_pct: _Optional[int] = ...) -> None: ...
+    def __init__(self, domain: _Optional[_Union[DomainConfig, _Mapping]] = ..., triggers: _Optional[_Union[TriggerConfig, _Mapping]] = ..., discovery: _Optional[_Union[DiscoveryConfig, _Mapping]] = ..., guarantee: _Optional[_Union[GuaranteeConfig, _Mapping]] = ..., strike: _Optional[_Union[StrikeConfig, _Mapping]] = ..., trace: _Optional[_Union[TraceConfig, _Mapping]] = ..., observe: _Optional[int] = ..., page_out_pct: _Optional[int] = ...) -> None: ...

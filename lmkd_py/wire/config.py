@@ -16,7 +16,7 @@ except ImportError:
     except ImportError:
         from hashlib import sha256
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Stored(NamedTuple):
@@ -27,7 +27,16 @@ class Stored(NamedTuple):
     format: int = 0
 
 
+class _Envelope(NamedTuple):
+    """The same with its messages unread: the format says whether the fields in them are those of Stored."""
+
+    policy: bytes = b""
+    monitor: bytes = b""
+    format: int = 0
+
+
 _STORED = Message(Stored, strict=True)
+_ENVELOPE = Message(_Envelope)
 
 
 def encode_config(config: Config) -> bytes:
@@ -45,14 +54,19 @@ def decode_config(data: bytes, may_lack_format: bool = False) -> Config:
     version does not know, named by its number. may_lack_format: something else vouches that nothing was cut off.
     """
     try:
+        found = _ENVELOPE.decode(data).format
+        if 0 < found < FORMAT:
+            wanted = f"{FORMAT}: an older lmkd_py wrote it; write it again from its text with lmkctl config encode"
+            raise ConfigError("format", found, wanted)
+        if found not in (0, FORMAT):
+            raise ConfigError("format", found, f"{FORMAT}, or a newer lmkd_py")
         stored: Stored = _STORED.decode(data)
     except MessageError as error:
-        raise ConfigError(error.where.replace("Stored", "Config"), error.found, error.wanted) from None
+        where = error.where.replace("Stored", "Config").replace("_Envelope", "Config")
+        raise ConfigError(where, error.found, error.wanted) from None
     if stored.format == 0 and not may_lack_format:
         wanted = f"format {FORMAT} at their end: the file was cut off; write it again with lmkctl config encode"
         raise ConfigError("format", f"{len(data)} bytes without it", wanted)
-    if stored.format not in (0, FORMAT):
-        raise ConfigError("format", stored.format, f"{FORMAT}, or a newer lmkd_py")
     return Config(stored.policy, stored.monitor)
 
 

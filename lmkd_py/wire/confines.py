@@ -67,23 +67,22 @@ def inside(config: Config, confines: Optional[Confines]) -> Config:
     if confines is None or not confines.has_memory:
         return config
     kind, path, psi_path = confines
-    return config._replace(
-        monitor=config.monitor._replace(domain_kind=kind, domain_path=path, domain_psi_path=psi_path)
-    )
+    domain = config.monitor.domain._replace(kind=kind, path=path, psi_path=psi_path)
+    return config._replace(monitor=config.monitor._replace(domain=domain))
 
 
 def need_inside(monitor: MonitorConfig, confines: Optional[Confines]) -> None:
     """ConfigError if the domain is not the device's own memory. A config that only observes may look at all."""
     if confines is None:
         return
-    if monitor.domain_kind not in _CGROUPS:
+    if monitor.domain.kind not in _CGROUPS:
         if monitor.observe:
             return
-        raise ConfigError("monitor.domain_kind", "the whole system", _wanted(confines))
-    if os.path.basename(os.path.normpath(monitor.domain_path)).startswith(SELFTEST):
+        raise ConfigError("monitor.domain.kind", "the whole system", _wanted(confines))
+    if os.path.basename(os.path.normpath(monitor.domain.path)).startswith(SELFTEST):
         return
-    if not confines.has_memory or os.path.realpath(monitor.domain_path) != os.path.realpath(confines.path):
-        raise ConfigError("monitor.domain_path", monitor.domain_path, _wanted(confines))
+    if not confines.has_memory or os.path.realpath(monitor.domain.path) != os.path.realpath(confines.path):
+        raise ConfigError("monitor.domain.path", monitor.domain.path, _wanted(confines))
 
 
 def _wanted(confines: Confines) -> str:

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     import mmap
     from collections.abc import Iterator
 
-# The outer bytes occur in no UTF-8 text, so no process name can pretend to be a frame. The last one is the format's.
-MARKER = b"\xffLK\xfd"
-_MARKER_1 = b"\xffLK\xfe"
-FORMAT_1 = "a trace of format 1, wanted format 2: use the lmkctl of the daemon that wrote it"
+FORMAT = 3  # of a trace: what its header and its frames hold
+# The outer bytes occur in no UTF-8 text, so no process name can pretend to be a frame. The last one is 0xFF - format.
+MARKER = b"\xffLK\xfc"
+_FORMER = {
+    b"\xffLK" + bytes((0xFF - former,)): f"a trace of format {former}, wanted format {FORMAT}: use the lmkctl of the "
+    "daemon that wrote it"
+    for former in range(1, FORMAT)
+}
+FORMER = tuple(_FORMER.values())
 HEAD = struct.Struct("<4sHHI")  # marker, kind, length, checksum
 _CHECKED = slice(4, 8)  # kind and length
 MAX_PAYLOAD = 0xFFFF
@@ -94,7 +99,7 @@ def _look(data: Union[bytes, mmap.mmap], at: int, size: int) -> tuple[Union[Fram
     """The frame at `at`, or why there is none and how many bytes were checked in vain."""
     head = data[at : at + HEAD.size]
     if not head.startswith(MARKER[: len(head)]):
-        return None, FORMAT_1 if head.startswith(_MARKER_1) else "no frame starts here", 0
+        return None, _FORMER.get(head[: len(MARKER)], "no frame starts here"), 0
     if len(head) < HEAD.size:
         return None, f"cut short: {len(head)} of at least {HEAD.size} bytes", 0
     _, kind, length, checksum = HEAD.unpack(head)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from ..core.notes import ArmedTrigger as ArmedTrigger
 from ..core.notes import Note as Note  # one of the messages of a trace
 from ..core.vocabulary import KillReason, NoteKind
+from .frames import FORMAT as FORMAT
 from .message import Message
 
-FORMAT = 2
 MEMBERSHIP, LOST, OOM_KILLS = NoteKind.MEMBERSHIP, NoteKind.LOST, NoteKind.OOM_KILLS  # what readers count
 
 

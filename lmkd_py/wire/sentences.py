@@ -41,7 +41,7 @@ _SENTENCES = {
     NoteKind.POOL_NONE_HERE: "no private pool with {number} MiB of RAM, unless reserve_kb asks for one",
     NoteKind.POOL_REFUSED: "private pool of {number} kB refused: {why}",
     NoteKind.STRIKE: "strike in the kernel: {subject}",
-    NoteKind.STRIKE_OFF: "strike 0: no strike in the kernel",
+    NoteKind.STRIKE_OFF: "strike.enabled 0: no strike in the kernel",
     NoteKind.STRIKE_KICKS_ONLY: "no strike in the kernel: kicks only, as the configuration lets it kill nobody",
     NoteKind.STRIKE_REFUSED: "no strike in the kernel: {why}",
     NoteKind.STRIKE_WEAKER: "{text}",
@@ -74,7 +74,7 @@ _SENTENCES = {
         "/proc is mounted with {subject}: {text} processes are visible, and only those can be candidates; run as root, "
         "or remount /proc with hidepid=0 or with gid= of a group of this user"
     ),
-    NoteKind.DOMAIN_CHOSEN: "domain_kind AUTO: {text}",
+    NoteKind.DOMAIN_CHOSEN: "domain.kind AUTO: {text}",
     NoteKind.KILLER_DEAD: "{subject} is dead; the next one is forked in {number} s",
     NoteKind.TRIGGER_AWAITED: "{subject} is lost; next try in {number} s, until then one sample a second",
     NoteKind.KILLER_STARTED: "killer {number} started",

@@ -151,7 +151,7 @@ def pieces() -> bytes:
     killer = PaperKiller()
     killer.candidates = (make_candidate(71, 900), make_candidate(72, 800))
     batch = [killer.wakeup(), killer.wakeup(**LOW_MEM, kswapd_progress=102), killer.wakeup()]
-    parts: list[Part] = [header(CONFIG), *batch, Process(71, 1), *batch[1:], b"\xffLK\xfd", killer.wakeup(), b"noise"]
+    parts: list[Part] = [header(CONFIG), *batch, Process(71, 1), *batch[1:], b"\xffLK\xfc", killer.wakeup(), b"noise"]
     return b"".join(map(frame, [*parts, Note(5, "stopped"), PaperKiller(pid=600).wakeup()]))
 
 

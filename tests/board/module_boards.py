@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lmkd_py.board.qemu import modules
 from lmkd_py.board.qemu.profile import PROFILES
-from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.core.config import Config, GuaranteeConfig, MonitorConfig
 from lmkd_py.host.doctor import examine
 from lmkd_py.host.errors import DeviceError
 from lmkd_py.host.push import push_atomic
@@ -42,7 +42,9 @@ class ModuleBoard:
             push_atomic(self.device, (built / name).read_bytes(), f"/tmp/{name}")
         self.doctor_before = self.doctor()
         self.must("mkdir -m 700 /tmp/required")
-        pooled = Config(monitor=MonitorConfig(reserve_kb=1024))  # a small board takes none by itself
+        pooled = Config(
+            monitor=MonitorConfig(guarantee=GuaranteeConfig(reserve_kb=1024))
+        )  # a small board takes none by itself
         push_atomic(self.device, encode_config(pooled), "/tmp/required/config.bin", 0o600)
         self.required_before = self.require_layer()
         self.must(f"insmod /tmp/{modules.SHIPPED}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from lmkd_py.board.qemu.machine import BOOT_S, LISTENS, QemuBoard
 from lmkd_py.board.qemu.stage import Stage
-from lmkd_py.core.config import BY_RAM, Config, MonitorConfig, PolicyConfig
+from lmkd_py.core.config import BY_RAM, Config, GuaranteeConfig, MonitorConfig, PolicyConfig, StrikeConfig
 from lmkd_py.host.adb.keys import public_keys
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush
@@ -121,7 +121,9 @@ def guard(device: Device, observe: bool = False, reserve_kb: int = BY_RAM, **pol
     """Install the daemon, push a config and start it."""
     without_boost(device)
     service = install(device).service
-    monitor = MonitorConfig(strike_answer_ms=500, reserve_kb=reserve_kb)  # emulated CPUs are slow, not stuck
+    monitor = MonitorConfig(
+        strike=StrikeConfig(answer_ms=500), guarantee=GuaranteeConfig(reserve_kb=reserve_kb)
+    )  # emulated CPUs are slow, not stuck
     push(device, Config(EARLY._replace(**policy), monitor))
     service.start(observe=observe)
     return service

@@ -11,7 +11,7 @@ import pytest
 from lmkd_py.board.adbd import space
 from lmkd_py.board.sandbox import Sandbox
 from lmkd_py.board.virtual_device import VirtualDevice
-from lmkd_py.core.config import Config, DomainKind, MonitorConfig
+from lmkd_py.core.config import Config, DomainKind, GuaranteeConfig, MonitorConfig, with_settings
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush, device_config
 from lmkd_py.host.connect import Connector
@@ -29,7 +29,7 @@ from lmkd_py.wire.confines import MARK
 from tests.support import needs_cgroup, wait_until
 
 LIMIT_MIB = 96
-CAREFUL = MonitorConfig(rt_priority=0, lock_memory=0)
+CAREFUL = MonitorConfig(guarantee=GuaranteeConfig(rt_priority=0, lock_memory=0))
 
 
 def test_both_sides_know_the_mark_by_one_name() -> None:
@@ -71,9 +71,9 @@ def phone(make_board: Callable[..., Sandbox], spaces: None, tmp_path: Path) -> I
 @needs_cgroup
 def test_the_daemon_on_a_virtual_device_never_takes_the_hosts_memory(phone: Phone) -> None:
     board, service = phone.board, phone.service
-    whole = encode_config(Config(monitor=CAREFUL._replace(domain_kind=DomainKind.SYSTEM)))
+    whole = encode_config(Config(monitor=with_settings(CAREFUL, domain={"kind": DomainKind.SYSTEM})))
     other = encode_config(
-        Config(monitor=CAREFUL._replace(domain_kind=board.place.kind, domain_path="/sys/fs/cgroup/memory"))
+        Config(monitor=with_settings(CAREFUL, domain={"kind": board.place.kind, "path": "/sys/fs/cgroup/memory"}))
     )
     # By hand, with what an earlier push or an earlier board left over.
     for left in (whole, other):
@@ -89,11 +89,13 @@ def test_the_daemon_on_a_virtual_device_never_takes_the_hosts_memory(phone: Phon
         phone.config.write_bytes(other)
         assert begin(False)["armed"] == 1
         assert board.place.memory in phone.domain()
-        assert decode_config(phone.config.read_bytes()).monitor.domain_path == board.place.memory
+        assert decode_config(phone.config.read_bytes()).monitor.domain.path == board.place.memory
     # A push of the whole system guards the device, too, and a file put there by hand is not taken.
-    pushed = run_steps(CONFIG_PUSH, ConfigPush(phone.host, Config(monitor=CAREFUL._replace(scan_min_adj=7))))
-    assert pushed.config.monitor.domain_path == board.place.memory
-    assert device_config(phone.host, "").monitor.domain_path == board.place.memory
+    pushed = run_steps(
+        CONFIG_PUSH, ConfigPush(phone.host, Config(monitor=with_settings(CAREFUL, discovery={"scan_min_adj": 7})))
+    )
+    assert pushed.config.monitor.domain.path == board.place.memory
+    assert device_config(phone.host, "").monitor.domain.path == board.place.memory
     phone.config.write_bytes(whole)
     assert "wanted this virtual device's own memory" in _reload(phone)
     service.stop()

@@ -13,7 +13,10 @@ from tests.cli.conftest import HOSTILE, Lmkctl, Said
 from tests.host.conftest import Rack
 from tests.host.test_collect import frames
 
-CONFIG = "policy { lowmem_min_adj: 801 }\nmonitor { observe: 1 rt_priority: 0 lock_memory: 0 scan_min_adj: 1000 }\n"
+CONFIG = """
+policy { lowmem_min_adj: 801 }
+monitor { observe: 1 guarantee { rt_priority: 0 lock_memory: 0 } discovery { scan_min_adj: 1000 } }
+"""
 
 
 @pytest.fixture
@@ -109,6 +112,10 @@ def test_the_whole_main_job(ctl: Lmkctl, rack: Rack, tmp_path: Path) -> None:
     (trace,) = {path.parent for path in (tmp_path / "out").rglob("*.lmkt")}
     assert ctl("replay", trace).code == 0
     assert "lowmem_min_adj: 801" in ctl(*on, "config", "pull").out
+    pulled = json.loads(ctl(*on, "--json", "config", "pull").out.splitlines()[0])["config"]
+    assert pulled["policy"]["lowmem_min_adj"] == 801
+    assert pulled["monitor"]["guarantee"]["rt_priority"] == 0
+    assert pulled["monitor"]["observe"] == 1
     assert ctl(*on, "stop").out == "stopped\n"
     assert ctl(*on, "uninstall", "--purge").code == 0
 

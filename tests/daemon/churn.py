@@ -83,7 +83,7 @@ class Churn:
         from lmkd_py.wire.record import unpack_record
 
         self.refused, self.unpack, self.layout = CandidateRefused, unpack_record, shared
-        self.candidates = Candidates(ROWS, config.monitor.sized_candidates)
+        self.candidates = Candidates(ROWS, config.monitor.discovery.sized_candidates)
         self.candidates.never.add(self.killer.pid)
         hand_over(self.candidates, self.killer)
         go_live(self.killer, None)

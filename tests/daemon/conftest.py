@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     """start(board, *options, policy=..., **monitor) -> an armed daemon guarding that board."""
     daemons: list[Daemon] = []
 
-    def begin(board: Sandbox, *options: str, policy: PolicyConfig | None = None, **monitor: int) -> Daemon:
+    def begin(board: Sandbox, *options: str, policy: PolicyConfig | None = None, **monitor: Any) -> Daemon:
         board.write_root(str(tmp_path), Config(policy or PolicyConfig(), board.monitor_config(**monitor)))
         daemons.append(Daemon(tmp_path, *options))
         return daemons[-1]

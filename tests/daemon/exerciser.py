@@ -33,7 +33,7 @@ import os  # noqa: E402
 from time import sleep  # noqa: E402
 
 from lmkd_py.core import polling  # noqa: E402
-from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig  # noqa: E402
+from lmkd_py.core.config import Config, DomainConfig, DomainKind, MonitorConfig, PolicyConfig, with_settings  # noqa: E402
 from lmkd_py.daemon import shared as layout  # noqa: E402
 from lmkd_py.daemon.killer import child, layers  # noqa: E402
 from lmkd_py.daemon.steward.killers.keeper import Killer, fork_killer  # noqa: E402
@@ -224,16 +224,16 @@ def main() -> None:
     if HOW in ("windowed", "refused"):
         layers.open_window = open_stand_in  # type: ignore[attr-defined]
         StandIn.is_refused = HOW == "refused"
-    monitor = MonitorConfig(
-        DomainKind.MEMCG_V1,
-        MEMCG,
-        TWIN,
+    monitor = with_settings(
+        MonitorConfig(DomainConfig(DomainKind.MEMCG_V1, MEMCG, TWIN)),
         observe=0 if HOW == "caged" else 1,
-        ring_slots=RING_SLOTS,
-        lock_memory=0 if HOW == "unlocked" else 1,
-        rt_priority=0 if HOW == "unhurried" else 10,
-        warm_ms=1 if HOW == "warmed" else 2,
-        warm_cpu_pct=100 if HOW == "warmed" else 5,
+        trace={"ring_slots": RING_SLOTS},
+        guarantee={
+            "lock_memory": 0 if HOW == "unlocked" else 1,
+            "rt_priority": 0 if HOW == "unhurried" else 10,
+            "warm_ms": 1 if HOW == "warmed" else 2,
+            "warm_cpu_pct": 100 if HOW == "warmed" else 5,
+        },
     )
     # Caged, everybody is to die, though what the killer is made to see does not change by it.
     policy = PolicyConfig(kill_timeout_ms=20, lowmem_min_adj=201, futile_kills_max=0 if HOW == "caged" else 3)

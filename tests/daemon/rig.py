@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.core.config import Config, DiscoveryConfig, GuaranteeConfig, MonitorConfig, PolicyConfig
 from lmkd_py.core.snapshot import Outcome
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.daemon.killer.ring import Ring
@@ -61,7 +61,9 @@ class Rig:
         self.pair = Pair()
         self.notify = eventfd()
         self.killer = PaperKillerProcess(self.pair)
-        monitor = MonitorConfig(scan=1, sized_candidates=8, rt_priority=0)  # or this very process gets a quota
+        monitor = MonitorConfig(
+            discovery=DiscoveryConfig(scan=1, sized_candidates=8), guarantee=GuaranteeConfig(rt_priority=0)
+        )  # or this very process gets a quota
         kernel_strike = KernelStrike(monitor, "", None, "not here")
         config = Config(PolicyConfig(), monitor)
         self.reserve = Reserve(0)

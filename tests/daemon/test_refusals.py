@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig
+from lmkd_py.core.config import (
+    Config,
+    DomainConfig,
+    DomainKind,
+    MonitorConfig,
+    PolicyConfig,
+    TraceConfig,
+    TriggerConfig,
+)
 from lmkd_py.core.mountinfo import is_v1
 from lmkd_py.core.vocabulary import NoteKind, PolicyKind
 from lmkd_py.daemon import inherited
@@ -45,9 +53,17 @@ def test_a_config_that_is_none_is_refused(tmp_path: Path, data: bytes) -> None:
     ("config", "name", "wanted"),
     [
         (Config(policy=PolicyConfig(thrashing_limit_decay_pct=101)), "thrashing_limit_decay_pct", "101"),
-        (Config(monitor=MonitorConfig(ring_slots=4)), "monitor.ring_slots", "from 8 to 65536"),
-        (Config(monitor=MonitorConfig(domain_kind=DomainKind.MEMCG_V1)), "monitor.domain_path", "the directory"),
-        (Config(monitor=MonitorConfig(psi_some_stall_ms=1001)), "psi_some_stall_ms", "at most its window of 1000 ms"),
+        (Config(monitor=MonitorConfig(trace=TraceConfig(ring_slots=4))), "monitor.trace.ring_slots", "from 8 to 65536"),
+        (
+            Config(monitor=MonitorConfig(domain=DomainConfig(kind=DomainKind.MEMCG_V1))),
+            "monitor.domain.path",
+            "the directory",
+        ),
+        (
+            Config(monitor=MonitorConfig(triggers=TriggerConfig(psi_some_stall_ms=1001))),
+            "psi_some_stall_ms",
+            "at most its window of 1000 ms",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_named_with_what_was_wanted(
@@ -138,7 +154,7 @@ def test_status_without_a_daemon_says_how_to_start_one(tmp_path: Path) -> None:
 def test_a_domain_that_is_not_there_is_named(tmp_path: Path) -> None:
     gone = f"{memcg_v1_root() or '/sys/fs/cgroup'}/lmkd_nowhere"
     kind = DomainKind.MEMCG_V1 if memcg_v1_root() else DomainKind.CGROUP_V2
-    write_config(tmp_path, Config(monitor=MonitorConfig(domain_kind=kind, domain_path=gone)))
+    write_config(tmp_path, Config(monitor=MonitorConfig(domain=DomainConfig(kind=kind, path=gone))))
     checked = lmkd_py("check", "--root", str(tmp_path))
     assert (checked.returncode, checked.stderr.count("\n")) == (inherited.EXIT_DOMAIN_GONE, 1)
     assert f"memory domain {gone}: no such directory" in checked.stderr

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from errno import ENOMEM, EPERM
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -26,10 +26,10 @@ from tests.support import needs_cgroup, require
 
 Start = Callable[..., Daemon]
 # What takes a layer away, and its reason. The fourth needs a module (tests/board/qemu/test_module.py).
-WITHOUT: dict[int, tuple[dict[str, int], str]] = {
-    1: ({"lock_memory": 0}, "lock_memory 0"),
-    2: ({"reserve_kb": 0}, "reserve_kb 0"),
-    3: ({"strike": 0}, "strike 0"),  # all of these are for the configuration to say
+WITHOUT: dict[int, tuple[dict[str, Any], str]] = {
+    1: ({"guarantee": {"lock_memory": 0}}, "lock_memory 0"),
+    2: ({"guarantee": {"reserve_kb": 0}}, "reserve_kb 0"),
+    3: ({"strike": {"enabled": 0}}, "strike.enabled 0"),  # all of these are for the configuration to say
     4: ({}, f"no {DEVICE}"),
 }
 
@@ -61,7 +61,7 @@ def test_lmkctl_status_tells_a_layer_that_is_off_by_the_configuration_from_one_t
     from lmkd_py.cli.app import run as lmkctl
 
     require(not Path(DEVICE).exists(), "a machine without the PF_MEMALLOC module")
-    start(board, reserve_kb=0, lock_memory=0)
+    start(board, guarantee={"reserve_kb": 0, "lock_memory": 0})
     assert lmkctl(["status", "--root", str(tmp_path)]) == 0
     said = capsys.readouterr().out.splitlines()
     (first,) = [line for line in said if line.startswith("layer 1 ")]  # other daemons may keep us from a quota, too

@@ -65,11 +65,11 @@ def test_descriptors_above_a_thousand_can_be_waited_for() -> None:
 
 FORKED = """
 import os, signal, sys
-from lmkd_py.core.config import Config
+from lmkd_py.core.config import Config, MonitorConfig, StrikeConfig
 from lmkd_py.daemon.steward.killers.kernel_strike import load_kernel_strike
 from lmkd_py.daemon.steward.killers.keeper import fork_killer
 from lmkd_py.kernel.acting.syscalls import eventfd
-config = Config()._replace(monitor=Config().monitor._replace(strike=0))
+config = Config(monitor=MonitorConfig(strike=StrikeConfig(enabled=0)))
 killer = fork_killer(sys.argv[1], config, 1, 16, (), eventfd(), load_kernel_strike(sys.argv[1], config.monitor, 1))
 print(killer.pid, flush=True)
 signal.pause()

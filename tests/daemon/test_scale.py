@@ -43,7 +43,7 @@ def guarded(board: Sandbox, root: Path, count: int, *prefix: str) -> Iterator[Gu
     """`count` registered processes, 30 of them in the domain and in the most expendable tier."""
     with sleepers(count - VICTIMS, OTHER_TIERS) as crowd:
         apps = [board.start_app(f"victim-{number}", TIER, 5) for number in range(VICTIMS)]
-        board.write_root(str(root), Config(monitor=board.monitor_config(scan=0)))
+        board.write_root(str(root), Config(monitor=board.monitor_config(discovery={"scan": 0})))
         lines = [f"{pid} 0 {adj}\n" for pid, adj in crowd] + [f"{app.pid} {app.uid} {app.adj}\n" for app in apps]
         replace_file(str(root / "procs"), "".join(lines).encode())
         daemon = Daemon(root, prefix=prefix)

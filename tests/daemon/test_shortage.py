@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.core.config import Config, MonitorConfig, TriggerConfig
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.inherited import EXIT_NO_MEMORY
@@ -229,7 +229,7 @@ def test_no_trigger_is_gone_without_for_want_of_memory(monkeypatch: pytest.Monke
     before = descriptors()
     require(domain.psi_memory_path, "a kernel with pressure stall information")
     with pytest.raises(OSError, match=r"psi full: .*Cannot allocate memory"):
-        open_triggers(MonitorConfig(psi_some_stall_ms=0), domain)
+        open_triggers(MonitorConfig(triggers=TriggerConfig(psi_some_stall_ms=0)), domain)
     assert descriptors() == before
     domain.close()
 

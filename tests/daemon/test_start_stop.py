@@ -147,7 +147,7 @@ def test_a_domain_that_goes_away_is_waited_for(start: Start, tmp_path: Path) -> 
 
 @pytest.mark.pressure
 def test_a_kernel_without_psi_is_guarded_by_the_other_triggers(board: Sandbox, start: Start, tmp_path: Path) -> None:
-    daemon = start(board, domain_psi_path="")
+    daemon = start(board, domain={"psi_path": ""})
     assert [line for line in daemon.said if line.startswith("missing psi")]
     assert not [trigger for trigger in daemon.status().triggers if "psi" in trigger.name]
     apps = [board.start_app(f"cached-{900 + number}", 900 + number, 8) for number in range(4)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.core.config import Config, DomainConfig, MonitorConfig
 from lmkd_py.daemon import inherited
 from lmkd_py.daemon.steward.candidates.procs_file import parse_procs
 from lmkd_py.daemon.steward.killers.killers_file import living, remember
@@ -34,7 +34,7 @@ def as_link(path: Path) -> None:
 
 
 def as_huge(path: Path) -> None:
-    path.write_bytes(encode_config(Config(monitor=MonitorConfig(domain_path="/" + "x" * 70_000))))
+    path.write_bytes(encode_config(Config(monitor=MonitorConfig(domain=DomainConfig(path="/" + "x" * 70_000)))))
 
 
 def as_nothing(path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.adbd.endpoint import Endpoint
-from lmkd_py.core.config import Config, PolicyConfig
+from lmkd_py.core.config import Config, PolicyConfig, with_settings
 from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush
 from lmkd_py.host.errors import DeviceError, Fault
 from lmkd_py.host.service import Service
@@ -69,7 +69,7 @@ def test_a_push_that_fails_leaves_anothers_confirmation_and_its_way_back(rack: R
     held(rack, installed, NEW_CONFIG)
     pending = rack.path(installed, f"{ROOT}/config.pending")
     before = pending.read_bytes()
-    gone = NEW_CONFIG._replace(monitor=WATCHING._replace(domain_kind=1, domain_path="/no/such/cgroup"))
+    gone = NEW_CONFIG._replace(monitor=with_settings(WATCHING, domain={"kind": 1, "path": "/no/such/cgroup"}))
     for bad in (OTHER_CONFIG, gone):
         with pytest.raises(DeviceError):
             push(rack.device(installed), bad)

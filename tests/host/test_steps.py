@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lmkd_py.board.adbd.endpoint import Endpoint
-from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.core.config import Config, DiscoveryConfig, GuaranteeConfig, MonitorConfig, PolicyConfig, with_settings
 from lmkd_py.host.collect import COLLECT, Collection
 from lmkd_py.host.config_push import CONFIG_PUSH, ConfigPush
 from lmkd_py.host.device import Device
@@ -31,7 +31,11 @@ from tests.support import in_soak, wait_until
 ROOT = "/data/adb/lmkd_py"
 CONFIRM_S = 60.0  # longer than any stall of a loaded machine: these tests do not wait for it
 # It guards the whole machine that the tests run on: it only looks, and takes little.
-WATCHING = MonitorConfig(observe=1, rt_priority=0, lock_memory=0, scan_min_adj=1000, sized_candidates=8)
+WATCHING = MonitorConfig(
+    guarantee=GuaranteeConfig(rt_priority=0, lock_memory=0),
+    discovery=DiscoveryConfig(scan_min_adj=1000, sized_candidates=8),
+    observe=1,
+)
 OLD_CONFIG, NEW_CONFIG = (Config(PolicyConfig(lowmem_min_adj=adj), WATCHING) for adj in (801, 802))
 PAYLOAD = payload()
 NEWER = Tree({**PAYLOAD.files, "lmkd_py/newer.txt": b"1"})
@@ -229,7 +233,7 @@ def test_a_config_that_is_not_confirmed_in_time_goes_back_by_itself(rack: Rack, 
 
 def test_a_config_the_daemon_refuses_leaves_the_old_one_armed_and_says_why(rack: Rack, guarded: Endpoint) -> None:
     device = rack.device(guarded)
-    gone = NEW_CONFIG._replace(monitor=WATCHING._replace(domain_kind=1, domain_path="/no/such/cgroup"))
+    gone = NEW_CONFIG._replace(monitor=with_settings(WATCHING, domain={"kind": 1, "path": "/no/such/cgroup"}))
     with pytest.raises(DeviceError, match="/no/such/cgroup"):
         push(device, gone)
     assert rack.path(guarded, f"{ROOT}/config.bin").read_bytes() == encode_config(OLD_CONFIG)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from lmkd_py.core.config import DomainKind, MonitorConfig
+from lmkd_py.core.config import DomainConfig, DomainKind, MonitorConfig
 from lmkd_py.kernel.acting.syscalls import pidfd_open, pidfd_send_signal
 from lmkd_py.kernel.sensing.mounts import cgroup_v2_root, memcg_v1_root
 from tests.support import IS_ROOT, require, wait_until
@@ -46,7 +46,7 @@ class Pen:
 
     @property
     def monitor(self) -> MonitorConfig:
-        return MonitorConfig(DomainKind.MEMCG_V1, str(self.directory), str(self.twin))
+        return MonitorConfig(domain=DomainConfig(DomainKind.MEMCG_V1, str(self.directory), str(self.twin)))
 
     def __enter__(self) -> Pen:
         self.directory.mkdir()

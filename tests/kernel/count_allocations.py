@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from lmkd_py.core.config import MonitorConfig
+from lmkd_py.core.config import DomainConfig, MonitorConfig
 from lmkd_py.core.snapshot import NO_OUTCOME
 from lmkd_py.kernel.acting import memory
 from lmkd_py.kernel.acting.poll import POLLIN, PollSet
@@ -25,7 +25,7 @@ GROWTH = ("syscalls:sys_enter_mmap", "syscalls:sys_enter_munmap", "syscalls:sys_
 
 
 def work(what: str, kind: int, path: str, twin: str) -> Callable[[], object]:
-    monitor = MonitorConfig(kind, path, twin)
+    monitor = MonitorConfig(domain=DomainConfig(kind, path, twin))
     if what == "listless":  # as on a kernel without NUMA
         memcg.NUMA_STAT_FILE = "no.such.file"
     domain = open_domain(monitor)

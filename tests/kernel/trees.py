@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lmkd_py.core.config import DomainKind, MonitorConfig
+from lmkd_py.core.config import DomainConfig, DomainKind, MonitorConfig
 
 TREES = Path(__file__).resolve().parent.parent / "data" / "proc"
 SHAPES = sorted(path.name for path in TREES.iterdir() if path.is_dir())
@@ -15,10 +15,12 @@ SHAPES = sorted(path.name for path in TREES.iterdir() if path.is_dir())
 X86, ARM_V1, ARM_V2, PHONE = "x86-no-swap-v1", "arm64-zram-cma-v1", "arm64-two-nodes-v2", "phone-zram-4.14"
 
 MONITORS = {
-    X86: MonitorConfig(DomainKind.MEMCG_V1, "/sys/fs/cgroup/memory/apps", "/sys/fs/cgroup/unified/apps"),
-    ARM_V1: MonitorConfig(DomainKind.MEMCG_V1, "/dev/memcg/apps", "/dev/cg2/apps"),
-    ARM_V2: MonitorConfig(DomainKind.CGROUP_V2, "/dev/cg2/apps.slice/apps"),
-    PHONE: MonitorConfig(DomainKind.MEMCG_V1, "/dev/memcg/apps"),
+    X86: MonitorConfig(
+        domain=DomainConfig(DomainKind.MEMCG_V1, "/sys/fs/cgroup/memory/apps", "/sys/fs/cgroup/unified/apps")
+    ),
+    ARM_V1: MonitorConfig(domain=DomainConfig(DomainKind.MEMCG_V1, "/dev/memcg/apps", "/dev/cg2/apps")),
+    ARM_V2: MonitorConfig(domain=DomainConfig(DomainKind.CGROUP_V2, "/dev/cg2/apps.slice/apps")),
+    PHONE: MonitorConfig(domain=DomainConfig(DomainKind.MEMCG_V1, "/dev/memcg/apps")),
 }
 
 

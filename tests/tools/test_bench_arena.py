@@ -54,7 +54,7 @@ def test_the_c_loop_strikes_the_most_expendable_under_thrash_and_nobody_else_is_
 
 def test_our_kills_are_paired_with_their_wakeups_and_their_phases() -> None:
     with Arena(limit_mib=64, count=10) as arena:
-        daemon = Daemon(arena.board.monitor_config(scan_min_adj=100), policy())
+        daemon = Daemon(arena.board.monitor_config(discovery={"scan_min_adj": 100}), policy())
         arena.start_thrashers()
         _, struck, lost = one_round(arena, daemon, kills=5, timeout_s=60)
         decisions = read_decisions(daemon.trace_files()[-1])
@@ -70,7 +70,7 @@ def test_our_kills_are_paired_with_their_wakeups_and_their_phases() -> None:
 
 def test_the_c_loop_reads_the_files_that_the_daemon_reads() -> None:
     with Arena(limit_mib=64, count=2) as arena:
-        daemon = Daemon(arena.board.monitor_config(scan_min_adj=100), policy())
+        daemon = Daemon(arena.board.monitor_config(discovery={"scan_min_adj": 100}), policy())
         daemon.start()
         try:
             assert open_files(daemon.killer)

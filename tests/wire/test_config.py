@@ -7,27 +7,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmkd_py.core.config import DEFAULTS, Config, ConfigError, MonitorConfig, PolicyConfig, validate
+from lmkd_py.core.config import DEFAULTS, RANGES, Config, ConfigError, DomainConfig, PolicyConfig, validate
 from lmkd_py.pb import config_pb2
 from lmkd_py.wire.config import FORMAT, Stored, config_hash, decode_config, encode_config
 from tests.wire.values import INT64, TEXTS, from_google, to_google
 
-ENUMS = {"kind": st.integers(0, 2), "domain_kind": st.integers(0, 3)}
+ENUMS = {PolicyConfig: st.integers(0, 2), DomainConfig: st.integers(0, 3)}
 
 
 def strategy(cls: Any) -> st.SearchStrategy[Any]:
     """Hypothesis strategy: any value of a config class."""
-    by_kind = {int: INT64, str: TEXTS}
-    return st.builds(
-        cls,
-        **{
-            name: ENUMS[name] if name in ENUMS else next(by_kind[kind] for kind in by_kind if isinstance(default, kind))
-            for name, default in cls._field_defaults.items()
-        },
-    )
+    return st.builds(cls, **{name: one(cls, name, default) for name, default in cls._field_defaults.items()})
 
 
-CONFIGS = st.builds(Config, strategy(PolicyConfig), strategy(MonitorConfig))
+def one(cls: Any, name: str, default: Any) -> st.SearchStrategy[Any]:
+    """Hypothesis strategy: any value of one field."""
+    if hasattr(default, "_fields"):
+        return strategy(type(default))
+    if name == "kind":
+        return ENUMS[cls]
+    return INT64 if isinstance(default, int) else TEXTS
+
+
+CONFIGS = strategy(Config)
+NAMES = sorted({name for place in RANGES for name in RANGES[place]} | {"path", "psi_path"})
 
 
 @given(CONFIGS)
@@ -44,17 +47,29 @@ def test_google_protobuf_agrees_both_ways(config: Config) -> None:
     assert ours == theirs
 
 
-@given(CONFIGS, st.sets(st.sampled_from([*PolicyConfig._fields, *MonitorConfig._fields])))
+@given(CONFIGS, st.sets(st.sampled_from(NAMES)))
 def test_a_missing_field_has_its_default(config: Config, missing: set[str]) -> None:
     message = to_google(Stored(*config, FORMAT), config_pb2.Config())
-    for part in (message.policy, message.monitor):
-        for name in missing & {field.name for field in part.DESCRIPTOR.fields}:
-            part.ClearField(name)
+    clear(message, missing)
     found = decode_config(message.SerializeToString())
-    parts: Any = zip(found, config, DEFAULTS, strict=True)
-    for part, whole, default in parts:
-        for name in part._fields:
-            assert getattr(part, name) == getattr(default if name in missing else whole, name)
+    assert found == with_defaults(config, DEFAULTS, missing)
+
+
+def clear(message: Any, missing: set[str]) -> None:
+    """Take fields out of a message and the messages in it."""
+    for field in message.DESCRIPTOR.fields:
+        if field.message_type:
+            clear(getattr(message, field.name), missing)
+        elif field.name in missing:
+            message.ClearField(field.name)
+
+
+def with_defaults(value: Any, default: Any, names: set[str]) -> Any:
+    """The value with the defaults of some fields, in all its messages."""
+    if not hasattr(value, "_fields"):
+        return value
+    pairs = zip(value._fields, value, default, strict=True)
+    return type(value)(*(own if name in names else with_defaults(one, own, names) for name, one, own in pairs))
 
 
 def test_the_defaults_are_bytes_like_any_other_config() -> None:
@@ -78,14 +93,27 @@ def test_what_was_cut_off_between_two_fields_is_told_so() -> None:
 
 
 def test_another_format_is_refused_by_its_number() -> None:
-    with pytest.raises(ConfigError, match="format: found 2, wanted 1, or a newer lmkd_py"):
-        decode_config(encode_config(DEFAULTS) + b"\x18\x02")
+    with pytest.raises(ConfigError, match="format: found 3, wanted 2, or a newer lmkd_py"):
+        decode_config(encode_config(DEFAULTS) + b"\x18\x03")
+
+
+@pytest.mark.parametrize(
+    "monitor",
+    [b"\x08\x01", b"\x08\x01\x12\x06/a/b/c", b"\x12\x00\x20\x46"],
+    ids=["a number for a message", "a path for a message", "an empty path, a number"],
+)
+def test_the_former_format_is_refused_by_its_number_whatever_its_fields_look_like(monitor: bytes) -> None:
+    # Format 1 had the domain's kind and path as fields 1 and 2 of MonitorConfig, PSI's stalls as 4 and 5.
+    data = b"\x12" + bytes([len(monitor)]) + monitor + b"\x18\x01"
+    for may_lack_format in (False, True):
+        with pytest.raises(ConfigError, match=r"^format: found 1, wanted 2: an older lmkd_py wrote it; write it again"):
+            decode_config(data, may_lack_format)
 
 
 def test_the_last_word_counts_and_parts_are_merged() -> None:
     first = config_pb2.Config(policy=config_pb2.PolicyConfig(kill_timeout_ms=5, lowmem_min_adj=800))
     second = config_pb2.Config(policy=config_pb2.PolicyConfig(kill_timeout_ms=7))
-    data = first.SerializeToString() + second.SerializeToString() + b"\x18\x01"
+    data = first.SerializeToString() + second.SerializeToString() + b"\x18\x02"
     assert decode_config(data).policy == PolicyConfig(kill_timeout_ms=7, lowmem_min_adj=800)
     assert config_pb2.Config.FromString(data).policy.kill_timeout_ms == 7
 
@@ -102,8 +130,8 @@ def test_a_tunable_nobody_would_heed_is_refused_by_its_number() -> None:
 def test_wrong_types_are_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"PolicyConfig.kill_timeout_ms \(field 3\): found 'wire type 2'"):
         decode_config(b"\x0a\x02\x1a\x00")
-    with pytest.raises(ConfigError, match=r"MonitorConfig.domain_path: .*wanted UTF-8"):
-        decode_config(b"\x12\x03\x12\x01\xff")
+    with pytest.raises(ConfigError, match=r"DomainConfig.path: .*wanted UTF-8"):
+        decode_config(b"\x12\x05\x0a\x03\x12\x01\xff")
 
 
 def test_a_number_beyond_64_bits_cannot_be_encoded() -> None:

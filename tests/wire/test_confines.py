@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import Config, ConfigError, DomainKind, MonitorConfig
+from lmkd_py.core.config import Config, ConfigError, DomainConfig, DomainKind, MonitorConfig, with_settings
 from lmkd_py.wire.confines import Confines, decode_confines, encode_confines, inside, need_inside, read_confines
 
 OURS = Confines(DomainKind.MEMCG_V1, "/sys/fs/cgroup/memory/ours", "/sys/fs/cgroup/unified/ours")
@@ -27,9 +27,9 @@ def test_a_mark_says_which_memory_and_a_damaged_one_says_none(tmp_path: Path) ->
     "monitor",
     [
         MonitorConfig(),
-        MonitorConfig(domain_kind=DomainKind.MEMCG_V1, domain_path="/sys/fs/cgroup/memory"),
-        MonitorConfig(domain_kind=DomainKind.MEMCG_V1, domain_path="/sys/fs/cgroup/memory/ours/.."),
-        MonitorConfig(domain_kind=DomainKind.CGROUP_V2, domain_path="/sys/fs/cgroup/other"),
+        MonitorConfig(domain=DomainConfig(kind=DomainKind.MEMCG_V1, path="/sys/fs/cgroup/memory")),
+        MonitorConfig(domain=DomainConfig(kind=DomainKind.MEMCG_V1, path="/sys/fs/cgroup/memory/ours/..")),
+        MonitorConfig(domain=DomainConfig(kind=DomainKind.CGROUP_V2, path="/sys/fs/cgroup/other")),
     ],
 )
 def test_every_domain_but_the_devices_own_is_refused_and_replaced(monitor: MonitorConfig) -> None:
@@ -39,4 +39,4 @@ def test_every_domain_but_the_devices_own_is_refused_and_replaced(monitor: Monit
             need_inside(monitor, confines)
     need_inside(monitor, None)  # not on a virtual device
     need_inside(inside(Config(monitor=monitor), OURS).monitor, OURS)
-    need_inside(monitor._replace(domain_kind=DomainKind.SYSTEM, domain_path="", observe=1), Confines())
+    need_inside(with_settings(monitor, domain={"kind": DomainKind.SYSTEM, "path": ""}, observe=1), Confines())

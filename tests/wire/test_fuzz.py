@@ -12,7 +12,7 @@ import pytest
 from lmkd_py.core.config import DEFAULTS, ConfigError
 from lmkd_py.wire.config import decode_config, encode_config
 from lmkd_py.wire.control import Reply, Request, Verb, decode_reply, decode_request, encode_reply, encode_request
-from lmkd_py.wire.frames import HEADER, MAX_PAYLOAD, NOTE, RECORD, frame_bytes, read_frames
+from lmkd_py.wire.frames import HEADER, MARKER, MAX_PAYLOAD, NOTE, RECORD, frame_bytes, read_frames
 from lmkd_py.wire.header import (
     ArmedTrigger,
     Header,
@@ -126,7 +126,7 @@ GREEDY = {
     "one-letter triggers": (decode_reply, repeated(18, b"\n\1x")),
     "a claimed length": (decode_note, tag(2, 2) + varint(2**62)),
     "small frames": (lambda data: list(read_frames(data)), frame_bytes(NOTE, b"") * 5_000),
-    "only markers": (lambda data: list(read_frames(data)), b"\xffLK\xfe\x02\x00\xff\xff" * 8_000),
+    "only markers": (lambda data: list(read_frames(data)), MARKER + b"\x02\x00\xff\xff" * 8_000),
 }
 
 

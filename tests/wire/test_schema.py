@@ -19,10 +19,12 @@ from lmkd_py.wire.record import SHAPE
 from tests.support import REPO_ROOT
 from tools.gen_pb import SCHEMAS, generate
 
+PARTS = tuple(part for part in MonitorConfig() if hasattr(part, "_fields"))
 MESSAGES = [
     (Stored, config_pb2.Config),
     (PolicyConfig, config_pb2.PolicyConfig),
     (MonitorConfig, config_pb2.MonitorConfig),
+    *((type(part), getattr(config_pb2, type(part).__name__)) for part in PARTS),
     (header.Header, trace_pb2.Header),
     (header.Layer, trace_pb2.Layer),
     (header.ArmedTrigger, trace_pb2.ArmedTrigger),
@@ -74,6 +76,8 @@ def test_a_message_has_the_fields_of_its_tuple_by_name_number_and_kind(cls: Any,
         plain = next((KINDS[kind] for kind in KINDS if isinstance(default, kind)), None)
         if plain:
             assert field.type in plain, field.name
+        elif default != ():
+            assert field.message_type.name == type(default).__name__
 
 
 def test_numbers_with_names_have_the_same_names() -> None:
@@ -85,9 +89,12 @@ def test_numbers_with_names_have_the_same_names() -> None:
 
 def test_every_tunable_names_its_default() -> None:
     text = (REPO_ROOT / "proto" / "config.proto").read_text()
-    for cls in (PolicyConfig, MonitorConfig):
+    messages: tuple[Any, ...] = (PolicyConfig, MonitorConfig, *map(type, PARTS))
+    for cls in messages:
         body = text[text.index(f"message {cls.__name__} {{") :]
         for name, default in cls._field_defaults.items():
+            if default in PARTS:
+                continue
             comment = re.search(r"((?:  //[^\n]*\n)+)  optional \w+ " + name + " = ", body)
             assert comment, f"{name} has no comment"
             said = re.search(r"Default (-?\w+)\.", comment.group(1))

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from lmkd_py.core.config import with_settings
 from lmkd_py.kernel.bpf import VARIANT_CURRENT, VARIANT_LIST, VARIANT_WALK
 from tools.bench import adb_sync, arm, idle, kick, kill_latency, memory, peers, pool, report, step, strike, taken
 from tools.bench.arena import Arena
@@ -141,11 +142,14 @@ class Run:
         root = os.path.join(self.directory, "root")
         os.mkdir(root, 0o700)
         with Arena(count=1) as arena:  # only to learn what a config for such a group looks like
-            monitor = arena.board.monitor_config(scan_min_adj=100)
-        monitor = monitor._replace(
-            domain_path=os.path.join(os.path.dirname(monitor.domain_path), name),
-            domain_psi_path=os.path.join(os.path.dirname(monitor.domain_psi_path), name),
-            reserve_kb=0,  # the table says that it comes on top
+            monitor = arena.board.monitor_config(discovery={"scan_min_adj": 100})
+        monitor = with_settings(
+            monitor,
+            domain={
+                "path": os.path.join(os.path.dirname(monitor.domain.path), name),
+                "psi_path": os.path.join(os.path.dirname(monitor.domain.psi_path), name),
+            },
+            guarantee={"reserve_kb": 0},  # the table says that it comes on top
         )
         daemon = Daemon(monitor, kill_latency.policy())
         daemon.write_config(root)

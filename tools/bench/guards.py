@@ -13,7 +13,7 @@ import tempfile
 import time
 from typing import Protocol
 
-from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig, with_settings
 from lmkd_py.wire.config import encode_config
 from tools.bench.arena import Arena
 
@@ -120,7 +120,7 @@ class Daemon:
     label = "lmkd-py"
 
     def __init__(self, monitor: MonitorConfig, policy: PolicyConfig, python: str = "") -> None:
-        self.config = Config(policy, monitor._replace(trace_every=1))  # each wakeup is measured
+        self.config = Config(policy, with_settings(monitor, trace={"every": 1}))  # each wakeup is measured
         self.python = python or sys.executable
         self.said: list[str] = []
         self.killer = 0

@@ -39,7 +39,7 @@ def usage(pids: list[int]) -> tuple[int, float]:
 def measure(seconds: float, peers: list[Peer], directory: str) -> list[Idle]:
     """All at the same time: ours guards a group of 50 sleeping processes, the others see plenty of memory."""
     with Arena() as arena:
-        daemon = Daemon(arena.board.monitor_config(scan_min_adj=100), policy())
+        daemon = Daemon(arena.board.monitor_config(discovery={"scan_min_adj": 100}), policy())
         daemon.start()
         boxes = [Box(peer, arena.program("crowd"), directory) for peer in peers]
         try:

@@ -33,7 +33,7 @@ REST_S = POLL_TAIL_MS / 1000 + 0.3
 def measure(kicks: int) -> list[float]:
     """Microseconds of about `kicks` kicks. RuntimeError if they do not come."""
     with Sandbox(LIMIT_MIB) as board:
-        daemon = Daemon(board.monitor_config(scan_min_adj=100), QUIET)
+        daemon = Daemon(board.monitor_config(discovery={"scan_min_adj": 100}), QUIET)
         daemon.start()
         try:
             seen = _watch(_words(daemon.root), board.start_thrashers(READERS), kicks)

@@ -57,7 +57,7 @@ def one_round(arena: Arena, guard: Guard, kills: int, timeout_s: float) -> tuple
 def measure(kills: int, limit_mib: int = 256) -> list[Latency]:
     """Both killers, `kills` each, in turns. RuntimeError if the kernel's OOM killer took part."""
     with Arena(limit_mib) as arena:
-        monitor = arena.board.monitor_config(scan_min_adj=100)
+        monitor = arena.board.monitor_config(discovery={"scan_min_adj": 100})
         daemon = Daemon(monitor, policy())
         guards: list[Guard] = [daemon, CLoop(arena, THRASHING_PCT)]
         struck: dict[str, list[TimedKill]] = {guard.label: [] for guard in guards}

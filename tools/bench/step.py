@@ -33,7 +33,7 @@ class Case(NamedTuple):
 
     label: str
     hog: bool  # an anon hog; else file thrashers
-    overrides: dict[str, int]  # of MonitorConfig
+    changes: dict[str, dict[str, int]]  # of MonitorConfig, by its parts
 
 
 class Response(NamedTuple):
@@ -49,10 +49,14 @@ CASES = (
     Case(
         "vmpressure and oom_control alone, anon hog",
         True,
-        {"psi_some_stall_ms": 0, "psi_full_stall_ms": 0, "strike": 0},
+        {"triggers": {"psi_some_stall_ms": 0, "psi_full_stall_ms": 0}, "strike": {"enabled": 0}},
     ),
-    Case("all triggers, file thrash", False, {"psi_some_stall_ms": STALL_MS}),
-    Case("PSI alone, file thrash", False, {"vmpressure": 0, "psi_some_stall_ms": STALL_MS, "strike": 0}),
+    Case("all triggers, file thrash", False, {"triggers": {"psi_some_stall_ms": STALL_MS}}),
+    Case(
+        "PSI alone, file thrash",
+        False,
+        {"triggers": {"vmpressure": 0, "psi_some_stall_ms": STALL_MS}, "strike": {"enabled": 0}},
+    ),
 )
 
 
@@ -112,7 +116,7 @@ def measure(case: Case, steps: int, limit_mib: int = 256) -> Response:
         maker = _Hog(arena) if case.hog else _Thrash(arena)
         maker.prepare()  # thrashers fill the cache before anybody watches
         maker.end()
-        daemon = Daemon(arena.board.monitor_config(scan_min_adj=100, **case.overrides), policy())
+        daemon = Daemon(arena.board.monitor_config(discovery={"scan_min_adj": 100}, **case.changes), policy())
         daemon.start()
         try:
             ms, unanswered = [], 0

@@ -75,7 +75,7 @@ def _until_full(arena: Arena) -> None:
 
 
 def _ours(arena: Arena, kills: int) -> Taken:
-    daemon = Daemon(arena.board.monitor_config(scan_min_adj=100), policy())
+    daemon = Daemon(arena.board.monitor_config(discovery={"scan_min_adj": 100}), policy())
     daemon.start()
     try:
         for pid in daemon.processes():  # armed daemons leave limited cgroups only when they start

@@ -15,7 +15,7 @@ import sys
 from errno import EACCES, ENODEV, ENOENT, EPERM
 from time import monotonic_ns
 
-from ...core.config import DomainKind, MonitorConfig
+from ...core.config import DomainKind, MonitorConfig, TriggerConfig
 from ...core.notes import ArmedTrigger, Note
 from ...kernel.acting import memory, syscalls
 from ...kernel.sensing.domain import Domain, open_domain
@@ -91,7 +91,7 @@ def _code_of(error: OSError, monitor: MonitorConfig) -> int:
     if is_shortage(error):
         return EXIT_NO_MEMORY
     if error.errno in (ENOENT, ENODEV):
-        names_one = monitor.domain_kind in (DomainKind.MEMCG_V1, DomainKind.CGROUP_V2)
+        names_one = monitor.domain.kind in (DomainKind.MEMCG_V1, DomainKind.CGROUP_V2)
         return EXIT_DOMAIN_GONE if names_one else EXIT_KERNEL_LACKS
     return EXIT_BROKEN
 
@@ -139,15 +139,16 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     awaited = Awaited(shared, reapers)
     never = (*inherited.never, os.getpid())
     striker = Striker(roster, never, bool(config.monitor.observe))
-    meter = _meter(config.monitor, domain, triggers)
+    meter = _meter(config.monitor.triggers, domain, triggers)
     if meter is not None:
         meter.begin(armed_ms, *totals)
-    ring = Ring(shared, NOTIFY_FD, config.monitor.trace_every, config.monitor.page_out_pct > 0)
+    ring = Ring(shared, NOTIFY_FD, config.monitor.trace.every, config.monitor.page_out_pct > 0)
     evaluator = Evaluator(domain, inbox, striker, awaited, ring, meter)
     evaluator.killer_pid = os.getpid()
     loop = Loop(shared, evaluator, triggers, KICK_FD)
     if serves(config.monitor, domain):
-        loop.warm = WarmTick(evaluator, config.monitor.warm_ms, config.monitor.warm_cpu_pct)
+        guarantee = config.monitor.guarantee
+        loop.warm = WarmTick(evaluator, guarantee.warm_ms, guarantee.warm_cpu_pct)
     _presize_fd_table(inherited.rows)
     layers.open_window(loop)
     reapers.start(layers.hurry if layers.active & RESIDENT else lambda: None)
@@ -168,7 +169,7 @@ def _arm_and_run(shared: Shared, inherited: Inherited) -> int:
     effective = [trigger.effective for trigger in triggers]
     if meter is not None:
         evaluator.meter_index = len(triggers)
-        effective.append(ArmedTrigger("psi total", _meter_settings(config.monitor, triggers)))
+        effective.append(ArmedTrigger("psi total", _meter_settings(config.monitor.triggers, triggers)))
     notes = (*missing, *domain.lacks(), *layers.notes)
     shared.write_report(Report(domain.describe(), tuple(effective), notes))
     give_copies(inbox.sock, [trigger.fd for trigger in triggers if trigger.stall_us])
@@ -210,20 +211,20 @@ def _touch_pools() -> list[object]:
     return kept
 
 
-def _meter_settings(monitor: MonitorConfig, triggers: list[Trigger]) -> str:
+def _meter_settings(wanted: TriggerConfig, triggers: list[Trigger]) -> str:
     """How the totals are metered, for the header."""
-    some, full, window = monitor.psi_some_stall_ms, monitor.psi_full_stall_ms, monitor.psi_window_ms
+    some, full, window = wanted.psi_some_stall_ms, wanted.psi_full_stall_ms, wanted.psi_window_ms
     psi = [trigger for trigger in triggers if trigger.stall_us]
     low = "vmpressure low and " if not psi or any(trigger.stretched for trigger in psi) else ""
     after = f"after {low}an event the totals do not bear out"
     return f"read at 10 Hz for 1 s {after}, some {some} ms or full {full} ms in {window} ms"
 
 
-def _meter(monitor: MonitorConfig, domain: Domain, triggers: list[Trigger]) -> StallMeter | None:
+def _meter(wanted: TriggerConfig, domain: Domain, triggers: list[Trigger]) -> StallMeter | None:
     if not domain.psi_memory_path:
         return None
     span_ms = max((trigger.window_ms for trigger in triggers), default=0)
-    return StallMeter(monitor.psi_window_ms, monitor.psi_some_stall_ms, monitor.psi_full_stall_ms, span_ms)
+    return StallMeter(wanted.psi_window_ms, wanted.psi_some_stall_ms, wanted.psi_full_stall_ms, span_ms)
 
 
 def _presize_fd_table(rows: int) -> None:

@@ -35,17 +35,18 @@ class LayerSetup:
         self.active = KILL_PATH | inherited.layers
         self.notes = list(inherited.notes)
         self._monitor = inherited.config.monitor
+        self._guarantee = inherited.config.monitor.guarantee
         self._attached = inherited.attached
         self._strikes_refused = inherited.strikes_refused
 
     def hurry(self) -> None:
         """The configured SCHED_FIFO priority for the calling thread. OSError where it is refused."""
-        if self._monitor.rt_priority:
-            syscalls.sched_setscheduler(os.SCHED_FIFO, self._monitor.rt_priority)
+        if self._guarantee.rt_priority:
+            syscalls.sched_setscheduler(os.SCHED_FIFO, self._guarantee.rt_priority)
 
     def get_in_line(self) -> None:
         """Layer 1, first half: first in line for a CPU, and protected. Before all else that takes time."""
-        priority = self._monitor.rt_priority
+        priority = self._guarantee.rt_priority
         if not priority:
             self._note(NoteKind.RT_PRIORITY_OFF, 1)
             take_turns()
@@ -75,11 +76,11 @@ class LayerSetup:
         except OSError:
             leave_rt_quota()
         self.hurry()
-        return Note(kind=NoteKind.CPU_CGROUP_GIVEN_UP, number=self._monitor.rt_priority, layer=1)
+        return Note(kind=NoteKind.CPU_CGROUP_GIVEN_UP, number=self._guarantee.rt_priority, layer=1)
 
     def lock(self) -> None:
         """Layer 1, second half: resident for good."""
-        if not self._monitor.lock_memory:
+        if not self._guarantee.lock_memory:
             self._lose(RESIDENT, Note(kind=NoteKind.LOCK_MEMORY_OFF, layer=1))
             return
         try:
@@ -91,12 +92,12 @@ class LayerSetup:
         """Layer 3: the kick as a trigger, with a strike behind it unless we only observe."""
         attached, monitor = self._attached, self._monitor
         if attached is None:
-            if monitor.strike:
+            if monitor.strike.enabled:
                 self._note(NoteKind.STRIKE_REFUSED, 3, text=self._strikes_refused)
             else:
                 self._note(NoteKind.STRIKE_OFF, 3)
             return []
-        if monitor.observe or monitor.strike_min_adj > ADJ_MAX:
+        if monitor.observe or monitor.strike.min_adj > ADJ_MAX:
             self._note(NoteKind.STRIKE_KICKS_ONLY, 3)
         else:
             self.active |= STRIKE

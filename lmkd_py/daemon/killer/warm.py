@@ -34,7 +34,7 @@ RETRY_NS = 10_000 * NS_PER_MS
 
 def serves(monitor: MonitorConfig, domain: Domain) -> bool:
     """Start-up. Are there to be ticks at all? Not on one CPU, and not where a sample allocates."""
-    wanted = monitor.warm_ms > 0 and monitor.warm_cpu_pct > 0
+    wanted = monitor.guarantee.warm_ms > 0 and monitor.guarantee.warm_cpu_pct > 0
     return wanted and len(os.sched_getaffinity(0)) > 1 and not domain.allocating()
 
 

@@ -56,7 +56,7 @@ def _resident(features: Features) -> str:
 
 
 def _pool() -> str:
-    reserve = Reserve(MonitorConfig().reserve_kb)
+    reserve = Reserve(MonitorConfig().guarantee.reserve_kb)
     reserve.close()
     return "" if reserve.active else sentence(reserve.note)
 

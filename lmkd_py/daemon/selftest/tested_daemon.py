@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from ...core.config import Config, MonitorConfig, PolicyConfig
+from ...core.config import Config, DiscoveryConfig, DomainConfig, MonitorConfig, PolicyConfig, TraceConfig
 from ...kernel.acting.syscalls import PR_SET_PDEATHSIG, pidfd_open, pidfd_send_signal, prctl
 from ...wire.config import encode_config
 from ...wire.control import Reply, Verb
@@ -37,11 +37,9 @@ class TestedDaemon:
     def __init__(self, root: str, group: Group, careless: bool) -> None:
         self.root = root
         self.monitor = MonitorConfig(
-            group.kind,
-            group.memory,
-            group.psi if group.psi != group.memory else "",
-            scan_min_adj=VICTIM_ADJ,
-            trace_every=1,
+            domain=DomainConfig(group.kind, group.memory, group.psi if group.psi != group.memory else ""),
+            discovery=DiscoveryConfig(scan_min_adj=VICTIM_ADJ),
+            trace=TraceConfig(every=1),
         )
         os.mkdir(root, 0o700)
         # Whatever the umask: the daemon refuses what others may write to.

@@ -7,7 +7,7 @@ shortage means to wait for it. What the pool gave back is there to be had at onc
 
 from __future__ import annotations
 
-from ...core.config import DomainKind, MonitorConfig
+from ...core.config import DomainConfig, DomainKind, MonitorConfig
 from ...core.snapshot import NO_OUTCOME, Snapshot
 from ...core.vocabulary import ABSENT, Level, WakeupKind
 from ...kernel.protection.reserve import Reserve
@@ -23,7 +23,7 @@ class Pool:
         self.reserve = reserve
         self.host: Domain | None = None  # where the pages come from
         try:
-            self.host = open_domain(MonitorConfig(domain_kind=DomainKind.SYSTEM))
+            self.host = open_domain(MonitorConfig(domain=DomainConfig(kind=DomainKind.SYSTEM)))
         except (OSError, ValueError):
             pass
 

@@ -112,7 +112,7 @@ def replace_guard(steward: Parts, config: Config) -> str:
         steward.kernel_strike = load_kernel_strike(steward.root, steward.guarded.monitor, former_strike.number + 1)
         steward.kernel_strike.replaces = former_strike
         domain = open_domain(steward.guarded.monitor)
-        steward.deferred.pool.resize(config.monitor.reserve_kb)
+        steward.deferred.pool.resize(config.monitor.guarantee.reserve_kb)
         killer = newborn = steward.fork(steward.required_layer)
         # The former killer guards another domain: it must not hear of this one's candidates.
         steward.candidates.outbox = None
@@ -138,7 +138,7 @@ def replace_guard(steward: Parts, config: Config) -> str:
             newborn.close()
         if latter_strike is not former_strike:
             latter_strike.stand_down()
-        steward.deferred.pool.resize(former_config.monitor.reserve_kb)
+        steward.deferred.pool.resize(former_config.monitor.guarantee.reserve_kb)
         if domain is not None:
             domain.close()
         return str(failure) or "no memory"
@@ -149,4 +149,4 @@ def replace_guard(steward: Parts, config: Config) -> str:
 def _follow(steward: Parts, domain: Domain) -> None:
     steward.domain = steward.deferred.domain = domain
     steward.discovery.watch(domain, steward.config.monitor)
-    steward.candidates.sized_limit = steward.config.monitor.sized_candidates
+    steward.candidates.sized_limit = steward.config.monitor.discovery.sized_candidates

@@ -53,7 +53,7 @@ class Steward(EventLoop):
                  auto: DomainChoice | None = None) -> None:  # fmt: skip
         super().__init__()
         self.root = root
-        self.auto = auto or choose()  # what domain_kind AUTO stands for
+        self.auto = auto or choose()  # what domain.kind AUTO stands for
         self.config = config
         self.observe = observe
         self.generation = 1
@@ -62,11 +62,10 @@ class Steward(EventLoop):
         self.kernel_strike = kernel_strike
         self.notify_fd = notify_fd
         self.domain: Domain = open_domain(self.guarded.monitor)
-        self.candidates = Candidates(rows, config.monitor.sized_candidates)
+        found = config.monitor.discovery
+        self.candidates = Candidates(rows, found.sized_candidates)
         self.candidates.never.add(killer.pid)
-        self.discovery = Discovery(
-            root, self.candidates, self.domain, bool(config.monitor.scan), config.monitor.scan_min_adj
-        )
+        self.discovery = Discovery(root, self.candidates, self.domain, bool(found.scan), found.scan_min_adj)
         self.events = CandidateEvents(self.discovery)
         self.sizes = SwapSizes()
         self.journal = Journal(root, self.candidates)
@@ -96,7 +95,7 @@ class Steward(EventLoop):
     def notes(self) -> list[Note]:
         """What is to be known from the start, beside what the killer says: what AUTO came to, whom /proc hides."""
         chosen = Note(kind=NoteKind.DOMAIN_CHOSEN, text=self.auto.describe(), number=self.auto.sign)
-        return [*([chosen] if self.config.monitor.domain_kind == DomainKind.AUTO else []), *self.hidden]
+        return [*([chosen] if self.config.monitor.domain.kind == DomainKind.AUTO else []), *self.hidden]
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -123,7 +122,7 @@ class Steward(EventLoop):
     def lose_domain(self) -> None:
         """Nothing is left to guard: the end of this steward's work, though not of the daemon's."""
         self.domain_is_gone = self.stopping = True
-        self.tell(Note(kind=NoteKind.DOMAIN_GONE, subject=self.guarded.monitor.domain_path))
+        self.tell(Note(kind=NoteKind.DOMAIN_GONE, subject=self.guarded.monitor.domain.path))
 
     def tell(self, note: Note) -> None:
         """Write a note into the trace, and in words into the log."""

@@ -27,7 +27,7 @@ from time import monotonic_ns
 from typing import NamedTuple
 
 from lmkd_py.core import polling
-from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig, StrikeConfig, TriggerConfig
 from lmkd_py.core.state import INITIAL
 from lmkd_py.core.vocabulary import ABSENT, Level, WakeupKind
 from lmkd_py.daemon import shared as layout
@@ -234,7 +234,9 @@ class Fillers:
 def main() -> None:
     """Play the steward: start victims, register them, wait."""
     child.Loop = DrainLoop  # type: ignore[attr-defined]
-    monitor = MonitorConfig(strike=0, vmpressure=0, psi_some_stall_ms=1000)
+    monitor = MonitorConfig(
+        strike=StrikeConfig(enabled=0), triggers=TriggerConfig(vmpressure=0, psi_some_stall_ms=1000)
+    )
     nobody = KernelStrike(monitor, "", None, "not of this test")
     never = (os.getpid(), os.getppid())
     root = tempfile.mkdtemp()

@@ -11,7 +11,7 @@ from lmkd_py.analysis.contents import Trace
 from lmkd_py.analysis.replay import replay
 from lmkd_py.analysis.trace import read_trace
 from lmkd_py.board.qemu.stage import Guest
-from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.core.config import Config, MonitorConfig, TraceConfig
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.host.collect import COLLECT, Collection
 from lmkd_py.host.steps import run_steps
@@ -36,7 +36,7 @@ class Lab:
         wide_watermarks(self.device)
         self.service = install(self.device).service
         # The ring holds what a steward without memory cannot file meanwhile.
-        push(self.device, Config(EARLY, MonitorConfig(ring_slots=1024)))
+        push(self.device, Config(EARLY, MonitorConfig(trace=TraceConfig(ring_slots=1024))))
         self.service.start(observe=False)
         self.stage = RevivingStage(self.ask)
         self.collection = Collection(self.device, folder / "traces", self.service.layout.root)

@@ -12,7 +12,7 @@ from lmkd_py.analysis.replay import replay
 from lmkd_py.analysis.trace import read_trace
 from lmkd_py.board.qemu.stage import Stage
 from lmkd_py.cli.demo_check import in_order
-from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.core.config import Config, MonitorConfig, StrikeConfig, TriggerConfig
 from lmkd_py.host.collect import COLLECT, Collection
 from lmkd_py.host.steps import run_steps
 from lmkd_py.wire.header import OOM_KILLS
@@ -22,8 +22,10 @@ from tests.support import wait_until
 pytestmark = [pytest.mark.board, pytest.mark.alone]
 PATIENCE_S = 300.0
 ALONE = {
-    "psi": MonitorConfig(vmpressure=0, strike=0),
-    "vmpressure": MonitorConfig(psi_some_stall_ms=0, psi_full_stall_ms=0, strike=0),
+    "psi": MonitorConfig(triggers=TriggerConfig(vmpressure=0), strike=StrikeConfig(enabled=0)),
+    "vmpressure": MonitorConfig(
+        triggers=TriggerConfig(psi_some_stall_ms=0, psi_full_stall_ms=0), strike=StrikeConfig(enabled=0)
+    ),
 }
 
 

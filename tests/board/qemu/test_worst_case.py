@@ -7,7 +7,7 @@ import pytest
 from lmkd_py.analysis.contents import Trace
 from lmkd_py.analysis.trace import read_trace
 from lmkd_py.board.qemu import modules
-from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.core.config import Config, MonitorConfig, StrikeConfig, TraceConfig, TriggerConfig
 from lmkd_py.core.vocabulary import Action
 from lmkd_py.host.collect import COLLECT, Collection
 from lmkd_py.host.steps import run_steps
@@ -22,7 +22,17 @@ def worst(arm: ModuleBoard, mode: str) -> tuple[Said, Trace]:
     arm.must(f"[ -c /dev/lmkd_drain ] || insmod /tmp/{modules.TEST}")
     answer_ms = 500 if mode == "killer" else 20  # an emulated CPU is slow; one that is stopped does not get faster
     without_boost(arm.device)
-    push(arm.device, Config(EARLY, MonitorConfig(ring_slots=4096, kick_reclaims=1, strike_answer_ms=answer_ms)))
+    push(
+        arm.device,
+        Config(
+            EARLY,
+            MonitorConfig(
+                trace=TraceConfig(ring_slots=4096),
+                triggers=TriggerConfig(kick_reclaims=1),
+                strike=StrikeConfig(answer_ms=answer_ms),
+            ),
+        ),
+    )
     stage = arm.board.stage()
     apps = stage.populate()
     arm.service.start(observe=False)  # only now: a steward that is stuck finds nobody any more

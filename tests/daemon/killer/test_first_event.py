@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import Config, PolicyConfig
+from lmkd_py.core.config import Config, PolicyConfig, with_settings
 from lmkd_py.core.vocabulary import KillReason
 from lmkd_py.wire.record import Record
 from tests.daemon.driver import Daemon, Trace, wait_until, write_config
@@ -74,7 +74,12 @@ def stumbler(pen: Pen, path: Path) -> subprocess.Popen[str]:
 def test_a_tiny_stall_after_start_and_after_a_reload_kills_nobody(stalled: Pen, tmp_path: Path) -> None:
     child = stumbler(stalled, tmp_path / "refault")
     root = tmp_path / "root"
-    monitor = stalled.monitor._replace(strike=0, reserve_kb=0, vmpressure=0, psi_some_stall_ms=0, psi_full_stall_ms=500)
+    monitor = with_settings(
+        stalled.monitor,
+        strike={"enabled": 0},
+        guarantee={"reserve_kb": 0},
+        triggers={"vmpressure": 0, "psi_some_stall_ms": 0, "psi_full_stall_ms": 500},
+    )
     write_config(root, Config(PolicyConfig(), monitor))
     daemon = Daemon(root)
     former = daemon.killer_pid
@@ -89,7 +94,7 @@ def test_a_tiny_stall_after_start_and_after_a_reload_kills_nobody(stalled: Pen, 
                 assert child.stdout.readline() == "in\n"
                 time.sleep(0.3)
             if turn == 0:
-                write_config(root, Config(PolicyConfig(), monitor._replace(ring_slots=128)))
+                write_config(root, Config(PolicyConfig(), with_settings(monitor, trace={"ring_slots": 128})))
                 os.kill(daemon.pid, signal.SIGHUP)
                 wait_until("the killer is another", lambda: daemon.status().killer_pid != former)
     finally:

@@ -63,7 +63,7 @@ def raised_by(trace: Trace) -> set[str]:
 
 def test_psi_alone_kills_in_the_same_order(board: Sandbox, start: Start, tmp_path: Path) -> None:
     apps = fill(board, 16)
-    daemon = start(board, vmpressure=0, psi_some_stall_ms=20, strike=0)
+    daemon = start(board, triggers={"vmpressure": 0, "psi_some_stall_ms": 20}, strike={"enabled": 0})
     board.start_thrashers(4, adj=0)
     wait_until("10 of 11 expendable apps are dead", lambda: sum(not app.is_alive() for app in apps[:-1]) >= 10, 90)
     board.stop_pressure()

@@ -10,7 +10,7 @@ import pytest
 
 from lmkd_py.analysis.replay import replay
 from lmkd_py.analysis.trace import read_trace
-from lmkd_py.core.config import Config, PolicyConfig
+from lmkd_py.core.config import Config, PolicyConfig, with_settings
 from lmkd_py.core.notes import Note
 from lmkd_py.core.vocabulary import ABSENT, Action, KillReason
 from lmkd_py.daemon.steward.filing.holds import Holds
@@ -44,15 +44,13 @@ def test_three_die_for_memory_that_a_tmpfs_holds_then_nobody_until_it_is_free(tm
         pen.start(SHARE, held.name, "32", "901")
         for adj in adjs[1:]:
             pen.start(SHARE, held.name, "0", str(adj))
-        monitor = pen.monitor._replace(
-            psi_full_stall_ms=0,
-            psi_some_stall_ms=10,
-            memcg_watermark_min_pct=1,
-            memcg_watermark_low_pct=90,
-            memcg_watermark_high_pct=95,
-            strike=0,
-            reserve_kb=0,
-            scan_min_adj=900,
+        monitor = with_settings(
+            pen.monitor,
+            triggers={"psi_full_stall_ms": 0, "psi_some_stall_ms": 10},
+            domain={"watermark_min_pct": 1, "watermark_low_pct": 90, "watermark_high_pct": 95},
+            strike={"enabled": 0},
+            guarantee={"reserve_kb": 0},
+            discovery={"scan_min_adj": 900},
         )
         root = tmp_path / "root"
         write_config(root, Config(PolicyConfig(lowmem_min_adj=900, kill_timeout_ms=500), monitor))

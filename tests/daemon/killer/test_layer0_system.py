@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.core.config import Config, DiscoveryConfig, MonitorConfig, TraceConfig, TriggerConfig
 from lmkd_py.kernel.sensing.perf import EventCounter
 from tests.daemon.driver import Daemon, Trace, wait_until, write_config
 from tests.daemon.exercise import EVENTS, nonzero
@@ -20,7 +20,15 @@ WAKEUPS = 30
 def test_wakeups_of_a_daemon_that_guards_the_whole_system_take_nothing(board: Sandbox, tmp_path: Path) -> None:
     """It only observes. The pressure is the board's: its tasks' stalls count in the system's PSI, too."""
     write_config(
-        tmp_path, Config(monitor=MonitorConfig(observe=1, psi_some_stall_ms=10, scan_min_adj=1000, trace_every=1))
+        tmp_path,
+        Config(
+            monitor=MonitorConfig(
+                triggers=TriggerConfig(psi_some_stall_ms=10),
+                discovery=DiscoveryConfig(scan_min_adj=1000),
+                trace=TraceConfig(every=1),
+                observe=1,
+            )
+        ),
     )
     daemon = Daemon(tmp_path)
     try:

@@ -162,7 +162,7 @@ def test_a_reload_that_would_give_up_a_required_layer_is_refused(board: Sandbox,
     from lmkd_py.wire.control import Verb
 
     daemon = start(board, "--require-layer=1")
-    board.write_root(str(tmp_path), Config(monitor=board.monitor_config(rt_priority=0)))
+    board.write_root(str(tmp_path), Config(monitor=board.monitor_config(guarantee={"rt_priority": 0})))
     assert "layer 1" in daemon.ask(Verb.RELOAD).text
     assert daemon.status().killer_pid == daemon.killer_pid
     assert daemon.stop() == 0

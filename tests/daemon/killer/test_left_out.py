@@ -25,7 +25,7 @@ from tests.daemon.killer.test_warm import Killer as Armed
 from tests.daemon.pair import Pair
 from tests.daemon.rig import Rig
 
-DEFAULT = MonitorConfig().trace_every
+DEFAULT = MonitorConfig().trace.every
 LEFT_OUT = (Action.NONE, Action.BAIL, Action.IGNORED)
 BAR_BYTES = 250_000  # a minute of pressure
 POLL: dict[str, Any] = {"kind": WakeupKind.POLL, "level": Level.MEDIUM, "trigger": ABSENT}

@@ -26,7 +26,7 @@ def killer() -> Iterator[Killer]:
     """One that strikes nobody, as it is before it is armed."""
     made = Killer(observe=True)
     made.evaluator.striker.never = (os.getpid(),)
-    made.evaluator.ring.trace_every = MonitorConfig().trace_every
+    made.evaluator.ring.trace_every = MonitorConfig().trace.every
     yield made
     made.close()
 
@@ -71,7 +71,7 @@ def test_every_line_of_the_ring_has_run_before_the_killer_is_armed(killer: Kille
 
 
 def test_the_dry_run_leaves_the_ring_as_new(killer: Killer) -> None:
-    fresh = vars(ring.Ring(killer.pair.shared, killer.notify, MonitorConfig().trace_every))
+    fresh = vars(ring.Ring(killer.pair.shared, killer.notify, MonitorConfig().trace.every))
     rehearse(killer.loop)
     assert vars(killer.evaluator.ring) == fresh
     assert killer.evaluator.ring.left_out() == NONE_LEFT_OUT

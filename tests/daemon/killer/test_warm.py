@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmkd_py.core import polling
-from lmkd_py.core.config import DomainKind, MonitorConfig
+from lmkd_py.core.config import DomainConfig, DomainKind, MonitorConfig, with_settings
 from lmkd_py.core.numbers import EVENT, MEDIUM_LEVEL
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.daemon.killer.evaluate import Evaluator
@@ -42,7 +42,7 @@ class Killer:
 
     def __init__(self, observe: bool = False) -> None:
         self.pair = Pair()
-        self.domain = open_domain(MonitorConfig(DomainKind.SYSTEM))
+        self.domain = open_domain(MonitorConfig(domain=DomainConfig(DomainKind.SYSTEM)))
         self.notify = eventfd()
         roster = self.pair.roster
         striker = Striker(roster, (), observe)
@@ -276,12 +276,12 @@ def test_after_two_ticks_of_4_ms_there_are_none_for_ten_seconds() -> None:
 def test_there_are_no_ticks_on_one_cpu_nor_where_a_sample_allocates_nor_where_they_are_off() -> None:
     wanted = MONITORS[ARM_V2]
     domain = open_domain(wanted, str(TREES / ARM_V2))
-    allocates = open_domain(MonitorConfig(DomainKind.SYSTEM))
+    allocates = open_domain(MonitorConfig(domain=DomainConfig(DomainKind.SYSTEM)))
     cpus = os.sched_getaffinity(0)
     try:
         assert serves(wanted, domain) == (len(cpus) > 1)
-        assert not serves(wanted._replace(warm_ms=0), domain)
-        assert not serves(wanted._replace(warm_cpu_pct=0), domain)
+        assert not serves(with_settings(wanted, guarantee={"warm_ms": 0}), domain)
+        assert not serves(with_settings(wanted, guarantee={"warm_cpu_pct": 0}), domain)
         assert allocates.allocating()
         assert not serves(wanted, allocates)
         os.sched_setaffinity(0, {min(cpus)})

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lmkd_py.core.config import MonitorConfig
+from lmkd_py.core.config import GuaranteeConfig, MonitorConfig
 from lmkd_py.daemon.inherited import EXIT_BAD_CONFIG, EXIT_KERNEL_LACKS
 from lmkd_py.daemon.selftest import __main__ as program
 from lmkd_py.daemon.selftest import load, tested_daemon, verdict
@@ -175,7 +175,8 @@ def test_where_samples_allocate_layer_0_is_not_here_and_careless_killers_still_f
 def test_a_layer_that_is_supported_and_not_active_fails_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tested_daemon, "MonitorConfig", functools.partial(MonitorConfig, lock_memory=0, reserve_kb=0))
+    without = GuaranteeConfig(lock_memory=0, reserve_kb=0)
+    monkeypatch.setattr(tested_daemon, "MonitorConfig", functools.partial(MonitorConfig, guarantee=without))
     assert program.main(["--seconds", "8"]) == 1
     said = capsys.readouterr().out
     assert "layer 1 NOT ACTIVE" in said

@@ -30,7 +30,7 @@ WAKEUPS = ("syscalls:sys_exit_epoll_wait",)
 def test_kills_are_on_the_disk_once_it_is_calm(board: Sandbox, start: Start, reserve_kb: int) -> None:
     for number in range(12):
         board.start_app(f"cached-{number}", 901 + number, 4)
-    daemon = start(board, reserve_kb=reserve_kb)
+    daemon = start(board, guarantee={"reserve_kb": reserve_kb})
     with EventCounter(SYNCS, daemon.pid) as syncs, EventCounter(WAKEUPS, daemon.pid) as wakeups:
         assert sum(syncs.read()) == 0
         board.start_thrashers(3)

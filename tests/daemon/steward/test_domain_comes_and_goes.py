@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import Config, DomainKind, MonitorConfig
+from lmkd_py.core.config import Config, DomainConfig, DomainKind, GuaranteeConfig, MonitorConfig, StrikeConfig
 from lmkd_py.daemon.inherited import EXIT_DOMAIN_GONE
 from lmkd_py.kernel.sensing.mounts import cgroup_v2_root, memcg_v1_root
 from lmkd_py.wire.control import Verb
@@ -28,7 +28,11 @@ class Cgroup:
         require(memory and unified, "needs the v1 memory controller and a v2 hierarchy beside it")
         self.memory, self.twin = Path(memory) / name, Path(unified) / name
         self.config = Config(
-            monitor=MonitorConfig(DomainKind.MEMCG_V1, str(self.memory), str(self.twin), strike=0, reserve_kb=0)
+            monitor=MonitorConfig(
+                domain=DomainConfig(DomainKind.MEMCG_V1, str(self.memory), str(self.twin)),
+                strike=StrikeConfig(enabled=0),
+                guarantee=GuaranteeConfig(reserve_kb=0),
+            )
         )
 
     def make(self) -> None:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,10 @@ def test_it_is_given_back_at_the_first_kill_and_stays_away_while_pressure_lasts_
     for number in range(12):
         board.start_app(f"cached-{number}", 901 + number, 4)
     # None of the thrashers is a candidate: they are to last longer than a reload that takes its time.
-    monitor = {"psi_full_stall_ms": 0, "vmpressure": 0, "scan_min_adj": 900}
+    monitor: dict[str, Any] = {
+        "triggers": {"psi_full_stall_ms": 0, "vmpressure": 0},
+        "discovery": {"scan_min_adj": 900},
+    }
     daemon = start(board, **monitor)
     # So many that one waits for memory also where all get little CPU. And a file that is hardly larger than its memory:
     # the kernel takes a page that was away for long for a new one, and reading that is no stall (mm/workingset.c).
@@ -133,14 +137,14 @@ def test_it_is_given_back_before_another_killer_is_forked(board: Sandbox, start:
 def test_a_reload_changes_its_size(board: Sandbox, start: Start, tmp_path: Path) -> None:
     daemon = start(board)
     for kb, layer in ((1024, 4), (0, 0)):
-        board.write_root(str(tmp_path), Config(monitor=board.monitor_config(reserve_kb=kb)))
+        board.write_root(str(tmp_path), Config(monitor=board.monitor_config(guarantee={"reserve_kb": kb})))
         assert daemon.ask(Verb.RELOAD).ok == 1
         assert (locked_kb(daemon.pid), daemon.status().layers & 4) == (kb, layer)
 
 
 def test_a_reload_that_would_give_a_required_pool_up_is_refused(board: Sandbox, start: Start, tmp_path: Path) -> None:
     daemon = start(board, "--require-layer=2")
-    board.write_root(str(tmp_path), Config(monitor=board.monitor_config(reserve_kb=0)))
+    board.write_root(str(tmp_path), Config(monitor=board.monitor_config(guarantee={"reserve_kb": 0})))
     assert "layer 2" in daemon.ask(Verb.RELOAD).text
     assert daemon.status().layers & 4 == 4
     wait_until("it is locked again", lambda: locked_kb(daemon.pid) == RESERVE_KB)

@@ -12,7 +12,7 @@ import pytest
 
 from lmkd_py.board.apps import App
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.core.config import Config, MonitorConfig, PolicyConfig
+from lmkd_py.core.config import Config, GuaranteeConfig, MonitorConfig, PolicyConfig, StrikeConfig, with_settings
 from lmkd_py.daemon.inherited import EXIT_KERNEL_LACKS
 from lmkd_py.daemon.steward.killers import keeper
 from lmkd_py.daemon.steward.reload import reload
@@ -76,7 +76,7 @@ def test_a_changed_monitor_comes_by_an_ordered_handover(board: Sandbox, start: S
     apps = fill(board)
     daemon = start(board)
     before = daemon.status()
-    board.write_root(str(tmp_path), Config(HEAVIEST, board.monitor_config(psi_some_stall_ms=150)))
+    board.write_root(str(tmp_path), Config(HEAVIEST, board.monitor_config(triggers={"psi_some_stall_ms": 150})))
     reply = daemon.ask(Verb.RELOAD)
     assert reply.ok, reply.text
     assert reply.config_generation == 2
@@ -103,7 +103,9 @@ BAD: dict[str, tuple[Callable[[Sandbox], bytes], str]] = {
         "policy.swap_free_low_pct: found 101",
     ),
     "a domain that is not there": (
-        lambda board: encode_config(Config(monitor=board.monitor_config()._replace(domain_path="/sys/fs/nowhere"))),
+        lambda board: encode_config(
+            Config(monitor=with_settings(board.monitor_config(), domain={"path": "/sys/fs/nowhere"}))
+        ),
         "/sys/fs/nowhere: no such directory",
     ),
 }
@@ -180,7 +182,7 @@ def test_after_a_reload_that_switches_scans_off_those_that_are_registered_stay(
     (tmp_path / "procs").write_text(f"{apps[0].pid} 10001 800\n")
     daemon = start(board)
     assert daemon.status().candidates == 3
-    write_config(tmp_path, Config(monitor=board.monitor_config(scan=0)))
+    write_config(tmp_path, Config(monitor=board.monitor_config(discovery={"scan": 0})))
     reply = daemon.ask(Verb.RELOAD)
     assert reply.ok, reply.text
     daemon.killer_pid = reply.killer_pid
@@ -194,7 +196,11 @@ def test_what_the_former_killer_recorded_while_a_new_one_failed_is_filed(
     """Whoever waits for the new killer hears of it by the same descriptor, and the former one may say nothing more."""
     rig = Rig(tmp_path / "root")
     try:
-        (rig.root / "config.bin").write_bytes(encode_config(Config(monitor=MonitorConfig(strike=0, reserve_kb=0))))
+        (rig.root / "config.bin").write_bytes(
+            encode_config(
+                Config(monitor=MonitorConfig(strike=StrikeConfig(enabled=0), guarantee=GuaranteeConfig(reserve_kb=0)))
+            )
+        )
 
         def record_and_fail(_: object) -> NoReturn:
             rig.ring.write(rig.paper.wakeup())

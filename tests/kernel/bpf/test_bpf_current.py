@@ -215,7 +215,7 @@ def test_a_steward_arms_again_while_its_killer_hangs(
 
     monkeypatch.setattr(kernel_strike, "load_apart", load_current)
     with Sandbox(LIMIT_MIB) as board:
-        monitor = board.monitor_config(strike_lease_ms=400, strike_min_adj=900)
+        monitor = board.monitor_config(strike={"lease_ms": 400, "min_adj": 900})
         made = kernel_strike.load_kernel_strike(str(tmp_path), monitor, 0)
         assert made.attached is not None, made.refused
         guard, journal = Guard(made.attached), Notes()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import DomainKind, MonitorConfig
+from lmkd_py.core.config import DomainConfig, DomainKind, MonitorConfig
 from lmkd_py.core.snapshot import NO_OUTCOME, Snapshot
 from lmkd_py.core.vocabulary import ABSENT, ProgressSource
 from lmkd_py.kernel.sensing.domain import Domain, open_domain
@@ -24,7 +24,7 @@ def sample(domain: Domain) -> Snapshot:
 def test_it_says_the_same_as_vmstat_of_what_both_know(has_nodes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not has_nodes:
         monkeypatch.setattr("lmkd_py.kernel.sensing.domain.system.node_paths", lambda root: ["/proc/zoneinfo"])
-    domain = open_domain(MonitorConfig(DomainKind.SYSTEM))
+    domain = open_domain(MonitorConfig(domain=DomainConfig(DomainKind.SYSTEM)))
     words = memoryview(bytearray(16)).cast("Q")
     before = sample(domain)
     assert domain.progress_source == ProgressSource.VMSTAT
@@ -65,7 +65,7 @@ def test_where_kswapd_is_not_in_sight_vmstat_goes_on(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("os.listdir", lambda path: ["1"] if path == "/proc" else listdir(path))
     with pytest.raises(OSError, match="0 of 1 kswapd threads are visible"):
         schedstat_paths(1)
-    domain = open_domain(MonitorConfig(DomainKind.SYSTEM))
+    domain = open_domain(MonitorConfig(domain=DomainConfig(DomainKind.SYSTEM)))
     domain.use_reclaims(memoryview(bytearray(8)).cast("Q"), 0)
     assert sample(domain).refill_progress >= 0
     (file,) = domain.allocating()

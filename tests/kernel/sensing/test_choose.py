@@ -1,4 +1,4 @@
-"""What domain_kind AUTO stands for, on trees as containers and machines show them, and in namespaces of this kernel."""
+"""What domain.kind AUTO stands for, on trees as containers and machines show them, and in namespaces of this kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import DomainKind, MonitorConfig
+from lmkd_py.core.config import DomainConfig, DomainKind, MonitorConfig
 from lmkd_py.kernel.sensing.domain import DomainChoice, MixedMemory, choose, open_domain, resolved
 from lmkd_py.kernel.sensing.domain.choose import SIGNS, Sign
 from lmkd_py.kernel.sensing.domain.memory_of import MemorySizes, sizes
@@ -168,7 +168,7 @@ def test_a_v1_cgroup_gets_the_v2_cgroup_of_the_same_tasks_for_its_psi(machine: M
 def test_the_whole_system_is_refused_where_meminfo_is_of_another_memory(machine: Machine) -> None:
     machine.lxcfs(64)
     with pytest.raises(MixedMemory) as refused:
-        open_domain(MonitorConfig(domain_kind=DomainKind.SYSTEM), str(machine.root))
+        open_domain(MonitorConfig(domain=DomainConfig(kind=DomainKind.SYSTEM)), str(machine.root))
     assert "/proc/meminfo tells of 64 MiB, the kernel has 353 MiB" in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -209,10 +209,10 @@ def test_this_machine_has_one_memory() -> None:
 
 def test_a_kind_that_is_named_stays(machine: Machine) -> None:
     choice = DomainChoice(DomainKind.CGROUP_V2, "/cg/v2")
-    named = MonitorConfig(DomainKind.MEMCG_V1, "/cg/memory/apps")
+    named = MonitorConfig(domain=DomainConfig(DomainKind.MEMCG_V1, "/cg/memory/apps"))
     assert resolved(named, choice) == named
     auto = resolved(MonitorConfig(), choice)
-    assert (auto.domain_kind, auto.domain_path) == (DomainKind.CGROUP_V2, "/cg/v2")
+    assert (auto.domain.kind, auto.domain.path) == (DomainKind.CGROUP_V2, "/cg/v2")
 
 
 # -- live ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from lmkd_py.core.config import MonitorConfig
+from lmkd_py.core.config import DomainConfig, MonitorConfig, with_settings
 from lmkd_py.core.snapshot import NO_OUTCOME, Outcome
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.kernel.probe import probe
@@ -91,12 +91,12 @@ def test_a_cgroup_without_the_memory_controller_is_refused_by_name() -> None:
     with Pen("bare") as pen:
         require(not (pen.twin / "memory.current").exists(), "this host has the memory controller on v2, wanted on v1")
         with pytest.raises(FileNotFoundError, match=r"memory\.current.*controller not enabled"):
-            open_domain(MonitorConfig(domain_kind=2, domain_path=str(pen.twin)))
+            open_domain(MonitorConfig(domain=DomainConfig(kind=2, path=str(pen.twin))))
 
 
 def test_a_missing_twin_is_refused_by_name() -> None:
     with Pen("twin") as pen, pytest.raises(FileNotFoundError, match="no-such-twin"):
-        open_domain(pen.monitor._replace(domain_psi_path=str(pen.twin / "no-such-twin")))
+        open_domain(with_settings(pen.monitor, domain={"psi_path": str(pen.twin / "no-such-twin")}))
 
 
 def test_features_are_what_trying_them_shows() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import DomainKind, MonitorConfig
+from lmkd_py.core.config import DomainConfig, DomainKind, MonitorConfig
 from lmkd_py.core.notes import Note
 from lmkd_py.core.snapshot import NO_OUTCOME, Snapshot
 from lmkd_py.core.vocabulary import ABSENT, NoteKind
@@ -23,7 +23,7 @@ from lmkd_py.wire.sentences import sentence
 from tests.kernel.trees import ARM_V1, ARM_V2, MONITORS, TREES, X86
 from tests.support import REPO_ROOT
 
-SYSTEM = MonitorConfig(domain_kind=DomainKind.SYSTEM)
+SYSTEM = MonitorConfig(domain=DomainConfig(kind=DomainKind.SYSTEM))
 EVENTS = (b"pgscan", b"pgrefill", b"pgsteal", b"allocstall")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lmkd_py.core.config import with_settings
 from lmkd_py.core.snapshot import NO_OUTCOME, Outcome, Snapshot
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.kernel.sensing.domain import Domain, open_domain
@@ -51,7 +52,7 @@ def test_the_running_kernel_is_read_to_the_last_field() -> None:
     with Pen("onepass") as pen:
         pen.start(HOLD, "16")
         domain = open_domain(pen.monitor)
-        without = open_domain(pen.monitor._replace(domain_psi_path=""))
+        without = open_domain(with_settings(pen.monitor, domain={"psi_path": ""}))
         sample = sampled(domain)
         assert sample.active_anon_kb > 0
         unknown = {name for name in Snapshot._fields if getattr(sample, name) == ABSENT}

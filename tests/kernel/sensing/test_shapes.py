@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import DomainKind, MonitorConfig
+from lmkd_py.core.config import DomainConfig, DomainKind, MonitorConfig, with_settings
 from lmkd_py.core.snapshot import NO_OUTCOME, Snapshot
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.kernel.sensing.domain import Domain, open_domain
@@ -217,7 +217,7 @@ def test_a_v2_cgroup_without_numa_is_read_from_memory_stat(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_missing_directory_is_named(shape: str, tmp_path: Path) -> None:
-    monitor = MONITORS[shape]._replace(domain_path="/dev/no/such/cgroup")
+    monitor = with_settings(MONITORS[shape], domain={"path": "/dev/no/such/cgroup"})
     with pytest.raises(FileNotFoundError, match="/dev/no/such/cgroup"):
         open_domain(monitor, str(TREES / shape))
     assert open_domain(MONITORS[shape], str(TREES / shape)).describe()
@@ -238,8 +238,8 @@ def test_an_unreadable_file_is_named_with_line_and_item(tmp_path: Path) -> None:
 
 
 def test_an_unknown_kind_of_domain_is_refused() -> None:
-    with pytest.raises(ValueError, match="domain_kind 9"):
-        open_domain(MonitorConfig(domain_kind=9))
+    with pytest.raises(ValueError, match=r"domain\.kind 9"):
+        open_domain(MonitorConfig(domain=DomainConfig(kind=9)))
 
 
 def test_a_failed_opening_leaves_no_descriptor(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_kernel_oom_kills_are_counted_where_each_domain_counts_them() -> None:
         domain = open_domain(monitor, str(TREES / PHONE))
         assert domain.oom_kills() == expected
         domain.close()
-    assert MONITORS[ARM_V2].domain_kind == DomainKind.CGROUP_V2
+    assert MONITORS[ARM_V2].domain.kind == DomainKind.CGROUP_V2
     domain = open_domain(MONITORS[ARM_V2], str(TREES / ARM_V2))
     assert domain.oom_kills() == 0
     assert sorted(domain.members()) == [1, 221]

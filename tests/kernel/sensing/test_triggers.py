@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import DomainKind, MonitorConfig
+from lmkd_py.core.config import DomainKind, MonitorConfig, TriggerConfig, with_settings
 from lmkd_py.core.snapshot import NO_OUTCOME
 from lmkd_py.core.vocabulary import ABSENT, Level, NoteKind, PolicyKind, WakeupKind
 from lmkd_py.kernel.acting.syscalls import PollSet, eventfd
@@ -51,7 +51,7 @@ def stalled_us(domain: Domain) -> int:
 @pytest.mark.slow
 def test_a_file_thrash_raises_psi_and_vmpressure(tmp_path: Path) -> None:
     with Pen("psi") as pen:
-        monitor = pen.monitor._replace(psi_some_stall_ms=1, psi_full_stall_ms=1)
+        monitor = with_settings(pen.monitor, triggers={"psi_some_stall_ms": 1, "psi_full_stall_ms": 1})
         domain = open_domain(monitor)
         triggers, missing = open_triggers(monitor, domain)
         assert missing == []
@@ -91,10 +91,10 @@ def test_an_anonymous_hog_raises_out_of_memory_without_the_kernel_killing(tmp_pa
 def test_a_child_cgroup_that_listens_itself_does_not_hide_its_pressure() -> None:
     with Pen("nested") as pen:
         (pen.directory / "inner").mkdir()
-        monitor = pen.monitor._replace(psi_some_stall_ms=0, psi_full_stall_ms=0)
+        monitor = with_settings(pen.monitor, triggers={"psi_some_stall_ms": 0, "psi_full_stall_ms": 0})
         domain = open_domain(monitor)
         triggers, _ = open_triggers(monitor, domain)
-        inner_monitor = monitor._replace(domain_path=str(pen.directory / "inner"))
+        inner_monitor = with_settings(monitor, domain={"path": str(pen.directory / "inner")})
         inner_domain = open_domain(inner_monitor)
         inner, _ = open_triggers(inner_monitor, inner_domain)
         assert triggers[0].effective.words == f"vmpressure low: hierarchy on {domain.pressure_dir}"
@@ -131,7 +131,7 @@ def test_a_cgroup_at_its_own_limit_does_not_wake_the_killer_of_the_whole_system(
 def whole_system_beside_a_full_cgroup(name: str) -> list[int]:
     """What the whole system's triggers have to say once a cgroup has reached its limit."""
     with Pen(name) as pen:
-        monitor = MonitorConfig(psi_some_stall_ms=0, psi_full_stall_ms=0)
+        monitor = MonitorConfig(triggers=TriggerConfig(psi_some_stall_ms=0, psi_full_stall_ms=0))
         whole = open_domain(monitor)
         triggers, missing = open_triggers(monitor, whole)
         assert missing == []
@@ -188,7 +188,7 @@ def test_a_window_is_stretched_to_a_multiple_of_two_seconds(
 
 def test_a_stretched_trigger_says_what_it_was_and_why() -> None:
     with Pen("stretch") as pen:
-        monitor = pen.monitor._replace(vmpressure=0)
+        monitor = with_settings(pen.monitor, triggers={"vmpressure": 0})
         domain = open_domain(monitor)
         triggers, missing = open_triggers(monitor, domain)
         some = triggers[0]
@@ -199,7 +199,7 @@ def test_a_stretched_trigger_says_what_it_was_and_why() -> None:
         assert (some.level, triggers[1].level) == (Level.MEDIUM, Level.CRITICAL)
         assert missing == []
         close_triggers(triggers)
-        whole = monitor._replace(psi_window_ms=2000)
+        whole = with_settings(monitor, triggers={"psi_window_ms": 2000})
         triggers, _ = open_triggers(whole, domain)
         assert [trigger.stretched for trigger in only(triggers, "psi")] == [0, 0]
         close_triggers(triggers)
@@ -208,7 +208,7 @@ def test_a_stretched_trigger_says_what_it_was_and_why() -> None:
 
 def test_a_threshold_of_zero_is_no_trigger_and_not_missing() -> None:
     with Pen("zero") as pen:
-        monitor = pen.monitor._replace(psi_some_stall_ms=0, psi_full_stall_ms=0, vmpressure=0)
+        monitor = with_settings(pen.monitor, triggers={"psi_some_stall_ms": 0, "psi_full_stall_ms": 0, "vmpressure": 0})
         domain = open_domain(monitor)
         triggers, missing = open_triggers(monitor, domain)
         assert [trigger.name for trigger in triggers] == ["oom_control"]
@@ -219,14 +219,14 @@ def test_a_threshold_of_zero_is_no_trigger_and_not_missing() -> None:
 
 def test_what_cannot_be_registered_is_said_and_does_not_stop_the_rest() -> None:
     with Pen("partly") as pen:
-        monitor = pen.monitor._replace(domain_psi_path="", psi_some_stall_ms=70)
+        monitor = with_settings(pen.monitor, domain={"psi_path": ""}, triggers={"psi_some_stall_ms": 70})
         domain = open_domain(monitor)
         triggers, missing = open_triggers(monitor, domain)
         assert [trigger.name for trigger in triggers][-1] == "oom_control"
         assert len(triggers) == 4
         assert [note.subject for note in missing] == ["psi some", "psi full"]
         close_triggers(triggers)
-        monitor = pen.monitor._replace(psi_some_stall_ms=9000)  # longer than its window
+        monitor = with_settings(pen.monitor, triggers={"psi_some_stall_ms": 9000})  # longer than its window
         domain.close()
         domain = open_domain(monitor)
         triggers, missing = open_triggers(monitor, domain)
@@ -266,7 +266,7 @@ def test_only_a_moved_oom_count_of_memory_events_is_an_event(tmp_path: Path) -> 
 
 def test_every_source_is_registered_once() -> None:
     assert len({source.NAME for source in TRIGGERS}) == len(TRIGGERS) == 3
-    assert MonitorConfig().domain_kind == DomainKind.AUTO
+    assert MonitorConfig().domain.kind == DomainKind.AUTO
 
 
 def names(triggers: list[Trigger]) -> list[str]:
@@ -275,8 +275,8 @@ def names(triggers: list[Trigger]) -> list[str]:
 
 def test_vmpressure_has_no_level_above_medium_where_psi_tells_of_stalls() -> None:
     with Pen("level") as pen:
-        for psi, highest in ((pen.monitor.domain_psi_path, Level.MEDIUM), ("", Level.CRITICAL)):
-            monitor = pen.monitor._replace(domain_psi_path=psi)
+        for psi, highest in ((pen.monitor.domain.psi_path, Level.MEDIUM), ("", Level.CRITICAL)):
+            monitor = with_settings(pen.monitor, domain={"psi_path": psi})
             domain = open_domain(monitor)
             triggers, _ = open_triggers(monitor, domain)
             assert [trigger.level for trigger in only(triggers, "vmpressure")] == [Level.LOW, Level.MEDIUM, highest]
@@ -291,7 +291,7 @@ def test_as_aosp_vmpressure_is_registered_only_where_psi_cannot_be_had() -> None
         assert (names(triggers), missing) == (["psi", "psi", "oom_control"], [])
         close_triggers(triggers)
         # One trigger of PSI that is refused takes the other along.
-        monitor = pen.monitor._replace(psi_full_stall_ms=9000)
+        monitor = with_settings(pen.monitor, triggers={"psi_full_stall_ms": 9000})
         triggers, missing = open_triggers(monitor, domain, PolicyKind.AOSP_EXACT)
         assert names(triggers) == ["vmpressure", "vmpressure", "vmpressure", "oom_control"]
         assert [trigger.level for trigger in triggers[:3]] == [Level.LOW, Level.MEDIUM, Level.CRITICAL]

@@ -48,8 +48,8 @@ class Discovery:
     def watch(self, domain: Domain, monitor: MonitorConfig) -> None:
         """Look for candidates there from now on, as the configuration says."""
         self.domain = domain
-        self.scanning = bool(monitor.scan)
-        self.scan_min_adj = monitor.scan_min_adj
+        self.scanning = bool(monitor.discovery.scan)
+        self.scan_min_adj = monitor.discovery.scan_min_adj
 
     @property
     def has_strangers(self) -> bool:

@@ -165,10 +165,10 @@ def fork_killer(
     path = ""
     pid = 0
     try:
-        memory, path = make_lasting(root, shared_bytes(config.monitor.ring_slots))
+        memory, path = make_lasting(root, shared_bytes(config.monitor.trace.ring_slots))
         opened.append(memory)
         shared = Shared(memory, path)
-        shared.words[layout.RING_SLOTS] = config.monitor.ring_slots
+        shared.words[layout.RING_SLOTS] = config.monitor.trace.ring_slots
         kick_fd = eventfd()
         opened.append(kick_fd)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -41,7 +41,7 @@ class KernelStrike:
         self.pins = pins
         self.number = 1  # of this steward's loads
         self.replaces: KernelStrike | None = None  # goes by an older configuration: disarmed as soon as this is armed
-        self.min_adj = monitor.strike_min_adj
+        self.min_adj = monitor.strike.min_adj
         self._mode = KICK_ONLY if monitor.observe or self.min_adj > ADJ_MAX else STRIKE
         self._guard = Guard(attached) if attached is not None else None
         self.filing: Filing | None = None  # of what it strikes
@@ -142,21 +142,22 @@ def _mapped(monitor: MonitorConfig, pins: str, attached: AttachedProgram) -> Ker
 
 def order_of(monitor: MonitorConfig) -> Order:
     """What a configuration asks for; BpfRefused where it asks for nothing, or for what BPF cannot tell apart."""
-    if not monitor.strike:
-        raise BpfRefused("strike 0: the configuration switches it off")
-    if monitor.domain_kind == DomainKind.MEMCG_V1 and not monitor.domain_psi_path:
-        raise BpfRefused("attributing reclaim to a v1 memory cgroup needs its v2 twin; set monitor.domain_psi_path")
-    cgroup = {DomainKind.MEMCG_V1: monitor.domain_psi_path, DomainKind.CGROUP_V2: monitor.domain_path}
+    domain, triggers, strike = monitor.domain, monitor.triggers, monitor.strike
+    if not strike.enabled:
+        raise BpfRefused("strike.enabled 0: the configuration switches it off")
+    if domain.kind == DomainKind.MEMCG_V1 and not domain.psi_path:
+        raise BpfRefused("attributing reclaim to a v1 memory cgroup needs its v2 twin; set monitor.domain.psi_path")
+    cgroup = {DomainKind.MEMCG_V1: domain.psi_path, DomainKind.CGROUP_V2: domain.path}
     return Order(
-        cgroup=cgroup.get(monitor.domain_kind, ""),
+        cgroup=cgroup.get(domain.kind, ""),
         limit_events=reclaims_of(monitor),
-        limit_window_ns=monitor.kick_window_ms * MS,
+        limit_window_ns=triggers.kick_window_ms * MS,
         free_limit_pages=_free_limit_pages(monitor),
-        rekick_ns=monitor.kick_gap_ms * MS,
-        answer_ns=monitor.strike_answer_ms * MS,
-        gap_ns=monitor.strike_gap_ms * MS,
-        lease_ns=monitor.strike_lease_ms * MS,
-        adj_floor=monitor.strike_min_adj,
+        rekick_ns=triggers.kick_gap_ms * MS,
+        answer_ns=strike.answer_ms * MS,
+        gap_ns=strike.gap_ms * MS,
+        lease_ns=strike.lease_ms * MS,
+        adj_floor=strike.min_adj,
     )
 
 

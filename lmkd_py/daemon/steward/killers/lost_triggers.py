@@ -68,10 +68,10 @@ class LostTriggers:
 
     def after_reload(self, former: MonitorConfig, wanted: MonitorConfig) -> LostTriggers:
         """For another configuration: of the same memory it still wants those of PSI that are lost now."""
-        places = [(each.domain_kind, each.domain_path, each.domain_psi_path) for each in (former, wanted)]
+        places = [(each.domain.kind, each.domain.path, each.domain.psi_path) for each in (former, wanted)]
         if places[0] != places[1]:
             return LostTriggers()
-        stalls_ms = (wanted.psi_some_stall_ms, wanted.psi_full_stall_ms)
+        stalls_ms = (wanted.triggers.psi_some_stall_ms, wanted.triggers.psi_full_stall_ms)
         return LostTriggers(self.lost & sum(1 << NAMES.index(name) for name, ms in zip(PSI, stalls_ms) if ms > 0))
 
     def wait_s(self) -> float:

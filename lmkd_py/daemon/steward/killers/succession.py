@@ -105,7 +105,7 @@ def go_live(killer: Killer, former: Killer | None) -> int:
 
 def settle(killer: Killer, monitor: MonitorConfig, journal: Journal) -> None:
     """What a live killer can do without for some milliseconds, and nobody without a killer should wait for."""
-    refused = give_rt_quota(killer.pid) if monitor.rt_priority else None
+    refused = give_rt_quota(killer.pid) if monitor.guarantee.rt_priority else None
     if refused is not None:
         journal.add(refused._replace(number=killer.pid))
 

@@ -25,12 +25,12 @@ def open_domain(monitor: MonitorConfig, root: str = "/") -> Domain:
     `root` is where /proc, /sys and the cgroup path are looked up (a captured tree in tests). OSError names the missing
     directory or file, ValueError the file, line and item that cannot be understood; MixedMemory is one.
     """
-    if monitor.domain_kind == DomainKind.AUTO:
+    if monitor.domain.kind == DomainKind.AUTO:
         monitor = resolved(monitor, choose(root))
-    if monitor.domain_kind not in _KINDS:
+    if monitor.domain.kind not in _KINDS:
         wanted = "0 (system), 1 (v1 memory cgroup), 2 (v2 cgroup) or 3 (auto)"
-        raise ValueError(f"domain_kind {monitor.domain_kind}: wanted {wanted}")
-    domain = _KINDS[monitor.domain_kind](monitor, root)
+        raise ValueError(f"domain.kind {monitor.domain.kind}: wanted {wanted}")
+    domain = _KINDS[monitor.domain.kind](monitor, root)
     try:
         domain.pin()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What domain_kind AUTO stands for here: in a container its own limited memory cgroup, else the whole system.
+"""What domain.kind AUTO stands for here: in a container its own limited memory cgroup, else the whole system.
 
 Start-up only, before the daemon moves itself to another cgroup. A container is where we see less than the host: the
 cgroup mount shows a child of the hierarchy, pid 1 lives in a cgroup of its own, the top of what we see has files that
@@ -90,9 +90,10 @@ def choose(root: str = "/") -> DomainChoice:
 
 def resolved(monitor: MonitorConfig, choice: DomainChoice) -> MonitorConfig:
     """The monitor with what AUTO stands for; any other kind stays."""
-    if monitor.domain_kind != DomainKind.AUTO:
+    if monitor.domain.kind != DomainKind.AUTO:
         return monitor
-    return monitor._replace(domain_kind=choice.kind, domain_path=choice.path, domain_psi_path=choice.psi_path)
+    domain = monitor.domain._replace(kind=choice.kind, path=choice.path, psi_path=choice.psi_path)
+    return monitor._replace(domain=domain)
 
 
 def _views(root: str) -> list[_View]:

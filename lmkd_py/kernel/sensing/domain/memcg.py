@@ -45,13 +45,13 @@ class MemcgDomain(Domain):
     def pin(self) -> None:
         """Open what both versions need first; the versions pin theirs."""
         monitor, root = self._monitor, self._root
-        self.directory = under(root, monitor.domain_path)
+        self.directory = under(root, monitor.domain.path)
         if not os.path.isdir(self.directory):
             raise FileNotFoundError(errno.ENOENT, f"memory domain {self.directory}: no such directory")
         self._percent = (
-            monitor.memcg_watermark_min_pct,
-            monitor.memcg_watermark_low_pct,
-            monitor.memcg_watermark_high_pct,
+            monitor.domain.watermark_min_pct,
+            monitor.domain.watermark_low_pct,
+            monitor.domain.watermark_high_pct,
         )
         self._host = HostMemory(root)
         self._pin_zram()

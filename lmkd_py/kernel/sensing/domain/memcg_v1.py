@@ -55,8 +55,8 @@ class MemcgV1Domain(MemcgDomain):
             memsw = os.path.join(self.directory, "memory.memsw.usage_in_bytes")
             self._pin_optional(memsw, _MEMSW_USAGE, self._swap_table)
         self._counts_swap = self._swap_table.has(SWAP_USAGE)
-        if self._monitor.domain_psi_path:
-            twin = under(self._root, self._monitor.domain_psi_path)
+        if self._monitor.domain.psi_path:
+            twin = under(self._root, self._monitor.domain.psi_path)
             if not os.path.isdir(twin):
                 raise FileNotFoundError(errno.ENOENT, f"memory domain's PSI directory {twin}: no such directory")
             self._pin_pressure(twin, ".pressure")

@@ -27,8 +27,8 @@ class MixedMemory(ValueError):
     def __init__(self, meminfo_kb: int, host_kb: int) -> None:
         super().__init__(
             f"two memories: /proc/meminfo tells of {meminfo_kb >> 10} MiB, the kernel has {host_kb >> 10} MiB, so this "
-            "is a container, and the whole system cannot be guarded from inside; set domain_kind MEMCG_V1 or CGROUP_V2 "
-            "and domain_path to the container's memory cgroup, or run on the host"
+            "is a container, and the whole system cannot be guarded from inside; set domain.kind MEMCG_V1 or CGROUP_V2 "
+            "and domain.path to the container's memory cgroup, or run on the host"
         )
         self.meminfo_kb = meminfo_kb
         self.host_kb = host_kb

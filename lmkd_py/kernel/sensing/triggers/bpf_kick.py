@@ -39,12 +39,12 @@ def free_pages(trigger: Trigger) -> int:
 
 def reclaims_of(monitor: MonitorConfig) -> int:
     """How many reclaims make a kick: a cgroup reclaims all the time, the whole system only when kswapd is beaten."""
-    if monitor.domain_kind in (DomainKind.MEMCG_V1, DomainKind.CGROUP_V2):
-        return monitor.kick_reclaims
-    return max(1, monitor.kick_reclaims // SYSTEM_SHARE)
+    if monitor.domain.kind in (DomainKind.MEMCG_V1, DomainKind.CGROUP_V2):
+        return monitor.triggers.kick_reclaims
+    return max(1, monitor.triggers.kick_reclaims // SYSTEM_SHARE)
 
 
 def trigger(guard: KillerGuard, monitor: MonitorConfig) -> Trigger:
     """The kick as a Trigger: readable when BPF has kicked."""
-    settings = f"{reclaims_of(monitor)} reclaims in {monitor.kick_window_ms} ms"
+    settings = f"{reclaims_of(monitor)} reclaims in {monitor.triggers.kick_window_ms} ms"
     return Trigger(NAME, guard.ring_fd, POLLIN, MEDIUM_LEVEL, ANSWERED, settings, watch=KickWatch(guard))

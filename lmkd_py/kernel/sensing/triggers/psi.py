@@ -55,7 +55,10 @@ def _open(path: str, kind: str, level: int, stall_ms: int, window_ms: int) -> Tr
 
 def open_all(monitor: MonitorConfig, domain: Domain) -> tuple[list[Trigger], list[Note]]:
     """Both triggers where they are configured; a missing one leaves a note."""
-    wanted = ((Level.MEDIUM, "some", monitor.psi_some_stall_ms), (Level.CRITICAL, "full", monitor.psi_full_stall_ms))
+    wanted = (
+        (Level.MEDIUM, "some", monitor.triggers.psi_some_stall_ms),
+        (Level.CRITICAL, "full", monitor.triggers.psi_full_stall_ms),
+    )
     triggers: list[Trigger] = []
     missing: list[Note] = []
     for level, kind, stall_ms in wanted:
@@ -65,7 +68,7 @@ def open_all(monitor: MonitorConfig, domain: Domain) -> tuple[list[Trigger], lis
             missing.append(Note(kind=NoteKind.PRESSURE_FILE_ABSENT, subject=f"{NAME} {kind}"))
             continue
         try:
-            triggers.append(_open(domain.psi_memory_path, kind, int(level), stall_ms, monitor.psi_window_ms))
+            triggers.append(_open(domain.psi_memory_path, kind, int(level), stall_ms, monitor.triggers.psi_window_ms))
         except OSError as failure:
             missing.append(refused(NoteKind.TRIGGER_REFUSED, failure, subject=f"{NAME} {kind}"))
     return triggers, missing

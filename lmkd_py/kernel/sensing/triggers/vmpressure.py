@@ -38,7 +38,7 @@ def open_all(
     """The three levels where they are configured and there is a v1 memory cgroup."""
     triggers: list[Trigger] = []
     missing: list[Note] = []
-    if not monitor.vmpressure:
+    if not monitor.triggers.vmpressure:
         return triggers, missing
     if not domain.pressure_dir:
         return triggers, [Note(kind=NoteKind.V1_CGROUP_ABSENT, subject=NAME)]

@@ -70,7 +70,7 @@ def test_who_was_started_while_all_was_calm_dies_before_an_older_less_expendable
 def test_who_went_to_the_background_while_all_was_calm_dies_first(board: Sandbox, start: Start) -> None:
     apps = [board.start_app(f"app-{number}", 100 + number, 20) for number in range(3)]
     cached = board.start_app("cached-900", 900, 20)
-    daemon = start(board, scan_min_adj=1)
+    daemon = start(board, discovery={"scan_min_adj": 1})
     set_adj(apps[0], 950)
     set_adj(cached, 0)
     knows(daemon, 3)
@@ -94,7 +94,7 @@ def test_who_has_left_the_guarded_cgroup_is_spared(board: Sandbox, start: Start)
 def test_the_kernel_strikes_those_that_were_started_after_the_daemon_while_the_killer_is_stopped(
     board: Sandbox, start: Start
 ) -> None:
-    daemon = start(board, strike_gap_ms=5, policy=SPARE_ALL)
+    daemon = start(board, strike={"gap_ms": 5}, policy=SPARE_ALL)
     require(layer_of(daemon), "the strike in the kernel: BPF is refused here; see the daemon's notes")
     apps = [board.start_app(f"late-{950 - number}", 950 - number, 0.5) for number in range(8)]
     knows(daemon, 8)
@@ -113,7 +113,7 @@ def test_an_adj_that_the_steward_could_not_tell_is_read_before_the_strike(
 ) -> None:
     raised = board.start_app("raised-950", 950, 20)
     others = [board.start_app(f"cached-{adj}", adj, 20) for adj in (900, 890)]
-    daemon = start(board, sized_candidates=sized)
+    daemon = start(board, discovery={"sized_candidates": sized})
     os.kill(daemon.pid, signal.SIGSTOP)
     set_adj(raised, 0)
     board.start_hog(0, 150)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lmkd_py.core.config import MonitorConfig
+from lmkd_py.core.config import DiscoveryConfig, MonitorConfig
 from lmkd_py.daemon.steward.candidates.candidates import Candidates
 from lmkd_py.daemon.steward.candidates.discovery import Discovery
 from tests.support import IS_ROOT, require
@@ -162,7 +162,7 @@ def test_with_scans_switched_off_only_those_that_are_registered_by_name_stay(tmp
     found = discovery_of(tmp_path, Members([child]))
     found.scan()
     assert list(found.candidates.processes) == [child]
-    found.watch(found.domain, MonitorConfig(scan=0))
+    found.watch(found.domain, MonitorConfig(discovery=DiscoveryConfig(scan=0)))
     found.scan()
     assert found.candidates.processes == {}
     (tmp_path / "procs").write_text(f"{child} 10001 700\n")

@@ -27,7 +27,7 @@ def hang(board: Sandbox) -> None:
 
 
 def test_apps_started_since_the_last_scan_are_found_and_struck(board: Sandbox, start: Start, tmp_path: Path) -> None:
-    daemon = start(board, domain_psi_path="")
+    daemon = start(board, domain={"psi_path": ""})
     assert daemon.status().candidates == 0
     apps = [board.start_app(f"cached-{900 + number}", 900 + number, 8) for number in range(4)]
     wait_until("they have allocated", lambda: board.usage_kb() > 30_000)
@@ -60,7 +60,7 @@ def falls_asleep(daemon: Daemon, patience_s: float) -> bool:
 def test_a_registration_seconds_after_everything_hangs_is_enough(board: Sandbox, start: Start, tmp_path: Path) -> None:
     apps = [board.start_app(f"cached-{900 + number}", 900 + number, 8) for number in range(4)]
     wait_until("they have allocated", lambda: board.usage_kb() > 30_000)
-    daemon = start(board, scan=0)
+    daemon = start(board, discovery={"scan": 0})
     hang(board)
     wait_until("the killer has looked in vain", lambda: has_looked_in_vain(tmp_path))
     asleep = falls_asleep(daemon, 5)
@@ -78,7 +78,7 @@ def test_a_registration_seconds_after_everything_hangs_is_enough(board: Sandbox,
 
 
 def test_nobody_is_struck_for_a_shortage_that_is_over(board: Sandbox, start: Start, tmp_path: Path) -> None:
-    daemon = start(board, scan=0)
+    daemon = start(board, discovery={"scan": 0})
     hang(board)
     wait_until("the killer has looked in vain", lambda: has_looked_in_vain(tmp_path))
     board.stop_pressure()
@@ -96,7 +96,7 @@ def test_a_death_that_frees_nothing_here_is_followed_by_the_next(board: Sandbox,
     apps = [board.start_app(f"cached-{900 + number}", 900 + number, 8) for number in range(4)]
     wait_until("they have allocated", lambda: board.usage_kb() > 30_000)
     board.write_procs(str(tmp_path), [*elsewhere, *apps])
-    daemon = start(board, scan=0)
+    daemon = start(board, discovery={"scan": 0})
     board.start_hog(0, 150)
     wait_until("two in the domain are dead", lambda: sum(not app.is_alive() for app in apps) >= 2)
     board.stop_pressure()

@@ -109,7 +109,10 @@ class Pressure:
 
 def run(board: Sandbox, root: Path, registrations: int, kills: int) -> tuple[ChurnOutput, list[Kill]]:
     """Churn until both numbers are reached: what the steward said, and the killer's SIGKILLs as the kernel saw them."""
-    board.write_root(str(root), Config(monitor=board.monitor_config(scan=0, sized_candidates=64, ring_slots=4096)))
+    board.write_root(
+        str(root),
+        Config(monitor=board.monitor_config(discovery={"scan": 0, "sized_candidates": 64}, trace={"ring_slots": 4096})),
+    )
     with Observer((KILL,)) as seen, churning(root, registrations, kills) as churn:
         assert churn.stdout is not None
         output = ChurnOutput(churn.stdout.fileno())

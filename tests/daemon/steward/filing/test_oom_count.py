@@ -37,7 +37,7 @@ def test_kills_by_the_kernel_are_counted_in_the_trace(
     board: Sandbox, corner: Path, start: Callable[..., Daemon], tmp_path: Path
 ) -> None:
     assert greedy(corner) == -signal.SIGKILL  # before the daemon's time
-    daemon = start(board, scan=0)
+    daemon = start(board, discovery={"scan": 0})
     for _ in range(2):
         assert greedy(corner) == -signal.SIGKILL
     assert daemon.stop() == 0

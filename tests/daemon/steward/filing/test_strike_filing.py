@@ -53,7 +53,7 @@ def forget_filed(root: Path) -> None:
 @pytest.mark.slow
 def test_what_one_steward_filed_no_successor_files_again(board: Sandbox, start: Start, tmp_path: Path) -> None:
     apps = crowd(board, 20)
-    daemon = start(board, policy=SPARE_ALL, strike_gap_ms=50)
+    daemon = start(board, strike={"gap_ms": 50}, policy=SPARE_ALL)
     require(layer_of(daemon), "the strike in the kernel: BPF is refused here")
     freeze(daemon)
     with words_of(daemon) as words:
@@ -64,7 +64,7 @@ def test_what_one_steward_filed_no_successor_files_again(board: Sandbox, start: 
         struck = words[layout.STRIKES]
         wait_until("they are filed", lambda: words[layout.FILED] == struck)
         assert len(filed(tmp_path)) == struck
-    board.write_root(str(tmp_path), Config(SPARE_ALL, board.monitor_config(strike_gap_ms=60)))
+    board.write_root(str(tmp_path), Config(SPARE_ALL, board.monitor_config(strike={"gap_ms": 60})))
     daemon.process.send_signal(signal.SIGHUP)  # another program takes the place of the one that struck
     wait_until("it is reloaded", lambda: daemon.status().config_generation == 2)
     assert len(filed(tmp_path)) == struck
@@ -91,7 +91,7 @@ def test_what_a_dead_steward_filed_and_did_not_mark_is_found_in_its_file(
     board: Sandbox, start: Start, tmp_path: Path
 ) -> None:
     apps = crowd(board, 20)
-    daemon = start(board, policy=SPARE_ALL, strike_gap_ms=50)
+    daemon = start(board, strike={"gap_ms": 50}, policy=SPARE_ALL)
     require(layer_of(daemon), "the strike in the kernel: BPF is refused here")
     freeze(daemon)
     with words_of(daemon) as words:

@@ -14,7 +14,16 @@ from typing import NoReturn
 
 import pytest
 
-from lmkd_py.core.config import Config, DomainKind, MonitorConfig
+from lmkd_py.core.config import (
+    Config,
+    DiscoveryConfig,
+    DomainConfig,
+    DomainKind,
+    GuaranteeConfig,
+    MonitorConfig,
+    StrikeConfig,
+    with_settings,
+)
 from lmkd_py.core.vocabulary import ABSENT
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.inherited import Inherited
@@ -41,8 +50,13 @@ from tests.daemon.driver import wait_until
 from tests.daemon.rig import Members
 
 ADJ = 900
-FIRST = MonitorConfig(DomainKind.SYSTEM, scan=1, scan_min_adj=ADJ, reserve_kb=64, rt_priority=0, strike_min_adj=0)
-OTHER = FIRST._replace(psi_some_stall_ms=150, reserve_kb=128)
+FIRST = MonitorConfig(
+    domain=DomainConfig(DomainKind.SYSTEM),
+    discovery=DiscoveryConfig(scan=1, scan_min_adj=ADJ),
+    guarantee=GuaranteeConfig(reserve_kb=64, rt_priority=0),
+    strike=StrikeConfig(min_adj=0),
+)
+OTHER = with_settings(FIRST, triggers={"psi_some_stall_ms": 150}, guarantee={"reserve_kb": 128})
 ROWS = 16
 
 
@@ -111,7 +125,7 @@ class Bench:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
         self.apps = [self._app() for _ in range(3)]
-        self.inside = {FIRST.domain_psi_path: self.apps}  # who is in a domain, by its path; else `apps`
+        self.inside = {FIRST.domain.psi_path: self.apps}  # who is in a domain, by its path; else `apps`
         self.strikes: list[PaperStrike] = []
         monkeypatch.setattr(child, "killer_main", be_killer)
         monkeypatch.setattr(candidate_events, "watch_processes", refuse)  # each takes a moment to load
@@ -122,7 +136,7 @@ class Bench:
             monkeypatch.setattr(module, "open_domain", self._open_domain)
         monkeypatch.setattr(reload, "load_kernel_strike", lambda _, monitor, number: self._strike(monitor, number))
         notify, config, strike = eventfd(), Config(monitor=FIRST), self._strike(FIRST, 1)
-        reserve = Reserve(FIRST.reserve_kb)
+        reserve = Reserve(FIRST.guarantee.reserve_kb)
         root.mkdir(exist_ok=True)
         killer = fork_killer(str(root), config, 1, ROWS, (), notify, strike, ABSENT, reserve)
         self.steward = Steward(str(root), config, False, ROWS, killer, notify, strike, reserve)
@@ -134,8 +148,8 @@ class Bench:
         return self.strikes[-1]
 
     def _open_domain(self, monitor: MonitorConfig) -> Members:
-        domain = Members(open_domain(monitor._replace(domain_psi_path="")))
-        domain.pids = self.inside.get(monitor.domain_psi_path, self.apps)
+        domain = Members(open_domain(with_settings(monitor, domain={"psi_path": ""})))
+        domain.pids = self.inside.get(monitor.domain.psi_path, self.apps)
         return domain
 
     def _app(self) -> int:

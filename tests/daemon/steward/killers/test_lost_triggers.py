@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from lmkd_py.board.sandbox import Sandbox
-from lmkd_py.core.config import Config, DomainKind, MonitorConfig, PolicyConfig
+from lmkd_py.core.config import Config, DomainConfig, DomainKind, MonitorConfig, PolicyConfig
 from lmkd_py.core.notes import ArmedTrigger, Note
 from lmkd_py.core.vocabulary import ABSENT, Level, NoteKind, WakeupKind
 from lmkd_py.daemon import shared as layout
@@ -48,7 +48,7 @@ def test_triggers_that_the_kernel_takes_away_are_told_and_armed_again(
     board: Sandbox, start: Start, tmp_path: Path
 ) -> None:
     require((Path(board.place.psi) / "cgroup.pressure").exists(), "a kernel with cgroup.pressure (Linux 6.1)")
-    daemon = start(board, vmpressure=0, strike=0)
+    daemon = start(board, triggers={"vmpressure": 0}, strike={"enabled": 0})
     before = daemon.status()
     assert before.lost_triggers == ()
     former = daemon.killer_pid
@@ -85,7 +85,7 @@ def test_a_killer_forked_without_a_trigger_that_was_there_samples_in_its_place(
     board: Sandbox, start: Start, tmp_path: Path
 ) -> None:
     require((Path(board.place.psi) / "cgroup.pressure").exists(), "a kernel with cgroup.pressure (Linux 6.1)")
-    daemon = start(board, vmpressure=0, strike=0)
+    daemon = start(board, triggers={"vmpressure": 0}, strike={"enabled": 0})
     former = daemon.killer_pid
     switch_pressure(board, "0")
     try:
@@ -112,11 +112,13 @@ def test_a_new_config_for_the_same_memory_does_not_forget_what_is_lost(
     board: Sandbox, start: Start, tmp_path: Path
 ) -> None:
     require((Path(board.place.psi) / "cgroup.pressure").exists(), "a kernel with cgroup.pressure (Linux 6.1)")
-    daemon = start(board, vmpressure=0, strike=0)
+    daemon = start(board, triggers={"vmpressure": 0}, strike={"enabled": 0})
     switch_pressure(board, "0")
     try:
         wait_until("they are lost", lambda: daemon.status().lost_triggers)
-        changed = board.monitor_config(vmpressure=0, strike=0, psi_some_stall_ms=80, psi_full_stall_ms=0)
+        changed = board.monitor_config(
+            triggers={"vmpressure": 0, "psi_some_stall_ms": 80, "psi_full_stall_ms": 0}, strike={"enabled": 0}
+        )
         board.write_root(str(tmp_path), Config(PolicyConfig(), changed))
         os.kill(daemon.pid, signal.SIGHUP)
         wait_until("the new config is in force", lambda: daemon.status().config_generation == 2)
@@ -200,12 +202,12 @@ def test_it_is_tried_again_after_one_second_and_ever_longer_up_to_a_minute(monke
 
 
 def test_what_cannot_be_opened_is_not_tried_with_another_killer(tmp_path: Path) -> None:
-    gone = MonitorConfig(DomainKind.MEMCG_V1, str(tmp_path / "gone"))
+    gone = MonitorConfig(domain=DomainConfig(DomainKind.MEMCG_V1, str(tmp_path / "gone")))
     before = len(os.listdir("/proc/self/fd"))
     assert openable(Config(monitor=gone)) == 0
     shutil.copytree(TREES / ARM_V2 / "dev/cg2/apps.slice", tmp_path / "slice")
     (tmp_path / "slice/apps/memory.pressure").unlink()
-    there = MonitorConfig(DomainKind.CGROUP_V2, str(tmp_path / "slice/apps"))
+    there = MonitorConfig(domain=DomainConfig(DomainKind.CGROUP_V2, str(tmp_path / "slice/apps")))
     assert names_in(openable(Config(monitor=there))) == ("oom events",)
     assert len(os.listdir("/proc/self/fd")) == before
 

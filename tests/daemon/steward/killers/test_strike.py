@@ -58,7 +58,7 @@ def test_with_both_processes_stopped_the_whole_list_dies_in_order_and_nobody_els
     apps = crowd(crowded)
     spared = [crowded.start_app("perceptible-200", 200, 0.5), crowded.start_app("foreground-0", 0, 0.5)]
     outside = crowded.start_app("bystander", 999, 0.5, outside=True)
-    daemon = start(crowded, strike_gap_ms=5, policy=KILL_SOON if killed else SPARE_ALL)
+    daemon = start(crowded, strike={"gap_ms": 5}, policy=KILL_SOON if killed else SPARE_ALL)
     require(layer_of(daemon), "the strike in the kernel: BPF is refused here; see the daemon's notes")
     with Observer() as observer, words_of(daemon) as words:
         if woken:
@@ -110,7 +110,7 @@ def test_once_the_killer_answers_again_nobody_is_struck_in_the_kernel(
     So whoever is struck, if only after the thaw, was struck for a kick of before the thaw.
     """
     apps = crowd(crowded)
-    daemon = start(crowded, strike_answer_ms=ANSWER_MS, policy=SPARE_ALL)
+    daemon = start(crowded, strike={"answer_ms": ANSWER_MS}, policy=SPARE_ALL)
     require(layer_of(daemon), "the strike in the kernel: BPF is refused here")
     with words_of(daemon) as words:
         crowded.start_thrashers(2)
@@ -141,7 +141,7 @@ def test_a_daemon_that_keeps_up_leaves_nothing_to_the_kernel(crowded: Sandbox, s
     """200 kills by the daemon beside more than 1,000 reclaims that its program has seen: no strike in the kernel."""
     wanted, reclaims = 200, 1000
     apps = crowd(crowded, 99)
-    daemon = start(crowded, strike_answer_ms=ANSWER_MS, policy=KILL_SOON)
+    daemon = start(crowded, strike={"answer_ms": ANSWER_MS}, policy=KILL_SOON)
     require(layer_of(daemon), "the strike in the kernel: BPF is refused here")
     with Observer() as observer, words_of(daemon) as words:
         began = time.monotonic()
@@ -209,9 +209,9 @@ def test_observing_it_kicks_and_never_strikes(crowded: Sandbox, start: Start) ->
 
 
 def test_switched_off_it_is_not_there_and_says_so(crowded: Sandbox, start: Start) -> None:
-    daemon = start(crowded, strike=0)
+    daemon = start(crowded, strike={"enabled": 0})
     assert not layer_of(daemon)
-    assert "note strike 0: no strike in the kernel" in daemon.said
+    assert "note strike.enabled 0: no strike in the kernel" in daemon.said
     assert daemon.stop() == 0
 
 

@@ -29,8 +29,8 @@ from tests.support import require
 pytestmark = [pytest.mark.pressure]
 Start = Callable[..., Daemon]
 LEASES = [
-    pytest.param(400, {"strike_lease_ms": 400, "strike_gap_ms": 100}, id="400"),
-    pytest.param(10_000, {"strike_gap_ms": 500}, id="10000", marks=pytest.mark.soak),  # the default
+    pytest.param(400, {"lease_ms": 400, "gap_ms": 100}, id="400"),
+    pytest.param(10_000, {"gap_ms": 500}, id="10000", marks=pytest.mark.soak),  # the default
 ]
 
 
@@ -53,7 +53,7 @@ def test_a_crash_leaves_it_armed_for_a_lease_and_no_longer(
     lease_ms: int, limits: dict[str, int], board: Sandbox, start: Start, tmp_path: Path
 ) -> None:
     apps = crowd(board, 30)
-    daemon = start(board, policy=SPARE_ALL, **limits)
+    daemon = start(board, policy=SPARE_ALL, strike=limits)
     require(layer_of(daemon), "the strike in the kernel: BPF is refused here")
     freeze(daemon)
     with words_of(daemon) as words:
@@ -69,7 +69,7 @@ def test_a_crash_leaves_it_armed_for_a_lease_and_no_longer(
         assert before == [app.is_alive() for app in apps]
         died = sum(not app.is_alive() for app in apps)
         assert died == words[layout.STRIKES]
-    assert 1 <= died <= lease_ms // limits["strike_gap_ms"] + 1
+    assert 1 <= died <= lease_ms // limits["gap_ms"] + 1
     assert dead_in_order(apps)
     board.stop_pressure()
 

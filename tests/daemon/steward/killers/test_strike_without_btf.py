@@ -22,7 +22,7 @@ def test_without_type_information_the_expendable_who_reclaim_die_in_the_stopped_
     board: Sandbox, tmp_path: Path
 ) -> None:
     """The kernel's BTF is hidden from the whole daemon: its offsets come from experiments."""
-    board.write_root(str(tmp_path), Config(SPARE_ALL, board.monitor_config(strike_min_adj=900)))
+    board.write_root(str(tmp_path), Config(SPARE_ALL, board.monitor_config(strike={"min_adj": 900})))
     hide = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh")
     daemon = Daemon(tmp_path, prefix=hide)
     try:

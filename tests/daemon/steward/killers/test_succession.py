@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-from lmkd_py.core.config import Config
+from lmkd_py.core.config import Config, with_settings
 from lmkd_py.daemon import shared as layout
 from lmkd_py.daemon.inherited import Inherited
 from lmkd_py.daemon.killer import child
@@ -72,7 +72,7 @@ def test_a_handover_that_is_broken_off_leaves_the_former_strike_armed(
     bench.settle()
 
 
-ELSEWHERE = OTHER._replace(domain_psi_path="/elsewhere")  # what the bench tells another domain by
+ELSEWHERE = with_settings(OTHER, domain={"psi_path": "/elsewhere"})  # what the bench tells another domain by
 
 
 def fail_to_begin(*_: object) -> NoReturn:
@@ -107,7 +107,7 @@ def test_candidates_of_a_domain_that_was_given_up_are_never_listed_nor_told(
 def test_whoever_a_scan_found_is_forgotten_where_nobody_is_looked_for(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not replace_guard(bench.steward, Config(monitor=FIRST._replace(scan=0)))
+    assert not replace_guard(bench.steward, Config(monitor=with_settings(FIRST, discovery={"scan": 0})))
     assert not bench.steward.candidates.processes
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "begin", fail_to_begin)

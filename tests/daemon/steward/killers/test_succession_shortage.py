@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-from lmkd_py.core.config import Config, MonitorConfig
+from lmkd_py.core.config import Config, MonitorConfig, with_settings
 from lmkd_py.daemon import hurry
 from lmkd_py.daemon.steward import handover
 from lmkd_py.daemon.steward.killers import succession
@@ -23,7 +23,7 @@ from tests.daemon.steward.killers.bench import FIRST, OTHER, Bench
 
 pytestmark = pytest.mark.root("forks killers")
 Descriptors = dict[str, int]
-BACK, THERE = (each._replace(rt_priority=1) for each in (FIRST, OTHER))
+BACK, THERE = (with_settings(each, guarantee={"rt_priority": 1}) for each in (FIRST, OTHER))
 
 
 class Settled:
@@ -95,7 +95,7 @@ def try_once(bench: Bench, monitor: MonitorConfig, nth: int, settled: Settled) -
         handovers = [note for note in Trace(bench.root).noted("handover") if note.number == in_force.pid]
         assert len(handovers) == 1
     assert [each for each in bench.strikes if each.attached is not None] == [steward.kernel_strike]
-    assert steward.config.monitor.reserve_kb == steward.deferred.pool.reserve.kb
+    assert steward.config.monitor.guarantee.reserve_kb == steward.deferred.pool.reserve.kb
     assert_none_but(before)
     return met, in_force is former
 
