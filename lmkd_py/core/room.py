@@ -27,7 +27,7 @@ class Room(NamedTuple):
     swap_kb: int  # what swapping out frees
     dying_kb: int  # what a victim has that is not dead yet
     gain_permille: int  # of a page that is swapped out so much becomes free
-    unused_kb: int  # all free memory, without the file cache
+    unused_kb: int  # free memory as kswapd holds it against its watermarks: without CMA, without the file cache
 
 
 def room_of(snapshot: Snapshot, low_pages: int, dying_kb: int, config: PolicyConfig) -> Room:
@@ -57,7 +57,7 @@ def room_of(snapshot: Snapshot, low_pages: int, dying_kb: int, config: PolicyCon
         swap_kb,
         dying_kb,
         gain_permille,
-        unused_kb,
+        unused_kb - max(0, snapshot.cma_free_kb),
     )
 
 

@@ -77,7 +77,8 @@ def watch(snapshot: Snapshot, stall: Stall, anew: bool, config: PolicyConfig) ->
     bad = 0
     if some_pct >= config.stall_some_pct and permille >= config.stall_refault_permille:
         bad = 1
-        if stall.bad > 0 and not is_fewer(permille, stall.refault_permille):
+        # Where tasks go over their memory in turns, windows differ by a third; what ends by itself halves.
+        if stall.bad > 0 and 2 * permille > stall.refault_permille:
             bad = min(stall.bad + 1, config.stall_windows)
     return Watched(Stall(now_ms, some_us, file_pages, anon_pages, some_pct, permille, bad), True, False)
 

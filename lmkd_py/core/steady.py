@@ -18,7 +18,9 @@ from .state import PolicyState
 from .vocabulary import ABSENT
 from .watermarks import Marks, cached_marks, fresh_marks
 
-AMPLE: Final = 2  # times the high watermark
+# Times the high watermark. kswapd reclaims up to 2.5 times as much while watermarks are boosted (boost_watermark() in
+# mm/page_alloc.c); on a board where tasks thrashed 2.0 to 2.5 times as much was free at most looks.
+AMPLE: Final = 3
 HANG_MS: Final = 1000  # so long a domain counts as hanging that was found so; the killer looks ten times meanwhile
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import mmap
     from collections.abc import Iterator
 
-FORMAT = 3  # of a trace: what its header and its frames hold
+FORMAT = 2  # of a trace: what its header and its frames hold
 # The outer bytes occur in no UTF-8 text, so no process name can pretend to be a frame. The last one is 0xFF - format.
-MARKER = b"\xffLK\xfc"
+MARKER = b"\xffLK\xfd"
 _FORMER = {
     b"\xffLK" + bytes((0xFF - former,)): f"a trace of format {former}, wanted format {FORMAT}: use the lmkctl of the "
     "daemon that wrote it"

@@ -44,11 +44,19 @@ def test_in_a_cgroup_only_refaults_of_its_own_are_held_against_its_limit(own: bo
     assert said(judgement) == ((Action.KILL, KillReason.STALLED) if kills else NOBODY)
 
 
-def test_a_window_that_is_20_percent_better_is_no_second_one() -> None:
+def test_a_window_with_half_the_refaults_is_no_second_one() -> None:
     board = Board(**ROOMY)
     board.wake()
-    reasons = [board.stall(30, pages).reason for pages in (2000, 1600, 1280, 1200)]
+    reasons = [board.stall(30, pages).reason for pages in (4000, 2000, 1000, 900)]
     assert reasons == [KillReason.NONE] * 3 + [KillReason.STALLED]
+
+
+def test_windows_differ_where_tasks_go_over_their_memory_in_turns() -> None:
+    """Permille of RAM a second that came back while a board thrashed to no end: not one of them is the better one."""
+    board = Board(**ROOMY)
+    board.wake()
+    reasons = [board.stall(30, 64 * permille).reason for permille in (158, 118, 150, 88, 139)]
+    assert reasons == [KillReason.NONE, *[KillReason.STALLED] * 4]
 
 
 def test_windows_begin_at_the_last_victims_death() -> None:
@@ -65,8 +73,16 @@ def test_nobody_stalls_for_want_of_memory_while_much_of_it_is_free() -> None:
     board = Board(**ROOMY)
     board.wake()
     board.stall(30, 700)
-    assert board.stall(30, 700, mem_free_kb=12 * MIB).reason == KillReason.NONE
-    assert board.stall(30, 700, mem_free_kb=12 * MIB - 1).reason == KillReason.STALLED
+    assert board.stall(30, 700, mem_free_kb=18 * MIB).reason == KillReason.NONE
+    assert board.stall(30, 700, mem_free_kb=18 * MIB - 1).reason == KillReason.STALLED
+
+
+def test_boosted_watermarks_and_free_cma_are_not_plenty() -> None:
+    """kswapd goes up to 2.5 times the high watermark then, and counts no CMA."""
+    board = Board(**ROOMY)
+    board.wake()
+    board.stall(30, 700)
+    assert board.stall(30, 700, mem_free_kb=24 * MIB, cma_free_kb=9 * MIB).reason == KillReason.STALLED
 
 
 def test_windows_in_which_nobody_looked_do_not_count() -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -22,8 +21,6 @@ from lmkd_py.daemon.steward.candidates.candidates import Candidates
 from lmkd_py.daemon.steward.candidates.discovery import Discovery
 from lmkd_py.kernel.bpf import BpfRefused
 from tests.daemon.driver import wait_until
-from tests.daemon.steward.candidates.test_candidates import kernel_thread
-from tests.support import require
 
 
 class Source:
@@ -203,10 +200,10 @@ def test_where_events_tell_everything_nobody_is_looked_for_as_long_as_kills_find
     events, source = make()
     assert events.complete
     time.sleep(SCAN_GAP_S)
-    events.after_records(killer(calls=1, kills=1))  # type: ignore[arg-type]
+    assert not events.after_records(killer(calls=1, kills=1)), "names are told, too"  # type: ignore[arg-type]
     assert events.patience_s(-1) > SCAN_GAP_S
     source.complete = False
-    events.after_records(killer(calls=2, kills=2))  # type: ignore[arg-type]
+    assert events.after_records(killer(calls=2, kills=2))  # type: ignore[arg-type]
     assert events.scans == 2
 
 
@@ -282,37 +279,11 @@ def test_it_is_said_how_candidates_are_found(tmp_path: Path, monkeypatch: pytest
     discovery.close()
 
 
-def test_a_kernel_thread_is_refused_once_and_looked_at_again_when_something_happens_to_its_number(make: Make) -> None:
-    """On a small board they are most of what a scan meets, and each costs four files to open."""
-    thread = kernel_thread()
-    require(thread is not None, "this pid namespace shows no kernel thread: run the tests outside of it")
-    assert thread is not None
-    events, source = make()
-    events.discovery.domain.pids = [thread]  # type: ignore[attr-defined]
-    asked: list[int] = []
-    candidates = events.discovery.candidates
-    register = candidates.register
-
-    def counted(pid: int, *words: Any, **more: Any) -> object:
-        asked.append(pid)
-        return register(pid, *words, **more)
-
-    candidates.register = counted  # type: ignore[assignment]
-    for _ in range(3):
-        events.scan()
-    assert asked == [thread]
-    source.happen(thread)  # a birth: the thread has ended, and its number is a process's
-    wait_until("it was looked at", lambda: turn(events, 0.1) or len(asked) == 2)
-    source.happen(lost=True)  # nobody knows what
-    wait_until("everybody was looked at", lambda: turn(events, 0.1) or len(asked) == 3)
-    events.close_source()  # births are not told
+def test_where_births_are_not_told_kernel_threads_are_looked_at_each_time(make: Make) -> None:
+    events, _ = make()
+    events.discovery.kernel_threads.add(2)
     events.scan()
+    assert events.discovery.kernel_threads == {2}
+    events.close_source()
     events.scan()
-    assert len(asked) == 5
-
-
-def test_names_are_read_again_where_new_ones_are_not_told(make: Make) -> None:
-    events, source = make()
-    assert not events.after_records(killer())  # type: ignore[arg-type]
-    source.complete = False
-    assert events.after_records(killer())  # type: ignore[arg-type]
+    assert events.discovery.kernel_threads == set()

@@ -6,12 +6,14 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lmkd_py.core.config import DiscoveryConfig, MonitorConfig
 from lmkd_py.daemon.steward.candidates.candidates import Candidates
 from lmkd_py.daemon.steward.candidates.discovery import Discovery
+from tests.daemon.steward.candidates.test_candidates import kernel_thread
 from tests.support import IS_ROOT, require
 
 
@@ -169,4 +171,29 @@ def test_with_scans_switched_off_only_those_that_are_registered_by_name_stay(tmp
     found.read_file()
     found.scan()
     assert list(found.candidates.processes) == [child]
+    found.close()
+
+
+def test_a_kernel_thread_is_met_once_until_something_happens_to_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a small board they are most of what a scan meets, and each costs four files to open."""
+    thread = kernel_thread()
+    require(thread is not None, "this pid namespace shows no kernel thread: run the tests outside of it")
+    assert thread is not None
+    found = discovery_of(tmp_path, Members([thread]))
+    met: list[int] = []
+    register = found.candidates.register
+
+    def counted(pid: int, *words: Any, **more: Any) -> object:
+        met.append(pid)
+        return register(pid, *words, **more)
+
+    monkeypatch.setattr(found.candidates, "register", counted)
+    monkeypatch.setattr(Members, "among", lambda _, pids: pids, raising=False)
+    for _ in range(3):
+        found.scan()
+    assert met == [thread]
+    found.look({thread})  # a birth: the thread has ended, and its number is a process's
+    assert met == [thread] * 2
     found.close()
