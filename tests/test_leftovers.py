@@ -87,6 +87,7 @@ def test_a_failed_run_also_says_what_it_left(tmp_path: Path, note: Path) -> None
     assert f"process {note.read_text()}" in said.partition("left behind")[2]
 
 
+@pytest.mark.all_suite
 def test_a_run_that_is_ended_by_a_limit_of_time_takes_its_own_with_it(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text(
         "import os, time\n"

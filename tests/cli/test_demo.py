@@ -94,7 +94,7 @@ def test_the_demo_draws_a_table_on_a_terminal(tmp_path: Path) -> None:
     ("number", "code", "stage"),
     [
         (signal.SIGINT, 130, "set-up"),
-        (signal.SIGINT, 130, "over adb: install"),
+        pytest.param(signal.SIGINT, 130, "over adb: install", marks=pytest.mark.all_suite),
         (signal.SIGINT, 130, "pressure 1"),
         pytest.param(signal.SIGKILL, -9, "pressure 1", marks=pytest.mark.all_suite),
         pytest.param(signal.SIGTERM, -15, "pressure 1", marks=pytest.mark.all_suite),

@@ -120,6 +120,7 @@ def test_the_kill_path_does_not_grow_with_processes_outside_the_chosen_tier(boar
     assert few.fds - (2 * 50 + 50) == many.fds - (2 * 5000 + SIZED)
 
 
+@pytest.mark.all_suite
 def test_a_small_descriptor_limit_refuses_the_excess_and_keeps_the_most_expendable(
     board: Sandbox, tmp_path: Path
 ) -> None:

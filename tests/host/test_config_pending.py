@@ -79,6 +79,7 @@ def test_a_push_that_fails_leaves_anothers_confirmation_and_its_way_back(rack: R
     assert config(rack, installed) == encode_config(OLD_CONFIG)
 
 
+@pytest.mark.all_suite
 def test_the_same_config_pushed_again_joins_the_one_that_waits(rack: Rack, installed: Endpoint) -> None:
     first = held(rack, installed, NEW_CONFIG)
     again = push(rack.device(installed), NEW_CONFIG)  # as after a host that was cut off
@@ -90,6 +91,7 @@ def test_the_same_config_pushed_again_joins_the_one_that_waits(rack: Rack, insta
     assert config(rack, installed) == encode_config(NEW_CONFIG)
 
 
+@pytest.mark.all_suite
 def test_a_push_that_was_taken_back_before_it_was_seen_is_not_called_a_failure_of_the_daemon(
     rack: Rack, installed: Endpoint
 ) -> None:

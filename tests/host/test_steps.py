@@ -170,6 +170,7 @@ def test_an_upgrade_cut_off_at_any_step_leaves_old_or_new_on_guard(
     Service(device, ROOT).stop()
 
 
+@pytest.mark.all_suite
 def test_an_upgrade_cut_off_while_it_switches_leaves_old_or_new_on_guard(rack: Rack, guarded: Endpoint) -> None:
     test_an_upgrade_cut_off_at_any_step_leaves_old_or_new_on_guard(rack, guarded, "activate", "1200")
 

@@ -61,6 +61,7 @@ def raised_by(trace: Trace) -> set[str]:
     return {names[r.trigger].name.split()[0] for r in trace.records if announced(r.snapshot).kind == WakeupKind.EVENT}
 
 
+@pytest.mark.all_suite
 def test_psi_alone_kills_in_the_same_order(board: Sandbox, start: Start, tmp_path: Path) -> None:
     apps = fill(board, 16)
     daemon = start(board, triggers={"vmpressure": 0, "psi_some_stall_ms": 20}, strike={"enabled": 0})
@@ -118,6 +119,7 @@ def test_fifty_kills_are_recorded_seen_from_outside_and_replayed(board: Sandbox,
     trace.assert_replays()
 
 
+@pytest.mark.all_suite
 def test_observe_mode_records_the_same_and_nobody_dies(board: Sandbox, start: Start, tmp_path: Path) -> None:
     apps = fill(board, 14)
     daemon = start(board, "--observe")

@@ -56,6 +56,7 @@ def test_the_list_dies_in_order_while_the_killer_is_stopped(tmp_path: Path, run:
     frozen_run(tmp_path, wakes_first)
 
 
+@pytest.mark.all_suite
 def test_nobody_is_struck_while_the_killer_answers(tmp_path: Path) -> None:
     with Sandbox(LIMIT_MIB) as board, guarded(board, tmp_path) as (guard, attached), killer_of(attached):
         listed = [board.start_app(f"listed-{number}", 900, 0.5) for number in range(3)]

@@ -157,6 +157,7 @@ def churn_and_check(board: Sandbox, root: Path, registrations: int, kills: int) 
     assert at_last[1] == at_first[1], "the killer left descriptors open"
 
 
+@pytest.mark.all_suite
 def test_every_victim_is_the_process_its_record_named(board: Sandbox, tmp_path: Path) -> None:
     churn_and_check(board, tmp_path, registrations=20_000, kills=30)
 

@@ -171,6 +171,7 @@ def test_whoever_has_the_pid_now_is_not_taken_for_the_victim(known: Known, renam
     assert len(trace.told) == 1
 
 
+@pytest.mark.all_suite
 @pytest.mark.pressure
 def test_an_application_that_renamed_itself_after_registration_dies_under_its_own_name(
     board: Sandbox, start: Start, tmp_path: Path

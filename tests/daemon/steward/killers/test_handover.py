@@ -103,6 +103,7 @@ def _other_killer(daemon: Daemon, former: int) -> bool:
 
 
 # Without a live killer: what tells a handover from a wait on a busy machine, and what is asked for on a quiet one.
+@pytest.mark.all_suite
 @pytest.mark.parametrize("gap_ns", [1_000_000_000, in_soak(100_000_000)])
 def test_twenty_handovers_under_pressure_never_leave_a_gap_or_take_two_for_one(
     board: Sandbox, start: Start, tmp_path: Path, gap_ns: int

@@ -101,6 +101,7 @@ def test_with_both_processes_stopped_the_whole_list_dies_in_order_and_nobody_els
     assert replay(trace).agrees
 
 
+@pytest.mark.all_suite
 @pytest.mark.slow
 def test_once_the_killer_answers_again_nobody_is_struck_in_the_kernel(
     crowded: Sandbox, start: Start, tmp_path: Path
