@@ -28,7 +28,7 @@ SECTIONS = (
     ("TriggerConfig", "monitor.triggers", "What wakes the killer"),
     ("DiscoveryConfig", "monitor.discovery", "Who may be killed"),
     ("GuaranteeConfig", "monitor.guarantee", "What is held ready for a shortage"),
-    ("StrikeConfig", "monitor.strike", "Kicks and strikes in the kernel"),
+    ("StrikeConfig", "monitor.strike", "Strikes in the kernel"),
     ("TraceConfig", "monitor.trace", "What is recorded"),
     ("MonitorConfig", "monitor", "The daemon as a whole"),
 )

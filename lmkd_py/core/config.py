@@ -130,7 +130,7 @@ class MonitorConfig(NamedTuple):
     strike: StrikeConfig = StrikeConfig()
     trace: TraceConfig = TraceConfig()
     observe: int = 0  # 1: decide and record, never signal
-    page_out_pct: int = 0  # of RAM: with less free and in droppable file cache idle apps are paged out; 0: never
+    page_out_pct: int = 0  # of the memory: with less free or in droppable file cache idle apps are paged out
 
 
 class Config(NamedTuple):

@@ -56,7 +56,7 @@ def decode_config(data: bytes, may_lack_format: bool = False) -> Config:
     try:
         found = _ENVELOPE.decode(data).format
         if 0 < found < FORMAT:
-            wanted = f"{FORMAT}: an older lmkd_py wrote it; write it again from its text with lmkctl config encode"
+            wanted = f"{FORMAT}: a former release wrote it; write its settings as text and push it"
             raise ConfigError("format", found, wanted)
         if found not in (0, FORMAT):
             raise ConfigError("format", found, f"{FORMAT}, or a newer lmkd_py")

@@ -119,6 +119,6 @@ FORMER = b"\x0a\x02\x08\x00\x12\x17\x08\x01\x12\x10/sys/fs/cgroup/x\x90\x01\x00\
 def test_bytes_of_the_former_format_are_refused_as_such(data: bytes) -> None:
     assert is_binary(data)
     with pytest.raises(
-        ConfigError, match=r"^format: found 1, wanted 2: an older lmkd_py wrote it; write it again from "
+        ConfigError, match=r"^format: found 1, wanted 2: a former release wrote it; write its settings "
     ):
         read_config(data, "config.bin")

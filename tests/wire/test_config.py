@@ -106,7 +106,7 @@ def test_the_former_format_is_refused_by_its_number_whatever_its_fields_look_lik
     # Format 1 had the domain's kind and path as fields 1 and 2 of MonitorConfig, PSI's stalls as 4 and 5.
     data = b"\x12" + bytes([len(monitor)]) + monitor + b"\x18\x01"
     for may_lack_format in (False, True):
-        with pytest.raises(ConfigError, match=r"^format: found 1, wanted 2: an older lmkd_py wrote it; write it again"):
+        with pytest.raises(ConfigError, match=r"^format: found 1, wanted 2: a former release wrote it"):
             decode_config(data, may_lack_format)
 
 

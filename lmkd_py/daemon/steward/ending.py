@@ -29,6 +29,7 @@ def finish(steward: Parts) -> None:
     steward.journal.file_unrecorded(killer)
     if killer.ring.is_empty() and not steward.journal.trace.late:
         killer.shared.forget()  # else the next steward files the rest
+    steward.paging_out.end(steward)
     steward.events.close_source()  # pinned, too: before the last of our pins goes
     steward.strikes.finish(steward.kernel_strike)
     steward.journal.close("" if steward.domain_is_gone else "clean stop")

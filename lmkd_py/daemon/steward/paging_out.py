@@ -18,6 +18,7 @@ from ...core.vocabulary import ABSENT, PREVIOUS_APP_ADJ, NoteKind
 from ...core.watermarks import Marks, fresh_marks
 from .. import shared as layout
 from .backoff import NEVER
+from .candidates.swap_sizes import tell_one
 from .idle_memory import IdleMemory
 from .pool import look
 
@@ -66,6 +67,7 @@ class PagingOut:
         self._room_kb = -1  # at the last look
         self._wanted_kb = 0  # that is still to be paged out, by the last look
         self._short = False
+        self._swaps = False  # swap has room
         self._follow = False  # look again soon, though nobody says so
         self._calls = (0, 0)  # pid of a killer, and its verdicts so far
         self._queue: list[CandidateProcess] = []  # the next one last
@@ -88,7 +90,8 @@ class PagingOut:
         if self.refusal is not None:
             return [self.refusal]
         text = f"{self.total_kb >> 10} MiB less resident so far"
-        return [Note(kind=NoteKind.PAGED_OUT, text=text, number=len(self._paged))] if self._paged else []
+        count = sum(paged.anon_kb > 0 for paged in self._paged.values())
+        return [Note(kind=NoteKind.PAGED_OUT, text=text, number=count)] if count else []
 
     def tend(self, steward: Parts) -> None:
         """Look, or go on with a slice, if it is time. The last thing in a turn: all else comes first."""
@@ -97,7 +100,7 @@ class PagingOut:
             self._pct, self.refusal = monitor.page_out_pct, None
         now = monotonic()
         if not self._pct or monitor.observe or self.refusal is not None:
-            self._end(steward)
+            self.end(steward)
         elif now < self._due and now < self._looked + GLANCE_S:
             return
         elif self._is_busy(steward) or (now >= self._looked + LOOK_S and not self._look(steward, now)):
@@ -132,8 +135,10 @@ class PagingOut:
         if not self._short:
             self._follow = self._follow or was_short
             return True
-        if room.swap_kb > 0 and room.gain_permille >= LEAST_GAIN_PERMILLE:
-            self._wanted_kb = max(0, min(goal_kb - self._room_kb, _free_swap_kb(snapshot, config)))
+        free_swap_kb = _free_swap_kb(snapshot, config)
+        self._swaps = room.swap_kb > 0 and room.gain_permille >= LEAST_GAIN_PERMILLE and free_swap_kb > 0
+        if self._swaps:
+            self._wanted_kb = max(0, min(goal_kb - self._room_kb, free_swap_kb))
         host = steward.deferred.pool.host
         if steward.domain.kind != DomainKind.SYSTEM and host is not None:
             snapshot = look(host)
@@ -150,13 +155,13 @@ class PagingOut:
         if self._wanted_kb > 0 and (self._work is not None or self._queue):
             self._due = done + max(PAUSE_S, done - now)
         elif self._wanted_kb > 0:  # all that may be is done
-            self._end(steward)
-        elif self._short and (self._work is not None or self._queue):  # as far as the last look knew it is enough
+            self.end(steward)
+        elif self._short and self._swaps and (self._work is not None or self._queue):  # by the last look it is enough
             self._due = now + LOOK_S
         elif self._follow:
             self._due = now + FOLLOW_S
         else:
-            self._end(steward)
+            self.end(steward)
 
     def _choose(self, steward: Parts, now: float) -> None:
         known = steward.candidates.processes
@@ -206,7 +211,9 @@ class PagingOut:
                 continue
             advised_kb, fell_kb, goes_on = work.advised_kb, work.fell_kb, False
             try:
-                goes_on = work.advance(now + SLICE_S, left_kb)
+                # Who is no candidate any more has no pidfd: its number may be another process's by now.
+                is_known = steward.candidates.processes.get(work.process.pid) is work.process
+                goes_on = is_known and work.advance(now + SLICE_S, left_kb)
             except OSError as error:
                 self._refuse(steward, error, work.process)
             advised_kb, fell_kb = work.advised_kb - advised_kb, work.fell_kb - fell_kb
@@ -216,21 +223,27 @@ class PagingOut:
             self.fell_kb += fell_kb
             self.total_kb += fell_kb
             if not goes_on:
-                self._finish(now)
+                self._finish(steward, now)
 
-    def _finish(self, now: float) -> None:
+    def _finish(self, steward: Parts, now: float) -> None:
         work, self._work = self._work, None
         if work is None:
             return
         work.close()
+        if steward.candidates.processes.get(work.process.pid) is work.process:
+            tell_one(steward.candidates, work.process)  # else the killer takes it for small, and the next one for large
+        self.processes += 1 if work.advised_kb else 0
         former, wait_s = self._former(work.process), AGAIN_S
+        if former is not None and not former.anon_kb and now < former.until_s:
+            return  # it was refused just now
         if former is not None and 2 * work.anon_kb >= former.anon_kb:
             wait_s = min(2 * former.wait_s, LONGEST_S)
         self._leave(work.process, now, wait_s, work.anon_kb)
-        self.processes += 1 if work.advised_kb else 0
 
     def _leave(self, process: CandidateProcess, now: float, wait_s: float, anon_kb: int) -> None:
-        self._paged[process.pid] = Paged(process.start_ticks, now + wait_s, wait_s, anon_kb, now)
+        # Who may not be paged out is not looked at meanwhile, either.
+        looked_s = now if anon_kb else now + wait_s
+        self._paged[process.pid] = Paged(process.start_ticks, now + wait_s, wait_s, anon_kb, looked_s)
 
     def _refuse(self, steward: Parts, error: OSError, process: CandidateProcess) -> None:
         # Of a process that is gone there is nothing to say; without memory or descriptors it is tried another time.
@@ -247,11 +260,11 @@ class PagingOut:
             self._queue, self._wanted_kb = [], 0
         steward.tell(note)
 
-    def _end(self, steward: Parts) -> None:
+    def end(self, steward: Parts) -> None:
         """Nothing is to be done until somebody says so: what was is noted."""
         self._due = _OFF
         self._queue, self._wanted_kb = [], 0
-        self._finish(monotonic())
+        self._finish(steward, monotonic())
         if self.processes:
             text = f"{self.advised_kb >> 10} MiB advised, {self.fell_kb >> 10} MiB less resident"
             steward.journal.note(NoteKind.PAGED_OUT, text, self.processes)

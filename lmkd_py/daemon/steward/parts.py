@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .killers.owner import Owner
 
@@ -37,6 +37,7 @@ class Parts(Owner, Protocol):
     kernel_strike: KernelStrike
     strikes: StrikeFiling
     swaps: SwapWatch
+    paging_out: Any  # PagingOut, which needs this protocol itself
     deferred: DeferredWork
     lost: LostTriggers
     vacancy: Vacancy

@@ -240,7 +240,7 @@ class Steward(EventLoop):
         self.journal.holds.tell(self.journal.add, self.domain)
         if self.events.after_records(self.killer):
             self.journal.names.read_again()
-        self.sizes.tend(self.candidates, self.domain)
+        self.sizes.tend(self.candidates, self.domain, self.killer.pid)
 
     # -- killers ------------------------------------------------------------------------------------------------
 

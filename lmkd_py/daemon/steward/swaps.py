@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .event_loop import EventLoop, Handler
 
 
-SETTLE_S = 1.0  # since the last change: who swaps an area off often swaps it on again at once
+# Since the last change: who swaps an area off often swaps it on again at once. Then it may be another device by the
+# same name, of the same size.
+SETTLE_S = 1.0
 
 
 class SwapWatch:
@@ -29,7 +31,7 @@ class SwapWatch:
             self.fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self.fd = -1
-        self._areas = self._guarded = self._read()  # those there were when somebody looked; those the guard knows
+        self._areas = self._read()
         self.told = False
         self.refused = ""
         self._stale: Domain | None = None  # of a guard that knows the former areas only
@@ -61,13 +63,10 @@ class SwapWatch:
 
     def is_due(self, domain: Domain) -> bool:
         """Whether the guard, which has this domain by now, is to be replaced and it is time to try."""
-        if self._stale is None:
+        if self._stale is not domain:
+            self._stale = None  # another one has been made since, and knows
             return False
-        if self._stale is not domain:  # another one has been made since, and knows
-            self._stale, self._guarded = None, self._areas
-        elif self._retry.is_due() and self._areas == self._guarded:
-            self._stale = None  # all are back
-        return self._stale is not None and self._retry.is_due()
+        return self._retry.is_due()
 
     def tried(self, refused: str) -> None:
         """It was tried: why it did not work, or ''. Where it did, the domain is another one."""
@@ -75,7 +74,7 @@ class SwapWatch:
         if refused:
             self._retry.failed()
         else:
-            self._stale, self._guarded = None, self._areas
+            self._stale = None
 
     def wait_s(self) -> float:
         """Seconds until the next try."""

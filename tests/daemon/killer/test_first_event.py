@@ -94,7 +94,7 @@ def test_a_tiny_stall_after_start_and_after_a_reload_kills_nobody(stalled: Pen, 
                 assert child.stdout.readline() == "in\n"
                 time.sleep(0.3)
             if turn == 0:
-                write_config(root, Config(PolicyConfig(), with_settings(monitor, trace={"ring_slots": 128})))
+                write_config(root, Config(PolicyConfig(), with_settings(monitor, trace={"ring_slots": 64})))
                 os.kill(daemon.pid, signal.SIGHUP)
                 wait_until("the killer is another", lambda: daemon.status().killer_pid != former)
     finally:

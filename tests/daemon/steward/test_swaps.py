@@ -113,7 +113,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *answers: str | BaseException) -> 
 
 
 @pytest.mark.parametrize("last", [ZRAM, OTHER_ZRAM])
-def test_areas_that_come_back_at_once_need_no_other_killer(
+def test_areas_that_go_and_come_back_at_once_bring_one_killer_and_not_two(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
 ) -> None:
     """swapoff and swapon, as of somebody who changes the size of zram."""
@@ -132,7 +132,7 @@ def test_areas_that_come_back_at_once_need_no_other_killer(
     assert asked == []
     now_s[0] += 0.1
     rig.steward.run_once()
-    assert asked == ([] if last == ZRAM else [rig.steward.config])
+    assert asked == [rig.steward.config]  # also the same name and size: zram may be another device by now
     assert rig.steward.swaps.wait_s() < 0
 
 

@@ -119,6 +119,7 @@ class CandidateEvents:
     def close_source(self) -> None:
         """Close the source of events; listen() can open another."""
         source, self.source = self.source, None  # first: one that is half closed must not be asked
+        self.discovery.kernel_threads.clear()  # until the next one is open births are not told
         if source is not None:
             self._poll.unregister(source.fd)
             source.close()
@@ -152,6 +153,8 @@ class CandidateEvents:
         if self.source is None:
             return
         pids, lost = self.source.drain()
+        # Before Linux 5.19 a helper of the kernel's (who takes a core dump) passes for a thread of it until it execs.
+        pids |= self.source.renamed & self.discovery.kernel_threads
         if lost or self.source.is_blurred():
             self.discovery.kernel_threads.clear()
             self._want_scan(SCAN_GAP_S)

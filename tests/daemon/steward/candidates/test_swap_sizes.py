@@ -69,7 +69,9 @@ def test_the_killer_learns_what_a_candidate_has_in_swap(
     assert pair.roster.swap[process.row] == 0
 
 
-@pytest.mark.parametrize(("took_s", "next_s"), [(0.001, swap_sizes.GAP_S), (0.1, 0.1 * swap_sizes.COST)])
+@pytest.mark.parametrize(
+    ("took_s", "next_s"), [(0.001, swap_sizes.GAP_S), (0.1, 0.1 * swap_sizes.COST), (1.0, swap_sizes.LONGEST_S)]
+)
 def test_sizes_are_looked_at_once_a_second_and_less_often_where_that_takes_long(
     monkeypatch: pytest.MonkeyPatch, took_s: float, next_s: float
 ) -> None:
@@ -85,11 +87,21 @@ def test_sizes_are_looked_at_once_a_second_and_less_often_where_that_takes_long(
     monkeypatch.setattr(swap_sizes, "look", lambda domain: SimpleNamespace(swap_total_kb=1 << 20))
     sizes = swap_sizes.SwapSizes()
     while len(looks) < 3:
-        sizes.tend(None, None)  # type: ignore[arg-type]
+        sizes.tend(None, None, 7)  # type: ignore[arg-type]
         now_s += 0.01
     assert [later - sooner for sooner, later in itertools.pairwise(looks)] == pytest.approx(
         [took_s + next_s] * 2, abs=0.02
     )
+
+
+def test_another_killer_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(swap_sizes, "tell", lambda candidates, swap_total_kb: looks.append(swap_total_kb))
+    monkeypatch.setattr(swap_sizes, "look", lambda domain: SimpleNamespace(swap_total_kb=1 << 20))
+    sizes = swap_sizes.SwapSizes()
+    for killer_pid in (7, 7, 8):
+        sizes.tend(None, None, killer_pid)  # type: ignore[arg-type]
+    assert len(looks) == 2
 
 
 def test_whoever_gets_a_row_next_does_not_inherit_the_swap_of_the_one_before(
