@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -113,8 +114,16 @@ def activate(state: Installation) -> None:
     if state.answer.get("running") and not state.is_current():
         raise state.device.error(
             Fault.REVERTED, "the new release does not arm itself; the former one is back",
-            hint="lmkctl logs tells why", output=result.text,
+            hint="lmkctl logs tells why", output=reverted(result.text),
         )  # fmt: skip
+
+
+def reverted(text: str) -> str:
+    """Why, in the words of the daemon that did not arm itself; all that `upgrade` said where there are none."""
+    try:
+        return str(json.loads(text)["reverted"])
+    except (ValueError, KeyError, TypeError):
+        return text
 
 
 def register(state: Installation) -> None:

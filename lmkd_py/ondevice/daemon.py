@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import Any, Callable
 
 from ..wire import control_client
 from ..wire.config import decode_config
@@ -19,6 +19,7 @@ from .detached import DAEMON, detach, run_daemon
 from .files import Failed, read, read_proc
 
 ARM_S = 70.0  # beyond the steward's own patience with its killer
+UNIT_LOOK_S = 1.0  # between two looks whether systemd has given the unit up
 STOP_S = 15.0
 CLEAN_UP_S = 60.0  # lmkd-py stop's own patience, and more
 LOG_BYTES = 1 << 20  # beyond it the log starts anew, the former one is kept as log.1
@@ -94,12 +95,12 @@ def start(root: str, release: str, observe: bool) -> dict[str, Any]:
         begin = 0
     supervised = systemd.supervises(root)
     if supervised:
-        systemd.systemctl("restart")
+        systemd.restart()
         pid = 0
     else:
         pid = detach(lambda: run_daemon(root, release, observe, log))
-    until = time.monotonic() + ARM_S
-    while time.monotonic() < until:
+    began = look = time.monotonic()
+    while time.monotonic() < began + ARM_S:
         try:
             reply = ask(root, Verb.STATUS)
             if (reply["armed"] or reply["waiting"]) and (supervised or reply["steward_pid"] == pid):
@@ -108,6 +109,10 @@ def start(root: str, release: str, observe: bool) -> dict[str, Any]:
             pass
         if not supervised and not os.path.exists(f"/proc/{pid}"):
             break
+        if supervised and time.monotonic() >= look + UNIT_LOOK_S:
+            if systemd.has_failed():
+                break
+            look = time.monotonic()
         time.sleep(0.02)
     said = _said(log, begin)
     words = [line for line in said if line.startswith("lmkd-py: ")] or [line for line in said if line.strip()]
@@ -159,10 +164,13 @@ def _clean_up(root: str) -> None:
         raise Failed(next((line for line in said if line.strip()), f"lmkd-py stop: exit status {done.returncode}"))
 
 
-def restart(root: str, release: str, former: str, observe: bool) -> dict[str, Any]:
+def restart(
+    root: str, release: str, former: str, observe: bool, go_back: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
     """A new pair from `release`. Until it is armed the old killer stays on guard; if it fails `former` comes back.
 
-    `former` may be empty: then there is no way back but the killer that is still there.
+    `former` may be empty: then there is no way back but the killer that is still there. go_back is called before it is
+    started: a unit of systemd's starts what `current` leads to.
     """
     running = status(root)
     observing = observe or bool(running["running"] and running["observe"] and not _config_observes(root))
@@ -174,6 +182,7 @@ def restart(root: str, release: str, former: str, observe: bool) -> dict[str, An
     except Failed as failure:
         if not former or not (running["running"] or running["orphan"]):
             raise
+        go_back()
         reply = start(root, former, observing)
         return {**reply, "reverted": str(failure)}
 

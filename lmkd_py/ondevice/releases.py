@@ -53,13 +53,11 @@ def upgrade(root: str, release: str) -> dict[str, Any]:
         return before
     fallback = next((one for one in (running, former, link_of(root, "previous")) if one and one != release), "")
     try:
-        reply = restart(root, release, fallback, False)
+        reply = restart(root, release, fallback, False, lambda: point(root, "current", fallback))
     except Failed:
         if fallback:
             point(root, "current", fallback)
         raise
-    if "reverted" in reply:
-        point(root, "current", fallback)
     return {"running": True, **reply}
 
 

@@ -13,13 +13,15 @@ from lmkd_py.host.adb.keys import public_keys
 from lmkd_py.host.adb.server import ServerAddress
 from lmkd_py.host.connect import Connector
 from lmkd_py.host.device import Device
+from lmkd_py.host.errors import DeviceError
 from lmkd_py.host.install import uninstall
 from lmkd_py.host.service import Service
 from lmkd_py.host.targets import Target
+from lmkd_py.host.tree import Tree
 from lmkd_py.kernel.sensing.mounts import cgroup_v2_root
 from lmkd_py.ondevice.systemd import PLACE, UNIT
 from tests.host.systemd_board import SystemdBoard
-from tests.host.test_steps import NEWER, OLD_CONFIG, install, push
+from tests.host.test_steps import NEWER, OLD_CONFIG, PAYLOAD, install, push
 from tests.support import require, wait_until
 
 pytestmark = pytest.mark.root("boots a systemd of its own")
@@ -84,6 +86,26 @@ def test_the_daemon_is_a_unit_that_comes_back_and_goes_with_uninstall(board: Sys
     assert board.run("test", "-e", PLACE).returncode == 1
     assert state(board, "is-enabled") != "enabled"
     assert board.run("test", "-e", ROOT).returncode == 1
+
+
+@pytest.mark.all_suite
+@pytest.mark.parametrize("code", [b"raise RuntimeError('broken release')\n", b"raise SystemExit(2)\n"])
+def test_a_release_that_does_not_arm_itself_is_taken_back(board: SystemdBoard, device: Device, code: bytes) -> None:
+    """The unit starts what `current` leads to. Of 1 systemd tries again and again, of 2 it does not."""
+    install(device)
+    push(device, OLD_CONFIG)
+    service = Service(device, ROOT)
+    service.start(observe=False)
+    before = service.status()
+    broken = Tree({**PAYLOAD.files, "lmkd_py/daemon/start.py": code})
+    with pytest.raises(DeviceError, match="former one is back"):
+        install(device, broken)
+    after = service.status()
+    assert after["armed"] == 1
+    assert after["steward_pid"] == steward(board) != before["steward_pid"]
+    assert device.must(f"readlink {ROOT}/current", "looking").text.strip() == f"releases/{PAYLOAD.digest[:16]}"
+    assert state(board, "is-active") == "active"
+    service.stop()
 
 
 def test_systemd_finds_nothing_wrong_with_the_unit(board: SystemdBoard, device: Device) -> None:
