@@ -212,7 +212,7 @@ def test_observing_it_kicks_and_never_strikes(crowded: Sandbox, start: Start) ->
 def test_switched_off_it_is_not_there_and_says_so(crowded: Sandbox, start: Start) -> None:
     daemon = start(crowded, strike={"enabled": 0})
     assert not layer_of(daemon)
-    assert "note strike.enabled 0: no strike in the kernel" in daemon.said
+    assert "note strike.enabled 0: no kicks and no strike in the kernel" in daemon.said
     assert daemon.stop() == 0
 
 
