@@ -50,6 +50,7 @@ class PaperKillerProcess(Killer):
 
 
 ROUNDS_OF_OTHERS = 30
+LISTENS_S = 0.5
 
 
 class Rig:
@@ -115,7 +116,8 @@ class Rig:
         events, of_others = self.steward.events, 0
         for _ in range(200):
             self.pair.inbox.drain()
-            soon = 0 <= events.patience_s(-1.0) <= candidate_events.SCAN_GAP_S
+            # What happens is listened to again a while after it was last, however short the gaps of a test are.
+            soon = 0 <= events.patience_s(-1.0) <= max(candidate_events.SCAN_GAP_S, LISTENS_S)
             up = {fd for fd, _ in self.steward.epoll.poll(0)}
             ours = self.steward.catch_up_due or self.pair.outbox.backlog or up - {events.fd}
             of_others = 0 if ours else of_others + 1

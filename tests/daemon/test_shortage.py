@@ -66,6 +66,7 @@ def one_failure(root: Path, nth: int, kernel: bool) -> Scarcity:
         rig.settle()
         assert rig.known() == {pid: (adj, True) for pid, adj in rig.adjs.items()}
         assert set(rig.steward.candidates.processes) == set(rig.adjs)
+        rig.steward.journal.names.settle()  # as at a stop: whoever has come and is known will be written down
         rig.steward.journal.trace.catch_up()
         trace = Trace(root)
         assert not trace.lost

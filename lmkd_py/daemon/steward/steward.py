@@ -238,8 +238,7 @@ class Steward(EventLoop):
         self.journal.file_records(self.killer)
         self.journal.count_oom_kills(self.domain)
         self.journal.holds.tell(self.journal.add, self.domain)
-        if self.events.after_records(self.killer):
-            self.journal.names.read_again()
+        self.journal.names.read_again(everybody=self.events.after_records(self.killer))
         self.sizes.tend(self.candidates, self.domain, self.killer.pid)
 
     # -- killers ------------------------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ def test_the_killer_is_told_at_once_what_went_to_swap(begun: Bench, monkeypatch:
     assert begun.rig.pair.roster.swap[process.row] == ABSENT
     monkeypatch.setattr(swap_sizes, "read_swap_kb", lambda pid: 8192)
     begun.turns()
+    begun.rig.pair.carry()
     assert begun.rig.pair.roster.swap[process.row] == 8192 * 1024 // os.sysconf("SC_PAGE_SIZE")
 
 

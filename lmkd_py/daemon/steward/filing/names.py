@@ -87,12 +87,15 @@ class Names:
         elif again:
             self._write_unknown(pid, start_ticks)
 
-    def read_again(self) -> None:
-        """Memory is short: who may be next is to be told by its present name, unless that was read just now."""
-        now_s = monotonic()
-        if now_s < self._again_s:
-            return
+    def read_again(self, everybody: bool = True) -> None:
+        """Memory is short: who may be next is to be told by its present name, unless that was read just now.
+
+        Not everybody: those alone of whom nothing is written yet.
+        """
         self.settle()
+        now_s = monotonic()
+        if not everybody or now_s < self._again_s:
+            return
         for process in self.candidates.most_expendable(MOST, 0):
             self._write(process, True)
         self._again_s = now_s + AGAIN_S
