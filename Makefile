@@ -4,8 +4,8 @@ PYTHON ?= python3
 SUITE ?=
 export SUITE
 # Tests of several kinds run beside each other (tests/suite/lanes.py); WORKERS= runs them one after the other. Most wait
-# more than they compute: two workers more than there are CPUs, but for the emulated boards of SUITE=all, which compute.
-WORKERS ?= --numprocesses=$(if $(filter all,$(SUITE)),auto,$(shell expr $$(nproc) + 2)) --maxprocesses=4
+# more than they compute: one worker more than there are CPUs, but for the emulated boards of SUITE=all, which compute.
+WORKERS ?= --numprocesses=$(if $(filter all,$(SUITE)),auto,$(shell expr $$(nproc) + 1)) --maxprocesses=4
 BIN = .venv/bin
 SETUP = @$(PYTHON) -m tools.setup
 

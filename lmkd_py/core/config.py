@@ -116,7 +116,7 @@ class StrikeConfig(NamedTuple):
 class TraceConfig(NamedTuple):
     """What is recorded of the wakeups, and how many records wait for the steward."""
 
-    ring_slots: int = 128  # records the killer can hold while the steward is stuck
+    ring_slots: int = 256  # records the killer can hold while the steward is stuck
     every: int = 100  # of wakeups that strike nobody one in so many is recorded, and one in half a second; 1: all
 
 
