@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lmkd_py.core.snapshot import Snapshot
 from lmkd_py.core.vocabulary import NoteKind
+from lmkd_py.daemon.steward import idle_memory, paging_out
 from lmkd_py.daemon.steward.idle_memory import IdleMemory
+from lmkd_py.kernel.acting import paging
 from lmkd_py.kernel.acting.paging import size_of
 from tests.core.values import make_snapshot
 from tests.daemon.driver import Trace
@@ -28,6 +32,14 @@ class Bench:
         self.calls: list[tuple[int, int]] = []  # pid and bytes of each call
         self.errors: dict[int, int] = {}  # by pid
         self.configure(page_out_pct=25)
+
+    def take_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """From here on clock, memory and the kernel's answers are this bench's."""
+        monkeypatch.setattr(paging_out, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr(idle_memory, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr(paging_out, "look", self.look)
+        monkeypatch.setattr(paging, "process_madvise", self.process_madvise)
+        monkeypatch.setattr(IdleMemory, "_resident_kb", lambda memory: self.resident(memory))
 
     def configure(self, **monitor: int) -> None:
         steward = self.rig.steward

@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 
 from lmkd_py.core.vocabulary import ABSENT, NoteKind
-from lmkd_py.daemon.steward import idle_memory, paging_out
 from lmkd_py.daemon.steward.candidates import swap_sizes
 from lmkd_py.daemon.steward.ending import finish
-from lmkd_py.daemon.steward.idle_memory import IdleMemory
 from lmkd_py.daemon.steward.paging_out import GROWN_S, LOOK_S, SLICE_S
-from lmkd_py.kernel.acting import paging
 from tests.daemon.rig import Rig
 from tests.daemon.steward.paging_bench import Bench
 
@@ -25,11 +22,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """In the middle of the first process, of adj 900."""
     rig = Rig(tmp_path / "root")
     made = Bench(rig)
-    monkeypatch.setattr(paging_out, "monotonic", lambda: made.now_s)
-    monkeypatch.setattr(idle_memory, "monotonic", lambda: made.now_s)
-    monkeypatch.setattr(paging_out, "look", made.look)
-    monkeypatch.setattr(paging, "process_madvise", made.process_madvise)
-    monkeypatch.setattr(IdleMemory, "_resident_kb", lambda memory: made.resident(memory))
+    made.take_over(monkeypatch)
     made.call_s = SLICE_S
     made.turn()
     made.now_s += LOOK_S

@@ -12,10 +12,9 @@ import pytest
 
 from lmkd_py.core.vocabulary import NoteKind
 from lmkd_py.daemon import shared as layout
-from lmkd_py.daemon.steward import idle_memory, paging_out
+from lmkd_py.daemon.steward import paging_out
 from lmkd_py.daemon.steward.idle_memory import IdleMemory
 from lmkd_py.daemon.steward.paging_out import AGAIN_S, FOLLOW_S, LOOK_S, PAUSE_S, SLICE_KB, SLICE_S
-from lmkd_py.kernel.acting import paging
 from lmkd_py.wire.control import Request, Verb
 from tests.daemon.rig import Rig
 from tests.daemon.steward.paging_bench import BIG_KB, PLENTY_KB, SHORT_KB, Bench
@@ -27,11 +26,7 @@ RESIDENT = IdleMemory._resident_kb  # as it is
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     rig = Rig(tmp_path / "root")
     made = Bench(rig)
-    monkeypatch.setattr(paging_out, "monotonic", lambda: made.now_s)
-    monkeypatch.setattr(idle_memory, "monotonic", lambda: made.now_s)
-    monkeypatch.setattr(paging_out, "look", made.look)
-    monkeypatch.setattr(paging, "process_madvise", made.process_madvise)
-    monkeypatch.setattr(IdleMemory, "_resident_kb", lambda memory: made.resident(memory))
+    made.take_over(monkeypatch)
     yield made
     rig.close()
 
